@@ -1,0 +1,139 @@
+"""The alphabet of the index form: SymPy atoms for entries of quantities and for sums over cells.
+
+A term is written entry by entry, ΔW[j, i] = …, as a *commutative* SymPy expression: `y_post[j]`,
+`W[j, i]`, numbers, sizes, and `Contract(body, k…)` for a sum of `body` over the cells k. Products
+of matrices become such sums, so canonical form, equality, locality and the factored update are
+all read off one expression, and SymPy's ordinary expansion does the work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from ruledsl.ir.kinds import Side
+
+ROW: dict[Side, sp.Symbol] = {"post": sp.Symbol("j", integer=True), "pre": sp.Symbol("i", integer=True)}
+"""The index of a cell on its own side: row index of a column vector, of either side."""
+COLUMN: dict[Side, sp.Symbol] = {"post": sp.Symbol("j_", integer=True), "pre": sp.Symbol("i_", integer=True)}
+"""Second index of a square matrix's side; in a finished term only `W`'s own (j, i) are left."""
+POST_CELL, PRE_CELL = ROW["post"], ROW["pre"]
+
+SIZE: dict[Side, sp.Symbol] = {
+    "pre": sp.Symbol("n_pre", positive=True, integer=True),
+    "post": sp.Symbol("n_post", positive=True, integer=True),
+}
+
+
+class Entry(sp.Function):
+    """`Entry(name, index…)`: one entry of a named quantity. Real, and never evaluated."""
+
+    is_real = True
+    is_commutative = True
+
+    @classmethod
+    def eval(cls, *args: Any) -> None:
+        return None
+
+    @property
+    def quantity(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def indices(self) -> tuple[sp.Symbol, ...]:
+        return self.args[1:]  # type: ignore[return-value]
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"{self.quantity}[{', '.join(printer._print(i) for i in self.indices)}]"
+
+
+class Contract(sp.Function):
+    """`Contract(body, k…)`: Σ over cells k of body. Bound indices have canonical names."""
+
+    is_real = True
+    is_commutative = True
+
+    @classmethod
+    def eval(cls, *args: Any) -> None:
+        return None
+
+    @property
+    def body(self) -> sp.Expr:
+        return self.args[0]  # type: ignore[return-value]
+
+    @property
+    def bound(self) -> tuple[sp.Symbol, ...]:
+        return self.args[1:]  # type: ignore[return-value]
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"Sum({printer._print(self.body)}, {', '.join(printer._print(k) for k in self.bound)})"
+
+
+class Elementwise(sp.Function):
+    """A function of one number, kept as written: SymPy must not rewrite what we compute."""
+
+    is_real = True
+    is_commutative = True
+
+    @classmethod
+    def eval(cls, *args: Any) -> None:
+        return None
+
+    @property
+    def function(self) -> str:
+        return str(self.args[0])
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"{self.function}({printer._print(self.args[1])})"
+
+
+class Theta(sp.Symbol):
+    """The coefficient of term r in a rule."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __new__(cls, number: int) -> Theta:
+        symbol = sp.Symbol.__new__(cls, f"theta_{number}", real=True)
+        symbol.number = number
+        return symbol
+
+
+def entry(name: str, *indices: sp.Symbol) -> sp.Expr:
+    """The entry of a quantity at given indices; ones are the number 1 everywhere."""
+    return sp.Integer(1) if name.startswith("1_") else Entry(sp.Symbol(name), *indices)
+
+
+def side_of(index: sp.Symbol) -> Side:
+    """The population an index runs over, read from its name: j… is post, i… is pre."""
+    return "post" if index.name.startswith("j") else "pre"
+
+
+_fresh = 0
+
+
+def fresh_index(side: Side) -> sp.Symbol:
+    """An index that occurs nowhere else, to be bound at once by a contraction."""
+    global _fresh
+    _fresh += 1
+    return sp.Symbol(f"{'j' if side == 'post' else 'i'}_fresh{_fresh}", integer=True)
+
+
+def bound_index(side: Side, number: int) -> sp.Symbol:
+    """The canonical name of a bound index: j1, j2, … on the post side, i1, i2, … on the pre side."""
+    return sp.Symbol(f"{'j' if side == 'post' else 'i'}{number}", integer=True)
+
+
+def free_indices(expression: sp.Basic) -> frozenset[sp.Symbol]:
+    """The indices an expression depends on, bound ones left out."""
+    if isinstance(expression, Contract):
+        return free_indices(expression.body) - frozenset(expression.bound)
+    if isinstance(expression, Entry):
+        return frozenset(expression.indices)
+    if isinstance(expression, sp.KroneckerDelta):
+        return frozenset(expression.args)  # type: ignore[arg-type]
+    found: frozenset[sp.Symbol] = frozenset()
+    for argument in expression.args:
+        found |= free_indices(argument)
+    return found

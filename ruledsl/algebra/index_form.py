@@ -1,0 +1,207 @@
+"""Tree to index form: what every node says about one entry, with matrix products as sums over cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from ruledsl.algebra.contraction import contract, expand
+from ruledsl.algebra.entries import COLUMN, ROW, SIZE, Elementwise, entry, fresh_index
+from ruledsl.checks import shape_of
+from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location, RuleError
+from ruledsl.ir.kinds import SCALAR, Shape, Side
+from ruledsl.ir.source import SourceFile
+from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
+from ruledsl.language import FUNCTIONS, QUANTITIES, Term
+
+MAX_MONOMIALS = 500
+
+
+@dataclass(frozen=True)
+class IndexForm:
+    """ΔW[j, i] of a term, expanded: a sum of products of entries, functions and sums over cells."""
+
+    entry: sp.Expr
+
+    @property
+    def monomials(self) -> tuple[sp.Expr, ...]:
+        return tuple(sp.Add.make_args(self.entry))  # type: ignore[arg-type]
+
+
+def index_form(term: Term) -> IndexForm:
+    """The canonical index form of a shape-checked term.
+
+    Raises `RuleError` when the term is identically zero, holds a number that is not finite, or
+    grows beyond reason when multiplied out.
+    """
+    form = expand(_Folder(term.source).fold(term.expression))
+    at = Location(term.source, term.span)
+    if form.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
+        raise RuleError(
+            Diagnostic("not-finite", f"`{term.name}` holds a number that is not finite", at, help="is something divided by zero?")
+        )
+    if form == 0:
+        raise RuleError(
+            Diagnostic("zero-term", f"`{term.name}` is identically zero", at, found="everything cancels", help="remove the term, or mend the sign")
+        )
+    return IndexForm(form)
+
+
+@dataclass
+class _Folder:
+    """Each node becomes its entry at row index `ROW[side]` and column index of its column side.
+
+    A column vector is indexed by ROW; a matrix by (ROW of rows, and for its columns ROW of the
+    other side or COLUMN of the same side), so that a finished term is indexed by (j, i).
+    """
+
+    source: SourceFile
+
+    def fold(self, node: Expression) -> sp.Expr:
+        value = self._fold(node)
+        if len(sp.Add.make_args(value)) > MAX_MONOMIALS:
+            message = f"this expression has more than {MAX_MONOMIALS} summands when multiplied out"
+            raise RuleError(Diagnostic("too-large", message, Location(self.source, node.span), help="split it into several terms"))
+        return value
+
+    def _fold(self, node: Expression) -> sp.Expr:
+        match node:
+            case Number(value):
+                return sp.Rational(value.numerator, value.denominator)
+            case Name(name):
+                return _quantity(name)
+            case Negate(operand):
+                return -self.fold(operand)
+            case Transpose(operand):
+                return _transpose(self.fold(operand), shape_of(operand))
+            case Binary("+", left, right):
+                return self.fold(left) + self.fold(right)
+            case Binary("-", left, right):
+                return self.fold(left) - self.fold(right)
+            case Binary("/", left, right):
+                return expand(self.fold(left) / self.fold(right))
+            case Binary(".*", left, right):
+                return expand(self.fold(left) * self.fold(right))
+            case Binary("*", left, right):
+                return self._product(left, right)
+            case Power(base, exponent):
+                return self._power(node, base, self.fold(exponent))
+            case Call():
+                return self._call(node)
+        raise InternalError(f"the index form has no case for {type(node).__name__}")
+
+    def _product(self, left: Expression, right: Expression) -> sp.Expr:
+        first, second = self.fold(left), self.fold(right)
+        a, b = shape_of(left), shape_of(right)
+        if a.is_scalar or b.is_scalar:
+            return expand(first * second)
+        renaming: dict[sp.Symbol, sp.Symbol] = {}
+        if b.columns is not None:
+            renaming[column_index(b)] = column_index(Shape(a.rows, b.columns))
+        if a.columns is None:
+            return expand(first * second.xreplace(renaming))
+        bound = fresh_index(a.columns)
+        renaming[ROW[a.columns]] = bound
+        return contract(first.xreplace({column_index(a): bound}) * second.xreplace(renaming), [bound])
+
+    def _power(self, node: Power, base: Expression, exponent: sp.Expr) -> sp.Expr:
+        value = self.fold(base)
+        self._refuse_diagonal(value, node)
+        if value == 0 and exponent.is_negative:
+            raise RuleError(Diagnostic("not-finite", "zero is raised to a negative power", Location(self.source, node.span)))
+        if exponent.is_Integer and exponent > 1 and len(sp.Add.make_args(value)) ** int(exponent) > MAX_MONOMIALS:
+            message = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"
+            raise RuleError(Diagnostic("too-large", message, Location(self.source, node.span), help="use a smaller exponent"))
+        return expand(sp.Pow(value, exponent))
+
+    def _call(self, node: Call) -> sp.Expr:
+        argument = node.arguments[0]
+        value, shape = self.fold(argument), shape_of(argument)
+        match node.function:
+            case "sum":
+                return _total(value, shape)
+            case "mean":
+                return expand(_total(value, shape) / _count(shape))
+            case "norm":
+                return sp.sqrt(_total(expand(value**2), shape))
+            case "outer":
+                second = self.fold(node.arguments[1])
+                same = shape.rows == shape_of(node.arguments[1]).rows
+                side = shape.rows
+                return expand(value * (second.xreplace({ROW[side]: COLUMN[side]}) if same and side else second))
+            case "diag":
+                side = shape.rows or "post"
+                return expand(value * sp.KroneckerDelta(ROW[side], COLUMN[side]))
+        self._refuse_diagonal(value, node)
+        return _elementwise(node.function, value)
+
+    def _refuse_diagonal(self, value: sp.Expr, node: Expression) -> None:
+        if value.has(sp.KroneckerDelta):
+            message = "a function of a diagonal matrix is not supported: its zeros would no longer be zeros"
+            raise RuleError(
+                Diagnostic("diagonal-function", message, Location(self.source, node.span), help="apply the function to the vector inside `diag(…)`")
+            )
+
+
+def column_index(shape: Shape) -> sp.Symbol:
+    """The index symbol of a matrix's columns."""
+    side: Side = shape.columns  # type: ignore[assignment]
+    return COLUMN[side] if shape.rows == side else ROW[side]
+
+
+def _quantity(name: str) -> sp.Expr:
+    shape = QUANTITIES[name].shape
+    if shape == SCALAR:
+        return SIZE["pre" if name == "n_pre" else "post"]
+    if shape.columns is None:
+        return entry(name, ROW[shape.rows])  # type: ignore[index]
+    return entry(name, ROW["post"], ROW["pre"])
+
+
+def _transpose(value: sp.Expr, shape: Shape) -> sp.Expr:
+    if shape.rows is not None and shape.rows == shape.columns:
+        return value.xreplace({ROW[shape.rows]: COLUMN[shape.rows], COLUMN[shape.rows]: ROW[shape.rows]})
+    return value
+
+
+def _total(value: sp.Expr, shape: Shape) -> sp.Expr:
+    """Σ over every entry."""
+    renaming: dict[sp.Symbol, sp.Symbol] = {}
+    if shape.rows is not None:
+        renaming[ROW[shape.rows]] = fresh_index(shape.rows)
+    if shape.columns is not None:
+        renaming[column_index(shape)] = fresh_index(shape.columns)
+    return contract(value.xreplace(renaming), list(renaming.values()))
+
+
+def _count(shape: Shape) -> sp.Expr:
+    return sp.Mul(*(SIZE[side] for side in (shape.rows, shape.columns) if side is not None))
+
+
+def _elementwise(function: str, value: sp.Expr) -> sp.Expr:
+    if function == "sqrt":
+        return sp.sqrt(value)
+    if function == "square":
+        return expand(value**2)
+    if FUNCTIONS[function].kind != "elementwise":
+        raise InternalError(f"the index form has no case for {function}")
+    if function == "abs":
+        return sp.Abs(value)
+    if function == "sign":
+        return sp.sign(value)
+    if value.is_number:
+        return _number(function, value)
+    return Elementwise(sp.Symbol(function), value)
+
+
+def _number(function: str, value: sp.Expr) -> sp.Expr:
+    exact = {
+        "exp": sp.exp,
+        "log": sp.log,
+        "tanh": sp.tanh,
+        "relu": lambda v: sp.Max(v, 0),
+        "sigmoid": lambda v: 1 / (1 + sp.exp(-v)),
+        "softplus": lambda v: sp.log(1 + sp.exp(v)),
+    }[function](value)
+    return exact if exact.is_finite and exact.is_real else sp.nan

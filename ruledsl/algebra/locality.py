@@ -1,0 +1,93 @@
+"""Locality is a reading of the index form: which entries does ΔW[j, i] need, and through which sums?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from ruledsl.algebra.entries import POST_CELL, PRE_CELL, Contract, Entry, free_indices, side_of
+from ruledsl.algebra.index_form import IndexForm
+from ruledsl.algebra.printing import index_text
+from ruledsl.ir.kinds import Locality
+
+ReadSet = dict[str, frozenset[str]]
+"""For each quantity the patterns that are read: `own` or `all` for vectors; for W `own`, `row`
+(synapses that enter cell j), `column` (synapses that leave cell i) or `all`."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The locality class of a term, the sums that decide it, and everything an entry reads."""
+
+    locality: Locality
+    reads: ReadSet
+    reasons: tuple[str, ...]
+    """One sentence per sum, with the sum written in indices, most demanding first."""
+
+
+def certify(form: IndexForm) -> Certificate:
+    """The least class that every summand of ΔW[j, i] fits in, and the exact read set."""
+    sums = sorted(_outer_sums(form.entry), key=sp.default_sort_key)
+    classes = {s: _class_of_sum(s, POST_CELL, PRE_CELL) for s in sums}
+    locality = max(classes.values(), default=Locality.synapse)
+    ordered = sorted(sums, key=lambda s: -classes[s])
+    reasons = tuple(_reason(s, classes[s]) for s in ordered)
+    return Certificate(locality, read_set(form), reasons)
+
+
+def read_set(form: IndexForm) -> ReadSet:
+    """Every quantity that occurs in ΔW[j, i], with the patterns of indices it occurs at."""
+    reads: dict[str, set[str]] = {}
+    for atom in form.entry.atoms(Entry):
+        reads.setdefault(atom.quantity, set()).add(_pattern(atom))
+    return {name: frozenset(patterns) for name, patterns in sorted(reads.items())}
+
+
+def _pattern(atom: Entry) -> str:
+    if len(atom.indices) == 1:
+        return "own" if atom.indices[0] in (POST_CELL, PRE_CELL) else "all"
+    post, pre = atom.indices
+    if post == POST_CELL:
+        return "own" if pre == PRE_CELL else "row"
+    return "column" if pre == PRE_CELL else "all"
+
+
+def _outer_sums(expression: sp.Basic) -> set[Contract]:
+    """The sums over cells in an expression that stand in no other sum."""
+    if isinstance(expression, Contract):
+        return {expression}
+    return {s for argument in expression.args for s in _outer_sums(argument)}
+
+
+def _class_of_sum(total: Contract, post: sp.Symbol, pre: sp.Symbol) -> Locality:
+    """What a cell must gather to know this sum, seen from the synapse (post, pre)."""
+    if len(total.bound) != 1:
+        return Locality.layer
+    (bound,) = total.bound
+    free = free_indices(total)
+    if side_of(bound) == "pre" and free <= {post}:
+        return _weighted_sum(total, post, bound, Locality.dendrite)
+    if side_of(bound) == "post" and free <= {pre}:
+        return _weighted_sum(total, bound, pre, Locality.axon)
+    return Locality.layer
+
+
+def _weighted_sum(total: Contract, post: sp.Symbol, pre: sp.Symbol, kind: Locality) -> Locality:
+    """Each addend must arrive through its own synapse (post, pre): it carries that synapse's weight,
+    and everything else in it can be read there."""
+    weight = any(atom.indices == (post, pre) for atom in total.body.atoms(Entry))
+    inner = {_class_of_sum(s, post, pre) for s in _outer_sums(total.body)}
+    readable = all(free_indices(f) <= {post, pre} for f in sp.Mul.make_args(total.body))
+    return kind if weight and readable and inner <= {Locality.synapse, kind} else Locality.layer
+
+
+def _reason(total: Contract, kind: Locality) -> str:
+    text = index_text(total)
+    if kind == Locality.dendrite:
+        return f"{text} is a sum over the synapses that enter cell j: its dendrite would have to gather it"
+    if kind == Locality.axon:
+        return f"{text} is a sum over the synapses that leave cell i: its axon would have to carry it back"
+    populations = sorted({side_of(k) for k in total.bound})
+    cells = " and ".join(f"{side}synaptic" for side in populations)
+    return f"{text} is a sum over the {cells} cells: every synapse would have to know the whole population"

@@ -1,0 +1,68 @@
+"""A rule as a function on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ruledsl.backend.eager import EagerProgram, change_of
+from ruledsl.compiler import RuleProgram
+
+Q_SHAPES = {"pre": ("y_pre", "z_pre", "e_pre"), "post": ("y_post", "z_post", "e_post")}
+
+
+class CompiledRule:
+    """What `compile_rule` returns: the update of one layer, and the program an episode is built from."""
+
+    def __init__(self, program: RuleProgram) -> None:
+        self.program = program
+        self.names = program.names
+
+    def __repr__(self) -> str:
+        return f"CompiledRule({' + '.join(self.names)})"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The quantities `update` needs as keyword arguments (besides `W`, whose shape it always needs)."""
+        return tuple(sorted(set(self.program.update_program.inputs()) - {"W"}))
+
+    def update(self, theta: Tensor, **quantities: Tensor) -> Tensor:
+        """ΔW = Σ_r θ_r F^r of one layer (Eq. 6).
+
+        Args:
+            theta: (…, R), in the order of `names`.
+            **quantities: `W` of shape (…, n_post, n_pre) and every quantity the rule reads:
+                y_pre, z_pre, e_pre (…, n_pre); y_post, z_post, e_post (…, n_post). More are allowed.
+
+        Returns:
+            (…, n_post, n_pre).
+
+        Raises:
+            TypeError: a quantity the rule reads is missing, or a name is not a quantity.
+            ValueError: sizes or batch axes do not agree.
+        """
+        weights = quantities.get("W")
+        missing = [q for q in (*self.reads, "W") if quantities.get(q) is None]
+        if missing or weights is None:
+            raise TypeError(f"update() needs {', '.join(f'`{m}`' for m in missing)} for this rule")
+        n_post, n_pre = weights.shape[-2:]
+        theta = torch.as_tensor(theta, dtype=weights.dtype, device=weights.device)
+        _check_quantities(quantities, theta, len(self.names), n_post, n_pre)
+        runner = EagerProgram(self.program.update_program, {"post": n_post, "pre": n_pre})
+        values = runner.run(quantities, theta)
+        return change_of(self.program.update_program.updates[0], values, weights)
+
+
+def _check_quantities(quantities: Mapping[str, Tensor], theta: Tensor, terms: int, n_post: int, n_pre: int) -> None:
+    if theta.shape[-1:] != (terms,):
+        raise ValueError(f"theta has shape {tuple(theta.shape)}; its last axis must hold the {terms} coefficients")
+    batch = theta.shape[:-1]
+    sizes = {name: size for side, size in (("pre", n_pre), ("post", n_post)) for name in Q_SHAPES[side]}
+    for name, value in quantities.items():
+        if name != "W" and name not in sizes:
+            raise TypeError(f"`{name}` is not a quantity of a synapse layer")
+        expected = (*batch, n_post, n_pre) if name == "W" else (*batch, sizes[name])
+        if tuple(value.shape) != expected:
+            raise ValueError(f"`{name}` has shape {tuple(value.shape)}, expected {expected}")

@@ -1,0 +1,206 @@
+"""Programs in eager torch, batched: the fallback that needs nothing, on any device and dtype.
+
+A scalar has the batch axes alone, a vector one axis more, a matrix two. Vectors may carry one
+further axis of samples behind the batch axes (the query set); products with matrices then act on
+all samples at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ruledsl.ir.program import Attribute, Instruction, Program, Update
+
+Value = Tensor | float
+Kernel = Callable[[Sequence[Tensor], Attribute], Tensor]
+
+
+def _softplus(z: Tensor, beta: float) -> Tensor:
+    # torch's own softplus turns linear beyond a threshold; this one is exact at every z.
+    return torch.logaddexp(beta * z, torch.zeros_like(z)) / beta
+
+
+def _matvec(matrix: Tensor, vector: Tensor) -> Tensor:
+    if vector.dim() == matrix.dim():
+        return vector @ matrix.mT
+    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+
+
+def _rmatvec(matrix: Tensor, vector: Tensor) -> Tensor:
+    if vector.dim() == matrix.dim():
+        return vector @ matrix
+    return (vector.unsqueeze(-2) @ matrix).squeeze(-2)
+
+
+KERNELS: dict[str, Kernel] = {
+    "neg": lambda a, t: -a[0],
+    "pow": lambda a, t: a[0].pow(float(t or 0.0)),
+    "exp": lambda a, t: a[0].exp(),
+    "log": lambda a, t: a[0].log(),
+    "tanh": lambda a, t: a[0].tanh(),
+    "sigmoid": lambda a, t: a[0].sigmoid(),
+    "relu": lambda a, t: a[0].relu(),
+    "step": lambda a, t: (a[0] > 0).to(a[0].dtype),
+    "abs": lambda a, t: a[0].abs(),
+    "sign": lambda a, t: a[0].sign(),
+    "softplus": lambda a, t: _softplus(a[0], float(t or 1.0)),
+    "softmax": lambda a, t: a[0].softmax(-1),
+    "row_sum": lambda a, t: a[0].sum(-1),
+    "column_sum": lambda a, t: a[0].sum(-2),
+    "matvec": lambda a, t: _matvec(a[0], a[1]),
+    "rmatvec": lambda a, t: _rmatvec(a[0], a[1]),
+    "outer": lambda a, t: a[0].unsqueeze(-1) * a[1].unsqueeze(-2),
+    "matmul": lambda a, t: a[0] @ a[1],
+    "transpose": lambda a, t: a[0].mT,
+}
+"""Ops whose arguments all have their own full shape; the rest broadcast and are handled by `EagerProgram`."""
+
+BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}
+LOADS = ("input", "theta", "const", "size")
+SHAPED = ("sum", "dot", "rows", "columns", "fill")
+
+
+class EagerProgram:
+    """A program ready to run on tensors with given sizes of its symbolic dimensions."""
+
+    def __init__(self, program: Program, sizes: Mapping[str, int]) -> None:
+        self.program = program
+        self.sizes = dict(sizes)
+        self._last_use = _last_uses(program)
+
+    def run(
+        self,
+        inputs: Mapping[str, Tensor],
+        theta: Tensor,
+        values: list[Value | None] | None = None,
+        only: Sequence[bool] | None = None,
+        keep: Sequence[int] = (),
+    ) -> list[Value | None]:
+        """The values that outputs and updates need, and those in `keep`; others are freed on the way.
+
+        `theta` is (…, R). With `values` from an earlier call, instructions not in `only` are taken
+        as done: a program can so be run in two parts.
+        """
+        results: list[Value | None] = values if values is not None else [None] * len(self.program.instructions)
+        kept = set(self.program.roots()) | set(keep)
+        for number, instruction in enumerate(self.program.instructions):
+            if only is not None and not only[number]:
+                continue
+            results[number] = self._evaluate(instruction, results, inputs, theta)
+            if only is None:
+                for argument in self._last_use[number]:
+                    if argument not in kept:
+                        results[argument] = None
+        return results
+
+    def _evaluate(
+        self, instruction: Instruction, values: list[Value | None], inputs: Mapping[str, Tensor], theta: Tensor
+    ) -> Value:
+        op, attribute = instruction.op, instruction.attribute
+        if op == "input":
+            return inputs[str(attribute)]
+        if op == "theta":
+            return theta[..., int(attribute or 0)]
+        if op == "const":
+            return float(attribute)  # type: ignore[arg-type]
+        if op == "size":
+            return float(self.sizes[str(attribute)])
+        shapes = [self.program.instructions[a].shape for a in instruction.arguments]
+        arguments = [values[a] for a in instruction.arguments]
+        if op in BINARY:
+            return self._binary(op, arguments, shapes, instruction)
+        if op in SHAPED:
+            return self._shaped(op, arguments, shapes, instruction, theta)
+        tensors = [_tensor(a, theta) for a in arguments]
+        return KERNELS[op](tensors, attribute)
+
+    def _binary(self, op: str, arguments: list[Value | None], shapes: list[tuple[str, ...]], instruction: Instruction) -> Value:
+        rank = len(instruction.shape)
+        lifted = [_lift(a, rank - len(s)) for a, s in zip(arguments, shapes, strict=True)]
+        first, second = lifted
+        if isinstance(first, Tensor):
+            return BINARY[op](first, second)  # type: ignore[arg-type]
+        if isinstance(second, Tensor):
+            return second * first if op == "mul" else second + first if op == "add" else first - second
+        return first * second if op == "mul" else first + second if op == "add" else first - second
+
+    def _shaped(
+        self, op: str, arguments: list[Value | None], shapes: list[tuple[str, ...]], instruction: Instruction, theta: Tensor
+    ) -> Tensor:
+        axes = tuple(range(-len(shapes[0]), 0))
+        value = _tensor(arguments[0], theta)
+        if op == "sum":
+            return value.sum(axes)
+        if op == "dot":
+            return (value * _tensor(arguments[1], theta)).sum(axes)
+        sizes = [self.sizes[d] for d in instruction.shape]
+        if op == "rows":
+            return value.unsqueeze(-1).expand(*value.shape, sizes[1])
+        if op == "columns":
+            return value.unsqueeze(-2).expand(*value.shape[:-1], sizes[0], sizes[1])
+        return value.reshape(value.shape + (1,) * len(sizes)).expand(*value.shape, *sizes)
+
+
+def _last_uses(program: Program) -> list[list[int]]:
+    last: dict[int, int] = {}
+    for number, instruction in enumerate(program.instructions):
+        for argument in instruction.arguments:
+            last[argument] = number
+    uses: list[list[int]] = [[] for _ in program.instructions]
+    for argument, number in last.items():
+        uses[number].append(argument)
+    return uses
+
+
+def _lift(value: Value | None, axes: int) -> Value:
+    assert value is not None
+    if isinstance(value, float) or not axes:
+        return value
+    return value.reshape(value.shape + (1,) * axes)
+
+
+def _tensor(value: Value | None, like: Tensor) -> Tensor:
+    assert value is not None
+    return value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
+
+
+def change_of(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
+    """κ W + Σ u vᵀ + dense for a target of shape (…, rows, columns)."""
+    change: Tensor | None = None
+    if update.pairs:
+        rows, columns = _stacked(update, values, target)
+        change = rows @ columns.mT
+    if update.kappa is not None:
+        decay = _lift(values[update.kappa], 2) * target
+        change = decay if change is None else change + decay
+    if update.dense is not None:
+        dense = _tensor(values[update.dense], target)
+        change = dense if change is None else change + dense
+    return torch.zeros_like(target) if change is None else change
+
+
+def apply_update(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
+    """target + κ target + Σ u vᵀ + dense, out of place (autograd may flow through it)."""
+    if update.dense is not None or not update.pairs or target.dim() != 3:
+        return target + change_of(update, values, target)
+    rows, columns = _stacked(update, values, target)
+    scaled = target if update.kappa is None else target * (1.0 + _lift(values[update.kappa], 2))
+    return torch.baddbmm(scaled, rows, columns.mT)
+
+
+def undo_update(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
+    """The matrix before `apply_update`: (target − Σ u vᵀ) / (1 + κ). Only without a dense rest."""
+    if update.pairs:
+        rows, columns = _stacked(update, values, target)
+        target = torch.baddbmm(target, rows, columns.mT, alpha=-1.0)
+    return target if update.kappa is None else target / (1.0 + _lift(values[update.kappa], 2))
+
+
+def _stacked(update: Update, values: Sequence[Value | None], target: Tensor) -> tuple[Tensor, Tensor]:
+    batch = target.shape[:-2]
+    us = [_tensor(values[u], target).expand(*batch, target.shape[-2]) for u, _ in update.pairs]
+    vs = [_tensor(values[v], target).expand(*batch, target.shape[-1]) for _, v in update.pairs]
+    return torch.stack(us, -1), torch.stack(vs, -1)

@@ -1,0 +1,163 @@
+"""The adjoint of a step, op by op: reverse differentiation of the program itself.
+
+For W′ = W + κ W + Σ u vᵀ + dense with cotangent Λ of W′:
+
+    ū = Λ v,   v̄ = Λᵀ u,   κ̄ = ⟨Λ, W⟩,   cotangent of dense = Λ,   Λ_W = Λ + κ Λ + what flows back into W.
+
+What flows back into W through products such as z = W y_pre is a sum of outer products, so the
+adjoint of a step has the same form as a step: small vectors, and low-rank updates of matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ruledsl.ir.diagnostics import InternalError
+from ruledsl.ir.ops import OPS, verify
+from ruledsl.ir.program import Builder, Program, Update
+
+SAVED_OPS = frozenset(
+    {"matvec", "rmatvec", "matmul", "row_sum", "column_sum", "softmax", "softplus", "exp", "log", "tanh", "sigmoid", "pow"}
+)
+"""Results that are kept from the forward pass: products with weights, which backward no longer has in
+time, and functions that cost more to compute than to read."""
+
+
+@dataclass(frozen=True)
+class StepAdjoint:
+    """A step and its adjoint.
+
+    `backward` reads the step's own inputs, `saved{n}` (the result of forward instruction n), the
+    weights W before the step and, for each updated W, `adjoint_W`. Its updates whose target is a
+    weight are the step's own, to be undone; those of `adjoint_…` give the cotangents before the
+    step. Outputs `theta{r}` are added to the gradient.
+    """
+
+    forward: Program
+    backward: Program
+    saved: tuple[int, ...]
+
+
+def step_adjoint(forward: Program) -> StepAdjoint:
+    """Differentiate a step in reverse; cotangents flow to coefficients and weights only."""
+    builder = Builder()
+    values = _reload(forward, builder)
+    cotangents: dict[int, list[int]] = {}
+    for update in forward.updates:
+        _seed_update(builder, update, values, forward, cotangents)
+    outputs = _reverse(forward, builder, values, cotangents)
+    updates = [_moved(update, values) for update in forward.updates]
+    updates += [_weight_update(forward, builder, update, values, cotangents) for update in forward.updates]
+    backward = builder.finish(outputs, updates)
+    verify(backward)
+    saved = sorted(int(name[5:]) for name in backward.inputs() if name.startswith("saved"))
+    return StepAdjoint(forward, backward, tuple(saved))
+
+
+def _reload(forward: Program, builder: Builder) -> list[int]:
+    """Forward values in the backward program: saved ones are loaded, cheap ones computed again."""
+    values: list[int] = []
+    for number, instruction in enumerate(forward.instructions):
+        if instruction.op in SAVED_OPS and len(instruction.shape) < 2:
+            values.append(builder.input(f"saved{number}", instruction.shape))
+        else:
+            arguments = [values[a] for a in instruction.arguments]
+            values.append(builder.emit(instruction.op, arguments, instruction.shape, instruction.attribute))
+    return values
+
+
+def _seed_update(
+    b: Builder, update: Update, values: list[int], forward: Program, cotangents: dict[int, list[int]]
+) -> None:
+    weight = forward.inputs()[update.target]
+    shape = forward.instructions[weight].shape
+    adjoint = b.input(f"adjoint_{update.target}", shape)
+    for u, v in update.pairs:
+        cotangents.setdefault(u, []).append(b.matvec(adjoint, values[v]))
+        cotangents.setdefault(v, []).append(b.rmatvec(adjoint, values[u]))
+    if update.kappa is not None:
+        cotangents.setdefault(update.kappa, []).append(b.dot(adjoint, values[weight]))
+    if update.dense is not None:
+        cotangents.setdefault(update.dense, []).append(adjoint)
+
+
+def _active(forward: Program) -> list[bool]:
+    """Whether a value depends on a coefficient or on a weight that the step updates."""
+    weights = {update.target for update in forward.updates}
+    active: list[bool] = []
+    for instruction in forward.instructions:
+        own = instruction.op == "theta" or (instruction.op == "input" and instruction.attribute in weights)
+        active.append(own or any(active[a] for a in instruction.arguments))
+    return active
+
+
+def _reverse(
+    forward: Program, b: Builder, values: list[int], cotangents: dict[int, list[int]]
+) -> dict[str, int]:
+    active = _active(forward)
+    outputs: dict[str, int] = {}
+    for number in range(len(forward.instructions) - 1, -1, -1):
+        instruction = forward.instructions[number]
+        if not active[number] or number not in cotangents or instruction.op == "input":
+            continue
+        total = _total(b, cotangents[number])
+        if instruction.op == "theta":
+            outputs[f"theta{instruction.attribute}"] = total
+            continue
+        arguments = [values[a] for a in instruction.arguments]
+        pulled = OPS[instruction.op].adjoint(b, instruction.attribute, arguments, values[number], total)
+        for argument, cotangent in zip(instruction.arguments, pulled, strict=True):
+            if cotangent is not None and active[argument]:
+                cotangents.setdefault(argument, []).append(cotangent)
+    return outputs
+
+
+def _total(b: Builder, parts: list[int]) -> int:
+    total = parts[0]
+    for part in parts[1:]:
+        total = b.add(total, part)
+    return total
+
+
+def _moved(update: Update, values: list[int]) -> Update:
+    return Update(
+        update.target,
+        None if update.kappa is None else values[update.kappa],
+        tuple((values[u], values[v]) for u, v in update.pairs),
+        None if update.dense is None else values[update.dense],
+    )
+
+
+def _weight_update(
+    forward: Program, b: Builder, update: Update, values: list[int], cotangents: dict[int, list[int]]
+) -> Update:
+    """Λ before the step: Λ + κ Λ + outer products + whatever is not one."""
+    weight = forward.inputs()[update.target]
+    pairs: list[tuple[int, int]] = []
+    dense: list[int] = []
+    for part in cotangents.get(weight, []):
+        pair = _outer_pair(b, part)
+        if pair:
+            pairs.append(pair)
+        else:
+            dense.append(part)
+    kappa = None if update.kappa is None else values[update.kappa]
+    return Update(f"adjoint_{update.target}", kappa, tuple(pairs), _total(b, dense) if dense else None)
+
+
+def _outer_pair(b: Builder, number: int) -> tuple[int, int] | None:
+    instruction = b.instructions[number]
+    if instruction.op == "outer":
+        return instruction.arguments[0], instruction.arguments[1]
+    if instruction.op == "neg":
+        inner = _outer_pair(b, instruction.arguments[0])
+        return inner and (b.neg(inner[0]), inner[1])
+    return None
+
+
+def forward_update(pair: StepAdjoint, target: str) -> Update:
+    """The step's own update of a weight as the backward program computes it, for undoing it."""
+    for update in pair.backward.updates:
+        if update.target == target:
+            return update
+    raise InternalError(f"the backward program does not know the update of {target}")

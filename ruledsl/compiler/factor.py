@@ -1,0 +1,139 @@
+"""A rule's index form to its update: ΔW = κ W + Σ u vᵀ + dense rest, with as few pairs as possible."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from ruledsl.algebra import POST_CELL, PRE_CELL, Contract, Entry, IndexForm, Theta, free_indices
+from ruledsl.compiler.cover import minimum_cover
+from ruledsl.compiler.lowering import Lowering
+from ruledsl.compiler.nesting import first_steps
+from ruledsl.ir.program import Update
+
+WEIGHT = Entry(sp.Symbol("W"), POST_CELL, PRE_CELL)
+
+
+@dataclass
+class NormalForm:
+    """κ, the coefficient of each f_j g_i, and the coefficient of each h_ji f_j g_i; all with θ in them."""
+
+    kappa: sp.Expr = sp.S.Zero
+    pairs: dict[tuple[sp.Expr, sp.Expr], sp.Expr] = field(default_factory=dict)
+    dense: dict[sp.Expr, sp.Expr] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """For people: `κ = …` and one line per factor."""
+        lines = [f"kappa: {self.kappa}"]
+        lines += [f"pair: ({c}) * ({f}) x ({g})" for (f, g), c in self.pairs.items()]
+        lines += [f"dense: ({c}) * {h}" for h, c in self.dense.items()]
+        return "\n".join(lines)
+
+
+def normal_form(forms: Sequence[IndexForm | None]) -> NormalForm:
+    """Σ_r θ_r F^r sorted by factors; `None` leaves term r out."""
+    normal = NormalForm()
+    for number, form in enumerate(forms):
+        for monomial in form.monomials if form else ():
+            _add_monomial(normal, Theta(number), monomial)
+    return normal
+
+
+def _add_monomial(normal: NormalForm, theta: sp.Expr, monomial: sp.Expr) -> None:
+    parts: dict[frozenset[sp.Symbol], list[sp.Basic]] = {}
+    for factor in sp.Mul.make_args(monomial):
+        parts.setdefault(free_indices(factor), []).append(factor)
+    both = sp.Mul(*parts.pop(frozenset({POST_CELL, PRE_CELL}), []))
+    post = sp.Mul(*parts.pop(frozenset({POST_CELL}), []))
+    pre = sp.Mul(*parts.pop(frozenset({PRE_CELL}), []))
+    coefficient = theta * sp.Mul(*parts.pop(frozenset(), []))
+    if both == 1:
+        normal.pairs[post, pre] = normal.pairs.get((post, pre), sp.S.Zero) + coefficient
+    elif both == WEIGHT and post == 1 and pre == 1:
+        normal.kappa += coefficient
+    else:
+        key = both * post * pre
+        normal.dense[key] = normal.dense.get(key, sp.S.Zero) + coefficient
+
+
+def lower_update(normal: NormalForm, lowering: Lowering, target: str) -> Update:
+    """Instructions for κ, the pairs and the dense rest.
+
+    Vectors are lowered before scalars, so that a scalar such as y_postᵀ W e_pre is built from a
+    product Wᵀ y_post that is there anyway.
+    """
+    lowering.demand.update(_demand(normal))
+    for expression in _vector_sums(normal):
+        lowering.lower(expression)
+    pairs = tuple(_lower_pair(lowering, f, g) for f, g in rank_one_pairs(normal.pairs))
+    kappa = None if normal.kappa == 0 else lowering.scalar(_grouped(normal.kappa))
+    dense = None
+    for key, coefficient in normal.dense.items():
+        part = lowering.builder.mul(lowering.scalar(_grouped(coefficient)), lowering.matrix(key))
+        dense = part if dense is None else lowering.builder.add(dense, part)
+    return Update(target, kappa, pairs, dense)
+
+
+Side = list[tuple[sp.Expr, sp.Expr]]
+"""A vector as a sum of (coefficient, factor)."""
+
+
+def rank_one_pairs(pairs: Mapping[tuple[sp.Expr, sp.Expr], sp.Expr]) -> list[tuple[Side, Side]]:
+    """The sum Σ c_fg f gᵀ as the fewest products of two sums of vectors (see `cover`)."""
+    left, right = minimum_cover(pairs)
+    by_post: dict[sp.Expr, Side] = {}
+    by_pre: dict[sp.Expr, Side] = {}
+    for (f, g), coefficient in pairs.items():
+        if g in right:
+            by_pre.setdefault(g, []).append((coefficient, f))
+        else:
+            by_post.setdefault(f, []).append((coefficient, g))
+    one = sp.S.One
+    return [([(one, f)], gs) for f, gs in by_post.items()] + [(fs, [(one, g)]) for g, fs in by_pre.items()]
+
+
+def _lower_pair(lowering: Lowering, post: Side, pre: Side) -> tuple[int, int]:
+    b = lowering.builder
+
+    def vector(side: Side, lower_factor: object, dim: str) -> int:
+        total: int | None = None
+        for coefficient, factor in side:
+            lowered = lowering.scalar(factor) if not free_indices(factor) else lower_factor(factor)  # type: ignore[operator]
+            part = b.mul(lowering.scalar(_grouped(coefficient)), lowered)
+            total = part if total is None else b.add(total, part)
+        assert total is not None
+        return total if b.shape(total) else b.fill(total, (dim,))
+
+    u = vector(post, lowering.post_vector, lowering.dims["post"])
+    v = vector(pre, lowering.pre_vector, lowering.dims["pre"])
+    return u, v
+
+
+def _grouped(coefficient: sp.Expr) -> sp.Expr:
+    """θ's that share a scalar factor are added first: θ_0 + (θ_6 + θ_7) s instead of two products."""
+    groups: dict[sp.Expr, sp.Expr] = {}
+    for term in sp.Add.make_args(coefficient):
+        thetas = [f for f in sp.Mul.make_args(term) if isinstance(f, Theta) or f.is_number]
+        rest = sp.Mul(*(f for f in sp.Mul.make_args(term) if f not in thetas))
+        groups[rest] = groups.get(rest, sp.S.Zero) + sp.Mul(*thetas)
+    return sp.Add(*(sp.Mul(total, rest, evaluate=False) if rest != 1 else total for rest, total in groups.items()))
+
+
+def _all_sums(normal: NormalForm) -> list[Contract]:
+    expressions = [normal.kappa, *normal.dense, *normal.dense.values(), *normal.pairs.values()]
+    expressions += [factor for pair in normal.pairs for factor in pair]
+    found = {s for e in expressions for s in e.atoms(Contract)}
+    return sorted(found, key=sp.default_sort_key)
+
+
+def _vector_sums(normal: NormalForm) -> list[Contract]:
+    """Sums with a free index and one bound one: products that must be computed whatever the order."""
+    return [s for s in _all_sums(normal) if free_indices(s) <= {POST_CELL, PRE_CELL} and free_indices(s) and len(s.bound) == 1]
+
+
+def _demand(normal: NormalForm) -> Counter[sp.Expr]:
+    """How many multiple sums could begin with each product."""
+    return Counter(step for s in _all_sums(normal) if len(s.bound) > 1 for step in set(first_steps(s)))

@@ -1,0 +1,1 @@
+"""Frozen data that the stages hand on: positions, diagnostics, trees, shapes, programs. Depends on nothing."""

@@ -1,0 +1,157 @@
+"""The syntax tree of `.rule` files. Spans never take part in comparison: equal text means equal trees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from ruledsl.ir.source import SourceFile, Span
+
+NO_SPAN = Span(0, 0)
+
+
+def _span() -> Span:
+    return field(default=NO_SPAN, compare=False, repr=False)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A literal. The value is exact: `0.1` is one tenth."""
+
+    value: Fraction
+    span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A quantity, a constant or an abbreviation; which one is settled when names are resolved."""
+
+    name: str
+    span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Negate:
+    operand: Expression
+    span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+BinaryOperator = Literal["+", "-", "*", ".*", "/"]
+
+
+@dataclass(frozen=True)
+class Binary:
+    operator: BinaryOperator
+    left: Expression
+    right: Expression
+    span: Span = _span()
+    operator_span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Power:
+    """`base .^ exponent` (each entry) or, for scalars only, `base ^ exponent`."""
+
+    base: Expression
+    exponent: Expression
+    elementwise: bool
+    span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Transpose:
+    operand: Expression
+    span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    function: str
+    arguments: tuple[Expression, ...]
+    span: Span = _span()
+    name_span: Span = _span()
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+Expression = Number | Name | Negate | Binary | Power | Transpose | Call
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One word of an attribute's value: a number, a name, a string or a range `2..4`."""
+
+    kind: Literal["number", "name", "string", "range"]
+    text: str
+    span: Span = _span()
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """`name`, or `name = value …`, between the brackets that may close a statement."""
+
+    name: str
+    values: tuple[Atom, ...] = ()
+    span: Span = _span()
+    name_span: Span = _span()
+
+
+@dataclass(frozen=True)
+class TermStatement:
+    name: str
+    note: str | None
+    expression: Expression
+    attributes: tuple[Attribute, ...] = ()
+    target: str = "W"
+    span: Span = _span()
+    name_span: Span = _span()
+    target_span: Span = _span()
+
+
+@dataclass(frozen=True)
+class RuleItem:
+    """One summand of a rule: an optional fixed coefficient, a name, and attributes of its own."""
+
+    name: str
+    coefficient: Fraction | None = None
+    attributes: tuple[Attribute, ...] = ()
+    span: Span = _span()
+    name_span: Span = _span()
+
+
+@dataclass(frozen=True)
+class RuleStatement:
+    name: str
+    note: str | None
+    items: tuple[RuleItem, ...]
+    attributes: tuple[Attribute, ...] = ()
+    span: Span = _span()
+    name_span: Span = _span()
+
+
+@dataclass(frozen=True)
+class LetStatement:
+    """`let` names any expression, `const` a number; both are seen in their own file only."""
+
+    name: str
+    expression: Expression
+    constant: bool = False
+    span: Span = _span()
+    name_span: Span = _span()
+
+
+Statement = TermStatement | RuleStatement | LetStatement
+
+
+@dataclass(frozen=True)
+class Module:
+    """One parsed `.rule` file."""
+
+    source: SourceFile = field(compare=False, repr=False)
+    statements: tuple[Statement, ...]
