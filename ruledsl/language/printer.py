@@ -25,6 +25,7 @@ from ruledsl.ir.syntax import (
 )
 
 SUM, PRODUCT, UNARY, POSTFIX, ATOM = range(5)
+WIDTH = 100
 
 
 def format_number(value: Fraction) -> str:
@@ -107,17 +108,20 @@ def _item(item: RuleItem) -> str:
 
 
 def print_statement(statement: Statement) -> str:
-    """One statement in canonical form, without a line break at its end."""
+    """One statement in canonical form, without a line break at its end; long ones take several lines."""
     match statement:
         case LetStatement(name, expression, constant):
             return f"{'const' if constant else 'let'} {name} = {print_expression(expression)}"
         case TermStatement(name, note, expression, attributes, target):
             head = f"term {name}" + ("" if target == "W" else f" for {target}") + (f' "{note}"' if note else "")
-            tail = f"  {_attributes(attributes)}" if attributes else ""
-            return f"{head} = {print_expression(expression)}{tail}"
+            line = f"{head} = {print_expression(expression)}"
+            tail = _attributes(attributes)
+            return f"{line}  {tail}" if tail and len(line) + len(tail) + 2 <= WIDTH else line + (f"\n  {tail}" if tail else "")
         case RuleStatement(name, note, items, attributes):
             head = f"rule {name}" + (f' "{note}"' if note else "") + (f" {_attributes(attributes)}" if attributes else "")
-            return f"{head} = {' + '.join(_item(i) for i in items)}"
+            summands = [_item(i) for i in items]
+            line = f"{head} = {' + '.join(summands)}"
+            return line if len(line) <= WIDTH else f"{head}\n  = " + "\n  + ".join(summands)
         case _:
             raise InternalError(f"the printer has no case for {type(statement).__name__}")
 

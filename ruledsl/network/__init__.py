@@ -2,6 +2,7 @@
 
 from ruledsl.network.api import ENGINES, Engine, MetaGradient, adapt, meta_gradient
 from ruledsl.network.engines import programs_for, query_scores
-from ruledsl.network.step import FEEDBACKS, probe_program
+from ruledsl.network.measure import Measurements, measure
+from ruledsl.network.step import FEEDBACKS
 
-__all__ = ["ENGINES", "FEEDBACKS", "Engine", "MetaGradient", "adapt", "meta_gradient", "probe_program", "programs_for", "query_scores"]
+__all__ = ["ENGINES", "FEEDBACKS", "Engine", "Measurements", "MetaGradient", "adapt", "measure", "meta_gradient", "programs_for", "query_scores"]

@@ -1,0 +1,179 @@
+"""Commands and options. Nothing heavy is imported before a command needs it: `--help` answers at once."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ruledsl import __version__
+from ruledsl.cli import rules as rule_commands
+from ruledsl.ir.diagnostics import RuleError
+from ruledsl.ir.kinds import LOCALITY_NAMES
+
+BAD_INPUT = 2
+
+
+def reports_bad_input(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a fault of the input into its message and exit code 2, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except RuleError as error:
+            click.echo(str(error), err=True)
+        except Exception as error:
+            # Imported late: by now whatever raised it has loaded these modules anyway.
+            if type(error).__name__ not in ("DataError", "RunError", "SettingsError"):
+                raise
+            click.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="ruledsl")
+def main() -> None:
+    """Discover learning rules that a brain could run.
+
+    Plasticity terms are written as text in .rule files, checked, compiled, and combined into
+    F(Θ) = Σ θ_r F^r; Θ is meta-learned by differentiating exactly through online learning.
+    """
+
+
+allow_option = click.option(
+    "--allow",
+    type=click.Choice(list(LOCALITY_NAMES)),
+    default="layer",
+    show_default=True,
+    help="Least strict locality class that is accepted.",
+)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True)
+@allow_option
+@reports_bad_input
+def check(files: tuple[str, ...], allow: str) -> None:
+    """Check .rule files: names, shapes, locality. Prints one line per term."""
+    sys.exit(rule_commands.check_files(files, LOCALITY_NAMES[allow]))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--check", "check_only", is_flag=True, help="Write nothing; exit 1 if a file is not in canonical form.")
+@click.option("--write/--print", "write", default=False, help="Rewrite the files, or print to the terminal (default).")
+@reports_bad_input
+def fmt(files: tuple[str, ...], check_only: bool, write: bool) -> None:
+    """Print .rule files in their one canonical form (or rewrite them)."""
+    sys.exit(rule_commands.format_files(files, check_only, write))
+
+
+@main.command()
+@click.argument("rule")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(rule_commands.FORMS),
+    default="text",
+    show_default=True,
+    help="Which level to print.",
+)
+@allow_option
+@reports_bad_input
+def show(rule: str, form: str, allow: str) -> None:
+    """Show what a rule became. RULE is FILE, FILE:NAME, or a name on the search path."""
+    click.echo(rule_commands.show_rule(rule, form, LOCALITY_NAMES[allow]))
+
+
+@main.command(name="list")
+@reports_bad_input
+def list_rules() -> None:
+    """List every rule and term on the search path, with where it is defined."""
+    rule_commands.list_definitions()
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that `train` and `evaluate` share."""
+    options = [
+        click.option("--dataset", default="glyphs", show_default=True, metavar="NAME[/PART]", help="Data set to draw tasks from."),
+        click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Folder that holds data sets."),
+        click.option("--download", is_flag=True, help="Fetch the data set through torchvision if it is missing."),
+        click.option("--feedback", type=click.Choice(["fixed", "symmetric"]), default=None, help="How errors are carried back (default: the rule's own, else fixed)."),
+        click.option("--sizes", default="784-170-130-100-70-47", show_default=True, help="Layer sizes."),
+        click.option("--beta", type=float, default=10.0, show_default=True, help="Slope of the softplus."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed."),
+        click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of independent runs."),
+        click.option("--device", default="cpu", show_default=True, help="Torch device."),
+        click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads (0: all cores)."),
+        click.option("--quiet", is_flag=True, help="Print the result only."),
+        allow_option,
+    ]  # fmt: skip
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--rule", "rule_name", default=None, help="Which rule of the file to train.")
+@click.option("--episodes", type=click.IntRange(1), default=500, show_default=True, help="Meta-training episodes.")
+@click.option("--labels", type=click.IntRange(1), default=5, show_default=True, help="M, labels in a task.")
+@click.option("--shots", type=click.IntRange(1), default=50, show_default=True, help="K, training images per label.")
+@click.option("--queries", type=click.IntRange(1), default=10, show_default=True, help="Q, query images per label.")
+@click.option("--lr", "learning_rate", type=float, default=1e-3, show_default=True, help="Adam's rate.")
+@click.option("--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed.")
+@click.option("--meta-batch", type=click.IntRange(1), default=1, show_default=True, help="Tasks averaged per meta-step.")
+@click.option("--engine", type=click.Choice(["auto", "rebuild", "checkpoint", "autograd"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Run folder (default: runs/RULE-DATE).")
+@training_options
+@reports_bad_input
+def train(**options: Any) -> None:
+    """Meta-learn the coefficients Θ of a rule (Algorithm 1). Several FILES train the union of their terms."""
+    from ruledsl.cli import training
+
+    sys.exit(training.train(**options))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--episodes", type=click.IntRange(1), default=None, help="Go on to this many episodes instead of the planned number.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+@reports_bad_input
+def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
+    """Continue an interrupted training from its last checkpoint, bit for bit."""
+    from ruledsl.cli import training
+
+    sys.exit(training.resume(folder, episodes, quiet))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@reports_bad_input
+def plot(folder: Path) -> None:
+    """Draw the figures of a run folder again."""
+    from ruledsl.report import draw_training
+
+    for path in draw_training(folder):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("rule_or_run")
+@click.option("--theta", "given", default=None, metavar="NAME=VALUE,…", help="Coefficients (default: the rule's own, or those the run learned).")
+@click.option("--samples", type=click.IntRange(1), default=8000, show_default=True, help="Length of the stream.")
+@click.option("--classes", type=click.IntRange(0), default=0, show_default=True, help="Classes to learn (0: all).")
+@click.option("--test-images", type=click.IntRange(1), default=1000, show_default=True, help="Held-out images.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the curve (default: the run, or runs/RULE-evaluate).")
+@training_options
+@reports_bad_input
+def evaluate(**options: Any) -> None:
+    """Train naive networks online with a fixed Θ: accuracy against samples seen, with an interval over seeds."""
+    from ruledsl.cli import evaluation
+
+    sys.exit(evaluation.evaluate(**options))

@@ -1,0 +1,155 @@
+"""`check`, `fmt`, `show` and `list`: everything about a rule's text. Never loads torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ruledsl.algebra import index_text
+from ruledsl.backend import numpy_source, torch_source
+from ruledsl.checks import literal_cost
+from ruledsl.compiler import step_adjoint
+from ruledsl.ir.diagnostics import RuleError
+from ruledsl.ir.kinds import Locality
+from ruledsl.ir.ops import program_cost
+from ruledsl.ir.text import program_text
+from ruledsl.language import format_source, load_file, packaged_rules, print_expression, read_source, search_folders
+from ruledsl.pipeline import Rule, check_file, load
+
+FORMS = ("text", "latex", "index", "sympy", "torch", "numpy", "program", "cost", "json")
+
+
+def check_files(files: Sequence[str], allow: Locality) -> int:
+    """Print one line per term of each file and every fault; 0 when there is none."""
+    failed = 0
+    for path in files:
+        try:
+            rules = check_file(path, allow)
+        except RuleError as error:
+            click.echo(str(error), err=True)
+            failed = 2
+            continue
+        seen: dict[str, str] = {}
+        for rule in rules:
+            for warning in rule.warnings:
+                click.echo(warning.render(), err=True)
+            for name, certificate in zip(rule.names, rule.certificates, strict=True):
+                reasons = "".join(f"\n      {reason}" for reason in certificate.reasons)
+                seen.setdefault(name, f"  {name:<24} {certificate.locality!s:<9}{reasons}")
+        count = f"{len(seen)} term{'s' if len(seen) != 1 else ''}"
+        click.echo(f"{path}: ok, {count}, rules: {', '.join(r.name for r in rules)}")
+        click.echo("\n".join(seen.values()))
+    return failed
+
+
+def format_files(files: Sequence[str], check_only: bool, write: bool) -> int:
+    """Canonical text of each file, printed or written; 1 when `check_only` finds a file to change."""
+    different = 0
+    for path in files:
+        source = read_source(path)
+        text = format_source(source)
+        if check_only and text != source.text:
+            click.echo(f"{path} is not in canonical form", err=True)
+            different = 1
+        elif write and text != source.text:
+            Path(path).write_text(text, encoding="utf-8")
+            click.echo(f"{path}: rewritten")
+        elif not check_only and not write:
+            click.echo(text, nl=False)
+    return different
+
+
+def list_definitions() -> None:
+    """One line per rule and term, by file."""
+    for folder in [*search_folders(), packaged_rules()]:
+        for path in sorted(folder.glob("*.rule")):
+            try:
+                loaded = load_file(str(path))
+            except RuleError as error:
+                click.echo(f"{path}: {len(error.diagnostics)} fault(s), see `check {path}`")
+                continue
+            click.echo(str(path))
+            for rule in loaded.rules:
+                click.echo(f"  rule {rule.name:<24} {rule.note or ''}")
+            for term in loaded.terms:
+                click.echo(f"  term {term.name:<24} {term.note or ''}")
+
+
+def show_rule(spec: str, form: str, allow: Locality) -> str:
+    """One level of a rule as text."""
+    rule = load(spec, allow=allow)
+    return {
+        "text": _text,
+        "latex": lambda r: r.latex(),
+        "index": _index,
+        "sympy": _sympy,
+        "torch": lambda r: torch_source(r.program.update_program, r.names),
+        "numpy": lambda r: numpy_source(r.program.update_program, r.names),
+        "program": _program,
+        "cost": _cost,
+        "json": _json,
+    }[form](rule)
+
+
+def _text(rule: Rule) -> str:
+    return rule.source.rstrip()
+
+
+def _index(rule: Rule) -> str:
+    lines = ["ΔW[j,i] = " + " + ".join(f"θ{r}·F{r}" for r in range(len(rule.names)))]
+    for number, (name, form, certificate) in enumerate(zip(rule.names, rule.forms, rule.certificates, strict=True)):
+        lines.append(f"F{number}[j,i] = {index_text(form.entry)}    ({name}; {certificate.locality})")
+        lines += [f"    {reason}" for reason in certificate.reasons]
+    return "\n".join(lines)
+
+
+def _sympy(rule: Rule) -> str:
+    return rule.program.normal_form().text()
+
+
+def _program(rule: Rule) -> str:
+    forward = rule.program.update_program
+    parts = ["# update", program_text(forward)]
+    parts += ["# adjoint: adjoint_W is the cotangent of the updated weights", program_text(step_adjoint(forward).backward)]
+    return "\n".join(parts).rstrip()
+
+
+def _cost(rule: Rule) -> str:
+    sizes = {"post": 170, "pre": 784}
+    rows = [f"multiplications per sample in a layer with {sizes['pre']} pre and {sizes['post']} post cells"]
+    rows.append(f"{'term':<26}{'as written':>16}{'compiled':>14}")
+    total = 0
+    for number, (name, item) in enumerate(zip(rule.names, rule.definition.terms, strict=True)):
+        written = literal_cost(item.term.expression, lambda side: sizes[side] if side else 1)
+        total += written
+        rows.append(f"{name:<26}{written:>16,}{program_cost(rule.program.single_program(number), sizes):>14,}")
+    rows.append(f"{'the whole rule':<26}{total:>16,}{program_cost(rule.program.update_program, sizes):>14,}")
+    update = rule.program.update_program.updates[0]
+    dense = "a dense rest" if update.dense is not None else "no dense rest"
+    decay = "κW, " if update.kappa is not None else ""
+    rows.append(f"update: {decay}{len(update.pairs)} outer product(s), {dense}")
+    return "\n".join(rows)
+
+
+def _json(rule: Rule) -> str:
+    terms = []
+    for number, (item, certificate) in enumerate(zip(rule.definition.terms, rule.certificates, strict=True)):
+        terms.append({
+            "name": rule.names[number],
+            "note": item.term.note,
+            "cite": item.settings.cite,
+            "text": print_expression(item.term.expression),
+            "index": index_text(rule.forms[number].entry),
+            "init": item.initial,
+            "trainable": item.trainable,
+            "bounds": [item.settings.minimum, item.settings.maximum],
+            "layers": item.settings.layers,
+            "locality": str(certificate.locality),
+            "reads": {q: sorted(p) for q, p in certificate.reads.items()},
+            "reasons": certificate.reasons,
+        })  # fmt: skip
+    document = {"name": rule.name, "identity": rule.identity, "feedback": rule.definition.feedback, "terms": terms}
+    return json.dumps(document, indent=2, ensure_ascii=False)

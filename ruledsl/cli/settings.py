@@ -1,0 +1,65 @@
+"""Options to settings, with messages for values that cannot be."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from ruledsl.compiler import check_layers
+from ruledsl.language import load_rule, split_spec, union
+from ruledsl.ir.kinds import LOCALITY_NAMES
+from ruledsl.pipeline import Rule, check
+
+
+class SettingsError(Exception):
+    """Options that do not fit together."""
+
+
+def read_sizes(text: str) -> tuple[int, ...]:
+    """`784-170-47` as numbers; at least an input and an output layer."""
+    parts = text.replace(",", "-").split("-")
+    if len(parts) < 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise SettingsError(f"--sizes needs at least two positive numbers such as 784-170-47, not `{text}`")
+    return tuple(int(p) for p in parts)
+
+
+def read_numbers(text: str, option: str) -> tuple[float, ...]:
+    """`0,0.1,1` as numbers ≥ 0."""
+    try:
+        values = tuple(float(p) for p in text.split(","))
+    except ValueError:
+        raise SettingsError(f"{option} needs numbers such as 0,0.1,1, not `{text}`") from None
+    if any(not 0 <= v < float("inf") for v in values):
+        raise SettingsError(f"{option} needs finite numbers ≥ 0, not `{text}`")
+    return values
+
+
+def read_device(name: str) -> str:
+    """A device torch can use here."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"device `{name}` cannot be used: {str(error).splitlines()[0]}") from None
+    return name
+
+
+def read_rule(files: tuple[str, ...], name: str | None, allow: str, depth: int) -> Rule:
+    """The rule that files and `--rule` mean, checked, with its layers inside the network."""
+    specs = [f if name is None or split_spec(f)[1] else f"{f}:{name}" for f in files]
+    rule = check(union([load_rule(s) for s in specs]), LOCALITY_NAMES[allow])
+    problems = check_layers(rule.program, depth)
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return rule
+
+
+def default_folder(name: str, suffix: str | None = None) -> Path:
+    """runs/NAME-DATE, never one that exists."""
+    stem = f"{name.replace('+', '-')}-{suffix or time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = Path("runs") / stem, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{stem}-{number}"
+    return folder

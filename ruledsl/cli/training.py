@@ -1,0 +1,113 @@
+"""`train` and `resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ruledsl import runs
+from ruledsl.cli.progress import TrainingProgress
+from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_numbers, read_rule, read_sizes
+from ruledsl.meta import RunSpec, TrainSettings
+from ruledsl.pipeline import Rule
+from ruledsl.report import draw_training
+from ruledsl.tasks import open_dataset
+
+INTERRUPTED = 130
+
+
+def train(**options: Any) -> int:
+    """Check everything, then train; the exit code."""
+    sizes = read_sizes(options["sizes"])
+    rule = read_rule(options["files"], options["rule_name"], options["allow"], len(sizes) - 1)
+    settings = _settings(options, sizes, rule)
+    source = open_dataset(options["dataset"], options["data_root"], options["download"])
+    penalties = read_numbers(options["l1"], "--l1")
+    seeds = range(options["seed"], options["seed"] + options["seeds"])
+    specs = tuple(RunSpec(n, seed, l1) for n, (l1, seed) in enumerate((p, s) for p in penalties for s in seeds))
+    folder = options["out"] or default_folder(rule.name)
+    config = runs.RunConfig(rule.name, options["dataset"], str(options["data_root"]), settings, specs, rule.names)
+    _announce(rule, config, options["quiet"])
+    with TrainingProgress(rule.names, settings.episodes, options["quiet"]) as progress:
+        outcome = runs.start(folder, rule, config, source, progress)
+    return _close(outcome)
+
+
+def resume(folder: Path, episodes: int | None, quiet: bool) -> int:
+    """Continue a run folder; the exit code."""
+    config = runs.read_config(folder)
+    total = episodes or config.settings.episodes
+    with TrainingProgress(config.terms, total, quiet) as progress:
+        outcome = runs.resume(folder, progress, episodes)
+    return _close(outcome)
+
+
+def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> TrainSettings:
+    for name in ("beta", "learning_rate"):
+        if not 0 < options[name] < float("inf"):
+            raise SettingsError(f"--{'lr' if name == 'learning_rate' else name} needs a positive number, not {options[name]}")
+    return TrainSettings(
+        sizes=sizes,
+        beta=options["beta"],
+        labels=options["labels"],
+        shots=options["shots"],
+        queries=options["queries"],
+        episodes=options["episodes"],
+        learning_rate=options["learning_rate"],
+        feedback=options["feedback"] or rule.definition.feedback or "fixed",
+        meta_batch=options["meta_batch"],
+        engine=options["engine"],
+        device=read_device(options["device"]),
+        dtype=options["dtype"],
+        threads=options["threads"],
+    )
+
+
+def _announce(rule: Rule, config: runs.RunConfig, quiet: bool) -> None:
+    for warning in rule.warnings:
+        click.echo(warning.render(), err=True)
+    if not quiet:
+        count = f"{len(config.runs)} run{'s' if len(config.runs) > 1 else ''}"
+        sizes = "-".join(map(str, config.settings.sizes))
+        click.echo(
+            f"training {rule.name} ({len(rule.names)} terms) on {config.dataset}, {sizes}, "
+            f"feedback {config.settings.feedback}, {config.settings.episodes} episodes, {count}",
+            err=True,
+        )
+
+
+def _close(outcome: runs.Outcome) -> int:
+    """Draw the figures, print the result, say how to go on."""
+    folder = outcome.folder
+    if outcome.episodes_done:
+        figures = draw_training(folder)
+        _print_result(folder)
+        click.echo(f"figures: {', '.join(str(p) for p in figures)}")
+    if outcome.interrupted:
+        click.echo(f"stopped after {outcome.episodes_done} episodes; continue with: ruledsl resume {folder}")
+        return INTERRUPTED
+    return 0
+
+
+def _print_result(folder: Path) -> None:
+    result = runs.read_json(folder / "result.json")
+    accuracy, window = result["meta_accuracy"], result["averaged_over_last_episodes"]
+    shortest = min(r["episodes"] for r in result["runs"])
+    click.echo(f"meta-accuracy, mean of the last {min(window, shortest)} episodes: {_interval(accuracy)}")
+    width = max(len(name) for name in result["theta"])
+    for name, value in result["theta"].items():
+        click.echo(f"  θ[{name}]{' ' * (width - len(name))}  {_interval(value, '.3e')}")
+    skipped = sum(r["diverged"] for r in result["runs"])
+    if skipped:
+        total = sum(r["episodes"] for r in result["runs"])
+        click.echo(f"{skipped} of {total} episodes were not finite; they did not move Θ")
+    click.echo(f"run folder: {folder}")
+
+
+def _interval(value: dict[str, float | None], form: str = ".3f") -> str:
+    mean, half = value["mean"], value["half_width_95"]
+    if mean is None:
+        return "not finite"
+    return f"{mean:{form}}" if half is None else f"{mean:{form}} ± {half:{form}} (95 %)"

@@ -1,0 +1,98 @@
+"""Naive networks learning online under a fixed Θ: accuracy against samples seen (Figs. 1, S1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ruledsl.backend import CompiledRule
+from ruledsl.meta.settings import TrainSettings
+from ruledsl.network import adapt, programs_for, query_scores
+from ruledsl.tasks import FEEDBACK, STREAM, WEIGHTS, DataError, ImageSource, draw_weights, fit_pixels, generator
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Accuracy on held-out images, one row per seed, at each number of samples seen."""
+
+    samples: tuple[int, ...]
+    accuracy: tuple[tuple[float, ...], ...]
+
+
+def measuring_points(samples: int) -> tuple[int, ...]:
+    """0 and about eight points a decade up to `samples`."""
+    points = {0, samples} | {int(round(10 ** (k / 8))) for k in range(8, 200) if 10 ** (k / 8) < samples}
+    return tuple(sorted(points))
+
+
+@torch.no_grad()
+def learning_curve(
+    rule: CompiledRule,
+    theta: Sequence[float],
+    settings: TrainSettings,
+    source: ImageSource,
+    seeds: Sequence[int],
+    samples: int,
+    classes: int = 0,
+    test_images: int = 1000,
+    said: Callable[[int], None] = lambda seen: None,
+) -> LearningCurve:
+    """Train one naive network per seed for `samples` images, one at a time, in one batch.
+
+    Each seed draws its own classes (all of them when `classes` is 0), weights, feedback and images;
+    test images are never trained on.
+
+    Raises:
+        DataError: the data set has too few images or classes, or more classes than outputs.
+    """
+    chosen = classes or source.classes
+    if chosen > source.classes or chosen > settings.sizes[-1]:
+        raise DataError(f"{chosen} classes asked for; `{source.name}` has {source.classes}, the network {settings.sizes[-1]} outputs")
+    drawn = [_draw_stream(source, settings, seed, chosen, samples, test_images) for seed in seeds]
+    x, y, x_test, y_test = (torch.stack([d[part] for d in drawn]) for part in range(4))
+    dtype = getattr(torch, settings.dtype)
+    layers = range(len(settings.sizes) - 1)
+    initial = [draw_weights(settings.sizes, seed, 0, WEIGHTS) for seed in seeds]
+    back = [draw_weights(settings.sizes, seed, 0, FEEDBACK) for seed in seeds]
+    weights = [torch.stack([w[n] for w in initial]).to(dtype) for n in layers]
+    feedback = [torch.stack([b[n] for b in back]).to(dtype) for n in layers]
+    coefficients = torch.tensor(theta, dtype=dtype).expand(len(seeds), -1)
+    programs = programs_for(rule.program, len(weights), settings.feedback, settings.beta)
+    points, rows = measuring_points(samples), []
+    for before, now in zip((0, *points), points, strict=False):
+        part = slice(before, now)
+        weights = adapt(rule, coefficients, weights, feedback, x[:, part].to(dtype), y[:, part], settings.feedback, settings.beta)
+        rows.append(query_scores(programs, weights, x_test.to(dtype), y_test)[1])
+        said(now)
+    accuracy = torch.stack(rows, -1)
+    return LearningCurve(points, tuple(tuple(row) for row in accuracy.tolist()))
+
+
+def _draw_stream(
+    source: ImageSource, settings: TrainSettings, seed: int, classes: int, samples: int, test_images: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    random = generator(seed, 0, STREAM)
+    members = [random.permutation(source.members[c]) for c in random.choice(source.classes, classes, replace=False)]
+    held_out = max(1, test_images // classes)
+    per_class = -(-samples // classes)
+    smallest = min(len(m) for m in members)
+    if held_out + 1 > smallest:
+        raise DataError(f"`{source.name}` has {smallest} images in its smallest class; {held_out} are to be held out")
+    test = np.concatenate([m[:held_out] for m in members])
+    # Classes with fewer images than asked for are seen again, in a new order.
+    train = np.concatenate([_cycled(m[held_out:], per_class, random) for m in members])
+    train = random.permutation(train)[:samples]
+    inputs = settings.sizes[0]
+    label = {int(place): int(source.labels[place]) for place in (*train, *test)}
+    numbers = {value: n for n, value in enumerate(sorted(np.unique(source.labels).tolist()))}
+    y = torch.tensor([numbers[label[int(p)]] for p in train], dtype=torch.int64)
+    y_test = torch.tensor([numbers[label[int(p)]] for p in test], dtype=torch.int64)
+    return fit_pixels(source.read(train), inputs), y, fit_pixels(source.read(test), inputs), y_test
+
+
+def _cycled(places: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    rounds = -(-count // len(places))
+    return np.concatenate([random.permutation(places) for _ in range(rounds)])[:count]

@@ -1,0 +1,39 @@
+"""What a task is drawn from: images by class, decoded only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+class DataError(Exception):
+    """Data that cannot be found or used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """A labelled set of square images.
+
+    `read` decodes the images at given places: (n, side, side), grey values in 0 … 1.
+    """
+
+    name: str
+    side: int
+    labels: NDArray[np.int64]
+    read: Callable[[Indices], Pixels]
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.labels, kind="stable")
+        values, starts = np.unique(self.labels[order], return_index=True)
+        object.__setattr__(self, "members", tuple(np.split(order, starts[1:])))
+        object.__setattr__(self, "classes", len(values))
+
+    members: tuple[Indices, ...] = ()
+    """Places of the images of each class, classes in order of their labels."""
+    classes: int = 0
