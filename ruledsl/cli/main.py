@@ -129,6 +129,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed.")
 @click.option("--meta-batch", type=click.IntRange(1), default=1, show_default=True, help="Tasks averaged per meta-step.")
 @click.option("--engine", type=click.Choice(["auto", "rebuild", "checkpoint", "autograd"]), default="auto", show_default=True)
+@click.option("--backend", type=click.Choice(["auto", "compiled", "eager"]), default="auto", show_default=True, help="auto: compiled C++ when the episodes ahead repay compiling it.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Run folder (default: runs/RULE-DATE).")
 @training_options

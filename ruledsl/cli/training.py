@@ -59,6 +59,7 @@ def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> Tr
         feedback=options["feedback"] or rule.definition.feedback or "fixed",
         meta_batch=options["meta_batch"],
         engine=options["engine"],
+        backend=options["backend"],
         device=read_device(options["device"]),
         dtype=options["dtype"],
         threads=options["threads"],

@@ -25,6 +25,7 @@ class TrainSettings:
     meta_batch: int = 1
     """Tasks whose gradients are averaged in one meta-step; 1 is the paper's."""
     engine: Literal["auto", "rebuild", "checkpoint", "autograd"] = "auto"
+    backend: Literal["auto", "compiled", "eager"] = "auto"
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
     threads: int = 0

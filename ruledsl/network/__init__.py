@@ -1,8 +1,8 @@
 """Layers, feedback, and one online-learning episode under a compiled rule, with its exact meta-gradient."""
 
-from ruledsl.network.api import ENGINES, Engine, MetaGradient, adapt, meta_gradient
+from ruledsl.network.api import BACKENDS, ENGINES, Backend, Engine, MetaGradient, adapt, meta_gradient
 from ruledsl.network.engines import programs_for, query_scores
 from ruledsl.network.measure import Measurements, measure
 from ruledsl.network.step import FEEDBACKS
 
-__all__ = ["ENGINES", "FEEDBACKS", "Engine", "Measurements", "MetaGradient", "adapt", "measure", "meta_gradient", "programs_for", "query_scores"]
+__all__ = ["BACKENDS", "ENGINES", "FEEDBACKS", "Backend", "Engine", "Measurements", "MetaGradient", "adapt", "measure", "meta_gradient", "programs_for", "query_scores"]

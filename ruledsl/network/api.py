@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
+from ruledsl.network.compiled import compiled_engine, is_possible, is_ready
 from ruledsl.network.engines import (
     EngineResult,
     StepPrograms,
@@ -25,6 +26,8 @@ from ruledsl.network.step import FEEDBACKS
 
 Engine = Literal["auto", "rebuild", "checkpoint", "autograd"]
 ENGINES = ("auto", "rebuild", "checkpoint", "autograd")
+Backend = Literal["auto", "compiled", "eager"]
+BACKENDS = ("auto", "compiled", "eager")
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def meta_gradient(
     beta: float = 10.0,
     l1: float | Tensor = 0.0,
     engine: Engine = "auto",
+    backend: Backend = "auto",
 ) -> MetaGradient:
     """The query loss after an episode and its exact gradient with respect to theta (Algorithm 1, Eq. 6).
 
@@ -98,6 +102,7 @@ def meta_gradient(
         x_query: (…, Q, n_0). y_query: (…, Q) integer labels.
         l1: λ of the penalty λ‖Θ‖₁, one number or (…); its sub-gradient at 0 is 0.
         engine: `rebuild`, `checkpoint`, `autograd`, or `auto` (rebuild where it is exact).
+        backend: for `rebuild`, `compiled` C++, `eager` torch, or `auto` (compiled when it is built already).
 
     Returns:
         A `MetaGradient`; its shapes have the batch axes of theta in front.
@@ -107,7 +112,9 @@ def meta_gradient(
     programs, stream, flat, batch = _prepared(rule, theta, W, B, x, y, feedback, beta)
     queries = x_query.reshape(flat.shape[0], *x_query.shape[len(batch) :]).to(flat.dtype)
     labels = y_query.reshape(flat.shape[0], -1)
-    result = _run_engine(engine, programs, stream, flat.detach(), queries, labels)
+    if backend not in BACKENDS:
+        raise ValueError(f"there is no backend {backend!r}; choose one of {', '.join(BACKENDS)}")
+    result = _run_engine(engine, backend, programs, stream, flat.detach(), queries, labels)
     penalty = torch.as_tensor(l1, dtype=flat.dtype, device=flat.device).expand(batch).reshape(-1)
     loss = result.loss + penalty * flat.detach().abs().sum(-1)
     gradient = result.gradient + penalty.unsqueeze(-1) * flat.detach().sign()
@@ -118,14 +125,22 @@ def meta_gradient(
 
 
 def _run_engine(
-    engine: Engine, programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
+    engine: Engine,
+    backend: Backend,
+    programs: StepPrograms,
+    stream: Stream,
+    theta: Tensor,
+    x_query: Tensor,
+    y_query: Tensor,
 ) -> EngineResult:
     if engine == "autograd":
         return autograd_engine(programs, stream, theta, x_query, y_query)
     if engine == "rebuild" and programs.has_dense_rest:
         raise ValueError("this rule has a dense rest, whose weights cannot be rebuilt; use engine='checkpoint'")
     if engine != "checkpoint" and not programs.has_dense_rest:
-        result = rebuild_engine(programs, stream, theta, x_query, y_query)
+        usable = is_ready if backend == "auto" else is_possible
+        run = compiled_engine if backend != "eager" and usable(programs, stream) else rebuild_engine
+        result = run(programs, stream, theta, x_query, y_query)
         if result is not None:
             return result
     return checkpoint_engine(programs, stream, theta, x_query, y_query)

@@ -219,7 +219,7 @@ def rebuild_engine(programs: StepPrograms, stream: Stream, theta: Tensor, x_quer
     cotangents, weights = query.gradient, final
     for time in range(stream.length - 1, -1, -1):
         cotangents, weights = backward.step(time, saved[time], cotangents, weights, None)
-    if not _rebuilt(weights, stream.weights, final):
+    if not rebuilt(weights, stream.weights, final):
         return None
     return EngineResult(query.loss, query.accuracy, backward.gradient, final, "rebuild")
 
@@ -230,7 +230,7 @@ def rebuild_tolerance(dtype: torch.dtype) -> float:
     return 30.0 * torch.finfo(dtype).eps ** 0.75
 
 
-def _rebuilt(weights: Sequence[Tensor], true: Sequence[Tensor], final: Sequence[Tensor]) -> bool:
+def rebuilt(weights: Sequence[Tensor], true: Sequence[Tensor], final: Sequence[Tensor]) -> bool:
     """Whether rebuilding came back to W_0. A run that diverged has no gradient to protect."""
     for rebuilt, start, end in zip(weights, true, final, strict=True):
         error = (rebuilt - start).flatten(1).norm(dim=1) / start.flatten(1).norm(dim=1).clamp_min(1e-30)

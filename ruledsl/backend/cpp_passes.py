@@ -1,0 +1,122 @@
+"""Passes over one matrix: everything a step does with a matrix at one moment, in one read of its rows.
+
+A pass may first change the matrix (its update, or the undoing of it) and then feed any number of
+consumers: products M x, products Mᵀ y, and inner products with another matrix. Rows are taken in
+blocks, so that the vectors they meet are loaded once per block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ROW_BLOCK = 4
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to a matrix first. `scale` is a C expression; pairs are C pointers (u, v).
+
+    `apply`: m ← scale · m + Σ u vᵀ.  `undo`: m ← (m − Σ u vᵀ) · scale.
+    """
+
+    kind: Literal["apply", "undo"]
+    scale: str | None
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A product to be formed in the same read: `out` and `operand` are C expressions."""
+
+    kind: Literal["matvec", "rmatvec", "dot"]
+    out: str
+    operand: str
+
+
+@dataclass(frozen=True)
+class MatrixShape:
+    rows: int
+    columns: int
+    stride: int
+
+
+@dataclass
+class Pass:
+    """One pass over the matrix at C pointer `matrix`."""
+
+    matrix: str
+    shape: MatrixShape
+    change: Change | None = None
+    consumers: list[Consumer] = field(default_factory=list)
+
+    def print(self) -> list[str]:
+        """C++ lines, in a block of their own."""
+        matvecs = [c for c in self.consumers if c.kind == "matvec"]
+        rmatvecs = [c for c in self.consumers if c.kind == "rmatvec"]
+        dots = [c for c in self.consumers if c.kind == "dot"]
+        lines = ["{"]
+        for k, consumer in enumerate(rmatvecs):
+            lines.append(f"  real* __restrict o{k} = {consumer.out};")
+            lines.append(f"  for (int i = 0; i < {self.shape.columns}; ++i) o{k}[i] = 0;")
+        for k, consumer in enumerate(matvecs):
+            lines.append(f"  const real* __restrict x{k} = {consumer.operand}; real* __restrict z{k} = {consumer.out};")
+        lines += [f"  const real* __restrict y{k} = {c.operand};" for k, c in enumerate(rmatvecs)]
+        lines += [f"  real d{k} = 0;" for k in range(len(dots))]
+        if self.change:
+            lines += [
+                f"  const real* __restrict u{k} = {u}; const real* __restrict v{k} = {v};"
+                for k, (u, v) in enumerate(self.change.pairs)
+            ]
+            if self.change.scale:
+                lines.append(f"  const real scale = {self.change.scale};")
+        whole = self.shape.rows // ROW_BLOCK
+        if whole:
+            lines.append(f"  for (int j = 0; j < {whole * ROW_BLOCK}; j += {ROW_BLOCK}) {{")
+            lines += ["  " + line for line in self._block(ROW_BLOCK, matvecs, rmatvecs, dots)]
+            lines.append("  }")
+        rest = self.shape.rows - whole * ROW_BLOCK
+        if rest:
+            lines.append(f"  {{ const int j = {whole * ROW_BLOCK};")
+            lines += ["  " + line for line in self._block(rest, matvecs, rmatvecs, dots)]
+            lines.append("  }")
+        lines += [f"  {c.out} = d{k};" for k, c in enumerate(dots)]
+        lines.append("}")
+        return lines
+
+    def _block(self, rows: int, matvecs: list[Consumer], rmatvecs: list[Consumer], dots: list[Consumer]) -> list[str]:
+        stride = self.shape.stride
+        lines: list[str] = []
+        const = "" if self.change else "const "
+        for b in range(rows):
+            lines.append(f"  {const}real* __restrict p{b} = {self.matrix} + (size_t)(j + {b}) * {stride};")
+            lines += [f"  const real* __restrict q{k}_{b} = {c.operand} + (size_t)(j + {b}) * {stride};" for k, c in enumerate(dots)]
+            lines += [f"  real a{k}_{b} = 0;" for k in range(len(matvecs))]
+            lines += [f"  const real y{k}_{b} = y{k}[j + {b}];" for k in range(len(rmatvecs))]
+            if self.change:
+                lines += [f"  const real u{k}_{b} = u{k}[j + {b}];" for k in range(len(self.change.pairs))]
+        sums = [f"a{k}_{b}" for k in range(len(matvecs)) for b in range(rows)] + [f"d{k}" for k in range(len(dots))]
+        reduction = f" reduction(+: {', '.join(sums)})" if sums else ""
+        lines.append(f"  #pragma omp simd{reduction}")
+        lines.append(f"  for (int i = 0; i < {self.shape.columns}; ++i) {{")
+        for b in range(rows):
+            lines.append(f"    real m{b} = p{b}[i];")
+            if self.change:
+                lines.append(f"    m{b} = {self._changed(b)};")
+                lines.append(f"    p{b}[i] = m{b};")
+            lines += [f"    a{k}_{b} += m{b} * x{k}[i];" for k in range(len(matvecs))]
+            lines += [f"    d{k} += m{b} * q{k}_{b}[i];" for k in range(len(dots))]
+        for k in range(len(rmatvecs)):
+            lines.append(f"    o{k}[i] += {' + '.join(f'y{k}_{b} * m{b}' for b in range(rows))};")
+        lines.append("  }")
+        lines += [f"  z{k}[j + {b}] = a{k}_{b};" for k in range(len(matvecs)) for b in range(rows)]
+        return lines
+
+    def _changed(self, b: int) -> str:
+        assert self.change is not None
+        products = [f"u{k}_{b} * v{k}[i]" for k in range(len(self.change.pairs))]
+        if self.change.kind == "apply":
+            first = f"scale * m{b}" if self.change.scale else f"m{b}"
+            return " + ".join([first, *products])
+        difference = " - ".join([f"m{b}", *products])
+        return f"({difference}) * scale" if self.change.scale else difference
