@@ -10,8 +10,8 @@ from ruledsl.algebra.entries import (
     Elementwise,
     Entry,
     Theta,
-    fresh_index,
     free_indices,
+    fresh_index,
     side_of,
 )
 from ruledsl.algebra.index_form import IndexForm, index_form

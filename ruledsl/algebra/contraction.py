@@ -7,7 +7,19 @@ from itertools import permutations
 
 import sympy as sp
 
-from ruledsl.algebra.entries import SIZE, Contract, bound_index, fresh_index, free_indices, side_of
+from ruledsl.algebra.entries import (
+    SIZE,
+    Contract,
+    bound_index,
+    factors_of,
+    free_indices,
+    fresh_index,
+    make_sum,
+    product_of,
+    renamed,
+    side_of,
+    summands_of,
+)
 
 
 def expand(expression: sp.Expr) -> sp.Expr:
@@ -23,31 +35,31 @@ def contract(expression: sp.Expr, over: Iterable[sp.Symbol]) -> sp.Expr:
     replaces its index.
     """
     indices = list(over)
-    terms = sp.Add.make_args(expand(expression))
-    return sp.Add(*(_contract_product(sp.Mul.make_args(t), indices) for t in terms))
+    terms = summands_of(expand(expression))
+    return sp.Add(*(_contract_product(factors_of(t), indices) for t in terms))
 
 
-def _contract_product(factors: Sequence[sp.Basic], over: list[sp.Symbol]) -> sp.Expr:
+def _contract_product(factors: Sequence[sp.Expr], over: list[sp.Symbol]) -> sp.Expr:
     flat, indices = _flatten(factors, over)
     flat, indices = _apply_deltas(flat, indices)
     free = {id(f): free_indices(f) for f in flat}
     outside = [f for f in flat if not free[id(f)] & set(indices)]
-    pieces: list[sp.Basic] = list(outside)
+    pieces: list[sp.Expr] = list(outside)
     inside = [f for f in flat if free[id(f)] & set(indices)]
     while indices:
         component, linked = _component(inside, indices[0], set(indices), free)
         indices = [k for k in indices if k not in linked]
         inside = [f for f in inside if f not in component]
         if component:
-            pieces.append(canonical_sum(sp.Mul(*component), sorted(linked, key=lambda k: k.name)))
+            pieces.append(canonical_sum(product_of(*component), sorted(linked, key=lambda k: k.name)))
         else:
             pieces += [SIZE[side_of(k)] for k in linked]
-    return sp.Mul(*pieces)
+    return product_of(*pieces)
 
 
-def _flatten(factors: Sequence[sp.Basic], over: list[sp.Symbol]) -> tuple[list[sp.Basic], list[sp.Symbol]]:
+def _flatten(factors: Sequence[sp.Expr], over: list[sp.Symbol]) -> tuple[list[sp.Expr], list[sp.Symbol]]:
     """Open up `Contract` factors that share a summed index: Σ_k a_k Σ_l b_kl = Σ_kl a_k b_kl."""
-    flat: list[sp.Basic] = []
+    flat: list[sp.Expr] = []
     indices = list(over)
     pending = [g for f in factors for g in _repeated(f)]
     while pending:
@@ -55,39 +67,39 @@ def _flatten(factors: Sequence[sp.Basic], over: list[sp.Symbol]) -> tuple[list[s
         if isinstance(factor, Contract) and free_indices(factor) & set(indices):
             renaming = {k: fresh_index(side_of(k)) for k in factor.bound}
             indices += renaming.values()
-            pending += [g for f in sp.Mul.make_args(factor.body.xreplace(renaming)) for g in _repeated(f)]
+            pending += [g for f in factors_of(renamed(factor.body, renaming)) for g in _repeated(f)]
         else:
             flat.append(factor)
     return _merge_powers(flat), indices
 
 
-def _repeated(factor: sp.Basic) -> list[sp.Basic]:
+def _repeated(factor: sp.Expr) -> list[sp.Expr]:
     """A whole power of a sum over cells as that many factors, each with its own summation."""
     if isinstance(factor, sp.Pow) and isinstance(factor.base, Contract) and factor.exp.is_Integer and factor.exp > 0:
         return [factor.base] * int(factor.exp)
     return [factor]
 
 
-def _merge_powers(factors: list[sp.Basic]) -> list[sp.Basic]:
-    return list(sp.Mul.make_args(sp.Mul(*factors)))
+def _merge_powers(factors: list[sp.Expr]) -> list[sp.Expr]:
+    return list(factors_of(product_of(*factors)))
 
 
-def _apply_deltas(factors: list[sp.Basic], over: list[sp.Symbol]) -> tuple[list[sp.Basic], list[sp.Symbol]]:
+def _apply_deltas(factors: list[sp.Expr], over: list[sp.Symbol]) -> tuple[list[sp.Expr], list[sp.Symbol]]:
     indices = list(over)
-    product = sp.Mul(*factors)
+    product = product_of(*factors)
     for delta in sorted(product.atoms(sp.KroneckerDelta), key=str):
-        first, second = delta.args
+        first, second = (k for k in delta.args if isinstance(k, sp.Symbol))
         gone = next((k for k in (second, first) if k in indices), None)
-        if gone is not None and delta in sp.Mul.make_args(product):
+        if gone is not None and delta in factors_of(product):
             kept = first if gone == second else second
-            product = sp.Mul(*(f for f in sp.Mul.make_args(product) if f != delta)).xreplace({gone: kept})
-            indices.remove(gone)  # type: ignore[arg-type]
-    return list(sp.Mul.make_args(product)), indices
+            product = renamed(product_of(*(f for f in factors_of(product) if f != delta)), {gone: kept})
+            indices.remove(gone)
+    return list(factors_of(product)), indices
 
 
 def _component(
-    factors: Sequence[sp.Basic], start: sp.Symbol, indices: set[sp.Symbol], free: dict[int, frozenset[sp.Symbol]]
-) -> tuple[list[sp.Basic], set[sp.Symbol]]:
+    factors: Sequence[sp.Expr], start: sp.Symbol, indices: set[sp.Symbol], free: dict[int, frozenset[sp.Symbol]]
+) -> tuple[list[sp.Expr], set[sp.Symbol]]:
     """The factors linked to a summation index through shared indices, and all indices they link."""
     linked, component = {start}, []
     grew = True
@@ -118,8 +130,8 @@ def canonical_sum(body: sp.Expr, bound: list[sp.Symbol]) -> Contract:
             while bound_index(side, counters[side]) in taken:
                 counters[side] += 1
             renaming[index] = bound_index(side, counters[side])
-        renamed = body.xreplace(renaming)
+        candidate = renamed(body, renaming)
         names = sorted(renaming.values(), key=lambda k: k.name)
-        candidates.append((sp.default_sort_key(renamed), renamed, names))
-    _, renamed, names = min(candidates, key=lambda c: c[0])
-    return Contract(renamed, *names)
+        candidates.append((sp.default_sort_key(candidate), candidate, names))
+    _, best, names = min(candidates, key=lambda c: c[0])
+    return make_sum(best, *names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
@@ -16,10 +17,10 @@ def linear_relations(forms: Sequence[IndexForm]) -> list[list[Fraction]]:
     monomials = sorted({m for row in rows for m in row}, key=sp.default_sort_key)
     if not monomials:
         return []
-    matrix = sp.Matrix([[row.get(m, sp.S.Zero) for row in rows] for m in monomials])
-    if not all(value.is_Rational for value in matrix):
+    table = [[row.get(m, sp.S.Zero) for row in rows] for m in monomials]
+    if not all(value.is_Rational for line in table for value in line):
         return []
-    return [[_fraction(value) for value in vector / _leading(vector)] for vector in matrix.nullspace()]
+    return [_normalised([_fraction(value) for value in vector]) for vector in sp.Matrix(table).nullspace()]
 
 
 def _coefficients(form: IndexForm) -> list[tuple[sp.Expr, sp.Expr]]:
@@ -30,10 +31,10 @@ def _coefficients(form: IndexForm) -> list[tuple[sp.Expr, sp.Expr]]:
     return pairs
 
 
-def _leading(vector: sp.Matrix) -> sp.Expr:
-    return next(value for value in vector if value != 0)
+def _normalised(vector: list[Fraction]) -> list[Fraction]:
+    leading = next(value for value in vector if value)
+    return [value / leading for value in vector]
 
 
-def _fraction(value: sp.Expr) -> Fraction:
-    rational = sp.Rational(value)
-    return Fraction(int(rational.p), int(rational.q))
+def _fraction(value: Any) -> Fraction:
+    return Fraction(int(value.p), int(value.q))

@@ -8,6 +8,7 @@ all read off one expression, and SymPy's ordinary expansion does the work.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
@@ -100,9 +101,44 @@ class Theta(sp.Symbol):
         return symbol
 
 
+def make_sum(body: sp.Expr, *bound: sp.Symbol) -> Contract:
+    """Σ over bound of body, taken as it is; `contract` brings a sum into canonical form."""
+    return Contract(body, *bound)  # type: ignore[return-value]  # SymPy types a call of a Function as its class
+
+
+def make_function(name: str, argument: sp.Expr) -> sp.Expr:
+    """An elementwise function of one entry."""
+    return Elementwise(sp.Symbol(name), argument)  # type: ignore[return-value]
+
+
 def entry(name: str, *indices: sp.Symbol) -> sp.Expr:
     """The entry of a quantity at given indices; ones are the number 1 everywhere."""
-    return sp.Integer(1) if name.startswith("1_") else Entry(sp.Symbol(name), *indices)
+    return sp.Integer(1) if name.startswith("1_") else Entry(sp.Symbol(name), *indices)  # type: ignore[return-value]
+
+
+def factors_of(expression: sp.Expr) -> list[sp.Expr]:
+    """The factors of a product, or the expression alone. (SymPy's own call forgets that they are expressions.)"""
+    return list(sp.Mul.make_args(expression))  # type: ignore[arg-type]
+
+
+def summands_of(expression: sp.Expr) -> list[sp.Expr]:
+    """The summands of a sum, or the expression alone."""
+    return list(sp.Add.make_args(expression))  # type: ignore[arg-type]
+
+
+def product_of(*factors: sp.Expr, evaluate: bool = True) -> sp.Expr:
+    """The product of any number of expressions."""
+    return sp.Mul(*factors, evaluate=evaluate)  # type: ignore[return-value]
+
+
+def renamed(expression: sp.Expr, names: Mapping[sp.Symbol, sp.Symbol]) -> sp.Expr:
+    """Every index replaced at once by its new name."""
+    return expression.xreplace(names)  # type: ignore[return-value]
+
+
+def children_of(expression: sp.Expr) -> tuple[sp.Expr, ...]:
+    """The direct arguments of an expression."""
+    return expression.args  # type: ignore[return-value]
 
 
 def side_of(index: sp.Symbol) -> Side:
@@ -125,7 +161,7 @@ def bound_index(side: Side, number: int) -> sp.Symbol:
     return sp.Symbol(f"{'j' if side == 'post' else 'i'}{number}", integer=True)
 
 
-def free_indices(expression: sp.Basic) -> frozenset[sp.Symbol]:
+def free_indices(expression: sp.Expr) -> frozenset[sp.Symbol]:
     """The indices an expression depends on, bound ones left out."""
     if isinstance(expression, Contract):
         return free_indices(expression.body) - frozenset(expression.bound)
@@ -134,6 +170,6 @@ def free_indices(expression: sp.Basic) -> frozenset[sp.Symbol]:
     if isinstance(expression, sp.KroneckerDelta):
         return frozenset(expression.args)  # type: ignore[arg-type]
     found: frozenset[sp.Symbol] = frozenset()
-    for argument in expression.args:
+    for argument in children_of(expression):
         found |= free_indices(argument)
     return found

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import sympy as sp
 
 from ruledsl.algebra.contraction import contract, expand
-from ruledsl.algebra.entries import COLUMN, ROW, SIZE, Elementwise, entry, fresh_index
+from ruledsl.algebra.entries import (
+    COLUMN,
+    ROW,
+    SIZE,
+    entry,
+    fresh_index,
+    make_function,
+    product_of,
+    renamed,
+    summands_of,
+)
 from ruledsl.checks import shape_of
 from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location, RuleError
 from ruledsl.ir.kinds import SCALAR, Shape, Side
@@ -26,7 +36,7 @@ class IndexForm:
 
     @property
     def monomials(self) -> tuple[sp.Expr, ...]:
-        return tuple(sp.Add.make_args(self.entry))  # type: ignore[arg-type]
+        return tuple(summands_of(self.entry))  # type: ignore[arg-type]
 
 
 def index_form(term: Term) -> IndexForm:
@@ -39,11 +49,22 @@ def index_form(term: Term) -> IndexForm:
     at = Location(term.source, term.span)
     if form.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
         raise RuleError(
-            Diagnostic("not-finite", f"`{term.name}` holds a number that is not finite", at, help="is something divided by zero?")
+            Diagnostic(
+                "not-finite",
+                f"`{term.name}` holds a number that is not finite",
+                at,
+                help="is something divided by zero?",
+            )
         )
     if form == 0:
         raise RuleError(
-            Diagnostic("zero-term", f"`{term.name}` is identically zero", at, found="everything cancels", help="remove the term, or mend the sign")
+            Diagnostic(
+                "zero-term",
+                f"`{term.name}` is identically zero",
+                at,
+                found="everything cancels",
+                help="remove the term, or mend the sign",
+            )
         )
     return IndexForm(form)
 
@@ -60,9 +81,11 @@ class _Folder:
 
     def fold(self, node: Expression) -> sp.Expr:
         value = self._fold(node)
-        if len(sp.Add.make_args(value)) > MAX_MONOMIALS:
+        if len(summands_of(value)) > MAX_MONOMIALS:
             message = f"this expression has more than {MAX_MONOMIALS} summands when multiplied out"
-            raise RuleError(Diagnostic("too-large", message, Location(self.source, node.span), help="split it into several terms"))
+            raise RuleError(
+                Diagnostic("too-large", message, Location(self.source, node.span), help="split it into several terms")
+            )
         return value
 
     def _fold(self, node: Expression) -> sp.Expr:
@@ -100,19 +123,23 @@ class _Folder:
         if b.columns is not None:
             renaming[column_index(b)] = column_index(Shape(a.rows, b.columns))
         if a.columns is None:
-            return expand(first * second.xreplace(renaming))
+            return expand(first * renamed(second, renaming))
         bound = fresh_index(a.columns)
         renaming[ROW[a.columns]] = bound
-        return contract(first.xreplace({column_index(a): bound}) * second.xreplace(renaming), [bound])
+        return contract(renamed(first, {column_index(a): bound}) * renamed(second, renaming), [bound])
 
     def _power(self, node: Power, base: Expression, exponent: sp.Expr) -> sp.Expr:
         value = self.fold(base)
         self._refuse_diagonal(value, node)
         if value == 0 and exponent.is_negative:
-            raise RuleError(Diagnostic("not-finite", "zero is raised to a negative power", Location(self.source, node.span)))
-        if exponent.is_Integer and exponent > 1 and len(sp.Add.make_args(value)) ** int(exponent) > MAX_MONOMIALS:
+            raise RuleError(
+                Diagnostic("not-finite", "zero is raised to a negative power", Location(self.source, node.span))
+            )
+        if exponent.is_Integer and exponent > 1 and len(summands_of(value)) ** int(exponent) > MAX_MONOMIALS:
             message = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"
-            raise RuleError(Diagnostic("too-large", message, Location(self.source, node.span), help="use a smaller exponent"))
+            raise RuleError(
+                Diagnostic("too-large", message, Location(self.source, node.span), help="use a smaller exponent")
+            )
         return expand(sp.Pow(value, exponent))
 
     def _call(self, node: Call) -> sp.Expr:
@@ -129,7 +156,7 @@ class _Folder:
                 second = self.fold(node.arguments[1])
                 same = shape.rows == shape_of(node.arguments[1]).rows
                 side = shape.rows
-                return expand(value * (second.xreplace({ROW[side]: COLUMN[side]}) if same and side else second))
+                return expand(value * (renamed(second, {ROW[side]: COLUMN[side]}) if same and side else second))
             case "diag":
                 side = shape.rows or "post"
                 return expand(value * sp.KroneckerDelta(ROW[side], COLUMN[side]))
@@ -140,7 +167,12 @@ class _Folder:
         if value.has(sp.KroneckerDelta):
             message = "a function of a diagonal matrix is not supported: its zeros would no longer be zeros"
             raise RuleError(
-                Diagnostic("diagonal-function", message, Location(self.source, node.span), help="apply the function to the vector inside `diag(…)`")
+                Diagnostic(
+                    "diagonal-function",
+                    message,
+                    Location(self.source, node.span),
+                    help="apply the function to the vector inside `diag(…)`",
+                )
             )
 
 
@@ -161,7 +193,7 @@ def _quantity(name: str) -> sp.Expr:
 
 def _transpose(value: sp.Expr, shape: Shape) -> sp.Expr:
     if shape.rows is not None and shape.rows == shape.columns:
-        return value.xreplace({ROW[shape.rows]: COLUMN[shape.rows], COLUMN[shape.rows]: ROW[shape.rows]})
+        return renamed(value, {ROW[shape.rows]: COLUMN[shape.rows], COLUMN[shape.rows]: ROW[shape.rows]})
     return value
 
 
@@ -172,11 +204,11 @@ def _total(value: sp.Expr, shape: Shape) -> sp.Expr:
         renaming[ROW[shape.rows]] = fresh_index(shape.rows)
     if shape.columns is not None:
         renaming[column_index(shape)] = fresh_index(shape.columns)
-    return contract(value.xreplace(renaming), list(renaming.values()))
+    return contract(renamed(value, renaming), list(renaming.values()))
 
 
 def _count(shape: Shape) -> sp.Expr:
-    return sp.Mul(*(SIZE[side] for side in (shape.rows, shape.columns) if side is not None))
+    return product_of(*(SIZE[side] for side in (shape.rows, shape.columns) if side is not None))
 
 
 def _elementwise(function: str, value: sp.Expr) -> sp.Expr:
@@ -192,7 +224,7 @@ def _elementwise(function: str, value: sp.Expr) -> sp.Expr:
         return sp.sign(value)
     if value.is_number:
         return _number(function, value)
-    return Elementwise(sp.Symbol(function), value)
+    return make_function(function, value)
 
 
 def _number(function: str, value: sp.Expr) -> sp.Expr:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from ruledsl.algebra.entries import POST_CELL, PRE_CELL, Contract, Entry, free_indices, side_of
+from ruledsl.algebra.entries import POST_CELL, PRE_CELL, Contract, Entry, children_of, factors_of, free_indices, side_of
 from ruledsl.algebra.index_form import IndexForm
 from ruledsl.algebra.printing import index_text
 from ruledsl.ir.kinds import Locality
@@ -53,11 +53,11 @@ def _pattern(atom: Entry) -> str:
     return "column" if pre == PRE_CELL else "all"
 
 
-def _outer_sums(expression: sp.Basic) -> set[Contract]:
+def _outer_sums(expression: sp.Expr) -> set[Contract]:
     """The sums over cells in an expression that stand in no other sum."""
     if isinstance(expression, Contract):
         return {expression}
-    return {s for argument in expression.args for s in _outer_sums(argument)}
+    return {s for argument in children_of(expression) for s in _outer_sums(argument)}
 
 
 def _class_of_sum(total: Contract, post: sp.Symbol, pre: sp.Symbol) -> Locality:
@@ -78,7 +78,7 @@ def _weighted_sum(total: Contract, post: sp.Symbol, pre: sp.Symbol, kind: Locali
     and everything else in it can be read there."""
     weight = any(atom.indices == (post, pre) for atom in total.body.atoms(Entry))
     inner = {_class_of_sum(s, post, pre) for s in _outer_sums(total.body)}
-    readable = all(free_indices(f) <= {post, pre} for f in sp.Mul.make_args(total.body))
+    readable = all(free_indices(f) <= {post, pre} for f in factors_of(total.body))
     return kind if weight and readable and inner <= {Locality.synapse, kind} else Locality.layer
 
 

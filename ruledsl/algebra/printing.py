@@ -11,7 +11,11 @@ from sympy.printing.str import StrPrinter
 from ruledsl.algebra.entries import Contract, Elementwise, Entry, Theta
 from ruledsl.language import QUANTITIES
 
-_GREEK_NAME = {"sigmoid": r"\operatorname{sigmoid}", "relu": r"\operatorname{relu}", "softplus": r"\operatorname{softplus}"}
+_GREEK_NAME = {
+    "sigmoid": r"\operatorname{sigmoid}",
+    "relu": r"\operatorname{relu}",
+    "softplus": r"\operatorname{softplus}",
+}
 
 
 class _IndexText(StrPrinter):
@@ -75,16 +79,16 @@ def _index(symbol: sp.Symbol) -> str:
     return letters[number - 1] if 0 < number <= len(letters) else name
 
 
-def index_text(expression: sp.Basic) -> str:
+def index_text(expression: sp.Expr) -> str:
     """One line of Unicode; cells summed over are k, l, … (post) and p, q, … (pre)."""
     text = _call(_IndexText({"order": "grlex"}), expression)
     return text[1:-1] if text.startswith("(") and text.endswith(")") and text.count("(") == 1 else text
 
 
-def index_latex(expression: sp.Basic) -> str:
+def index_latex(expression: sp.Expr) -> str:
     """LaTeX of an index form, without math delimiters."""
     return _call(_IndexLatex({"order": "grlex"}), expression)
 
 
-def _call(printer: Any, expression: sp.Basic) -> str:
+def _call(printer: Any, expression: sp.Expr) -> str:
     return printer.doprint(expression)

@@ -14,9 +14,18 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ruledsl.tasks import cache_folder
+from ruledsl.storage import cache_folder
 
-FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-shared", "-fPIC", "-fopenmp-simd", "-fno-math-errno")
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-mprefer-vector-width=512",
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-fopenmp-simd",
+    "-fno-math-errno",
+)
 
 
 class CannotBuild(Exception):
@@ -26,14 +35,18 @@ class CannotBuild(Exception):
 @cache
 def compiler() -> str | None:
     """The C++ compiler: `$CXX`, else g++ or clang++; None when there is none."""
-    return next((found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None)
+    return next(
+        (found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None
+    )
 
 
 @cache
 def _machine() -> str:
     """What `-march=native` depends on: a library built for another processor must not be loaded."""
     command = compiler()
-    version = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout if command else ""
+    version = (
+        subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout if command else ""
+    )
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
@@ -43,7 +56,9 @@ def _machine() -> str:
 
 
 def _flags() -> tuple[str, ...]:
-    return FLAGS if platform.machine() in ("x86_64", "AMD64") else tuple(f for f in FLAGS if not f.startswith("-mprefer"))
+    return (
+        FLAGS if platform.machine() in ("x86_64", "AMD64") else tuple(f for f in FLAGS if not f.startswith("-mprefer"))
+    )
 
 
 def library_path(code: str) -> Path:

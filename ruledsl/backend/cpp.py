@@ -44,7 +44,7 @@ class KernelSource:
     """Names of the matrices `forward` and `backward` take, in order: W0 …, then B0 … if any."""
 
 
-def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], terms: int, real: str) -> KernelSource:
+def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], real: str) -> KernelSource:
     """The C++ of an episode's two directions. Raises `NotPrintable` for a step with matrix intermediates."""
     for program in (pair.forward, pair.backward):
         _require_printable(program)
@@ -52,10 +52,10 @@ def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], terms: int, real: 
     weights = [u.target for u in pair.forward.updates]
     names = set(pair.forward.inputs()) | set(pair.backward.inputs())
     back = sorted(n for n in names if n.startswith("B"))
-    forward = _Direction(pair.forward, sizes, "forward", {n: o for n, o in offsets.items()}, weights, back)
+    forward = _Direction(pair.forward, sizes, "forward", dict(offsets.items()), weights, back)
     saved = {pair.backward.inputs()[f"saved{n}"]: offsets[n] for n in pair.saved}
     backward = _Direction(pair.backward, sizes, "backward", saved, weights, back)
-    code = "\n".join([_PRELUDE.replace("REAL", real), forward.print(length, sizes, terms), backward.print(length, sizes, terms)])
+    code = "\n".join([_PRELUDE.replace("REAL", real), forward.print(length, sizes), backward.print(length, sizes)])
     return KernelSource(code, length, (*weights, *back))
 
 
@@ -95,7 +95,9 @@ class _Direction:
     def __post_init__(self) -> None:
         self.instructions = self.program.instructions
         self.changes = {u.target: u for u in self.program.updates}
-        self.undone = {t: u for t, u in self.changes.items() if self.name == "backward" and not t.startswith("adjoint_")}
+        self.undone = {
+            t: u for t, u in self.changes.items() if self.name == "backward" and not t.startswith("adjoint_")
+        }
         self.applied = {t: u for t, u in self.changes.items() if t not in self.undone}
         self.early = self._early()
 
@@ -149,7 +151,11 @@ class _Direction:
         return self.sizes[instruction.shape[0]]
 
     def _shape(self, matrix: str) -> MatrixShape:
-        dims = self.instructions[self.program.inputs()[matrix]].shape if matrix in self.program.inputs() else self._dims(matrix)
+        dims = (
+            self.instructions[self.program.inputs()[matrix]].shape
+            if matrix in self.program.inputs()
+            else self._dims(matrix)
+        )
         rows, columns = (self.sizes[d] for d in dims)
         return MatrixShape(rows, columns, stride_of(columns))
 
@@ -159,7 +165,7 @@ class _Direction:
 
     # printing ----------------------------------------------------------------
 
-    def print(self, trace_length: int, sizes: Mapping[str, int], terms: int) -> str:
+    def print(self, trace_length: int, sizes: Mapping[str, int]) -> str:
         fields = ["  const real* x; const real* target; real* trace;"]
         for number, instruction in enumerate(self.instructions):
             if number in self.traced or instruction.op in ("input", "const", "size", "theta"):
@@ -171,20 +177,23 @@ class _Direction:
         arguments = ["const real* theta", "int samples", "const real* xs", "const real* targets", "real* traces"]
         arguments += [f"real* {w}" for w in self.weights] + [f"real* {b}" for b in self.back]
         arguments += [f"real* adjoint_{w}" for w in self.weights] + ["double* gradient"] if adjoint else []
-        body = self._body(trace_length, sizes, terms)
-        return f'{struct}\n\nextern "C" void {self.name}({", ".join(arguments)}) {{\n' + "\n".join("  " + line for line in body) + "\n}\n"
+        body = self._body(trace_length, sizes)
+        return (
+            f'{struct}\n\nextern "C" void {self.name}({", ".join(arguments)}) {{\n'
+            + "\n".join("  " + line for line in body)
+            + "\n}\n"
+        )
 
-    def _body(self, trace_length: int, sizes: Mapping[str, int], terms: int) -> list[str]:
+    def _body(self, trace_length: int, sizes: Mapping[str, int]) -> list[str]:
         s = f"{self.name}_values"
         n0, out = sizes["n0"], max(sizes.items(), key=lambda kv: int(kv[0][1:]))[1]
-        setting = [
-            f"{{ p->x = xs + (size_t)(t) * {n0}; p->target = targets + (size_t)(t) * {out}; p->trace = traces + (size_t)(t) * {trace_length}; }}"
-        ]
+        setting = f"p->x = xs + (size_t)t * {n0}; p->target = targets + (size_t)t * {out};"
+        setting += f" p->trace = traces + (size_t)t * {trace_length};"
         backwards = self.name == "backward"
         first, following, more = ("samples - 1", "t - 1", "t > 0") if backwards else ("0", "t + 1", "t + 1 < samples")
         lines = ["if (samples <= 0) return;", f"std::unique_ptr<{s}> one(new {s}()), two(new {s}());"]
         lines += [f"{s}* c = one.get(); {s}* n = two.get();"]
-        lines += [f"auto at = []({s}* p, int t, const real* xs, const real* targets, real* traces) {setting[0]};"]
+        lines += [f"auto at = []({s}* p, int t, const real* xs, const real* targets, real* traces) {{ {setting} }};"]
         lines += [f"at(c, {first}, xs, targets, traces);"]
         lines += self._early_values("c")
         lines += self._joint_passes(None, "c")
@@ -266,7 +275,9 @@ class _Direction:
         matrices = list(dict.fromkeys(m for n in ready if (m := self._matrix_of(n))))
 
         def waiting(matrix: str) -> int:
-            return sum(self._matrix_of(n) == matrix for n in remaining) - sum(self._matrix_of(n) == matrix for n in ready)
+            return sum(self._matrix_of(n) == matrix for n in remaining) - sum(
+                self._matrix_of(n) == matrix for n in ready
+            )
 
         matrix = min(matrices, key=waiting)
         return matrix, [n for n in ready if self._matrix_of(n) == matrix]
@@ -280,8 +291,8 @@ class _Direction:
         if instruction.op in ("sum", "dot"):
             argument = self.instructions[instruction.arguments[0]]
             inner = operands[0] if instruction.op == "sum" else f"{operands[0]} * {operands[1]}"
-            return [f"{out} = [&] {{ real sum = 0;", "#pragma omp simd reduction(+: sum)",
-                    f"for (int i = 0; i < {self._length(argument)}; ++i) sum += {inner}; return sum; }}();"]  # fmt: skip
+            loop = f"for (int i = 0; i < {self._length(argument)}; ++i) sum += {inner};"
+            return [f"{out} = [&] {{ real sum = 0;", "#pragma omp simd reduction(+: sum)", f"{loop} return sum; }}();"]
         if instruction.op == "softmax":
             return [f"softmax({self._length(instruction)}, {self._ref(instruction.arguments[0], s)}, {out});"]
         text = _SCALAR_TEXT.get(instruction.op)
@@ -299,7 +310,14 @@ class _Direction:
 
 def _power(operands: list[str], instruction: Instruction) -> str:
     a, exponent = operands[0], float(instruction.attribute or 0.0)
-    simple = {2.0: f"{a} * {a}", -1.0: f"1 / {a}", 0.5: f"std::sqrt({a})", -0.5: f"1 / std::sqrt({a})", 3.0: f"{a} * {a} * {a}", 0.0: "real(1)"}
+    simple = {
+        2.0: f"{a} * {a}",
+        -1.0: f"1 / {a}",
+        0.5: f"std::sqrt({a})",
+        -0.5: f"1 / std::sqrt({a})",
+        3.0: f"{a} * {a} * {a}",
+        0.0: "real(1)",
+    }
     return simple.get(exponent, f"std::pow({a}, real({exponent!r}))")
 
 

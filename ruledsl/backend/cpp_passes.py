@@ -90,7 +90,10 @@ class Pass:
         const = "" if self.change else "const "
         for b in range(rows):
             lines.append(f"  {const}real* __restrict p{b} = {self.matrix} + (size_t)(j + {b}) * {stride};")
-            lines += [f"  const real* __restrict q{k}_{b} = {c.operand} + (size_t)(j + {b}) * {stride};" for k, c in enumerate(dots)]
+            lines += [
+                f"  const real* __restrict q{k}_{b} = {c.operand} + (size_t)(j + {b}) * {stride};"
+                for k, c in enumerate(dots)
+            ]
             lines += [f"  real a{k}_{b} = 0;" for k in range(len(matvecs))]
             lines += [f"  const real y{k}_{b} = y{k}[j + {b}];" for k in range(len(rmatvecs))]
             if self.change:

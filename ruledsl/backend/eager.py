@@ -117,7 +117,9 @@ class EagerProgram:
         tensors = [_tensor(a, theta) for a in arguments]
         return KERNELS[op](tensors, attribute)
 
-    def _binary(self, op: str, arguments: list[Value | None], shapes: list[tuple[str, ...]], instruction: Instruction) -> Value:
+    def _binary(
+        self, op: str, arguments: list[Value | None], shapes: list[tuple[str, ...]], instruction: Instruction
+    ) -> Value:
         rank = len(instruction.shape)
         lifted = [_lift(a, rank - len(s)) for a, s in zip(arguments, shapes, strict=True)]
         first, second = lifted
@@ -128,7 +130,12 @@ class EagerProgram:
         return first * second if op == "mul" else first + second if op == "add" else first - second
 
     def _shaped(
-        self, op: str, arguments: list[Value | None], shapes: list[tuple[str, ...]], instruction: Instruction, theta: Tensor
+        self,
+        op: str,
+        arguments: list[Value | None],
+        shapes: list[tuple[str, ...]],
+        instruction: Instruction,
+        theta: Tensor,
     ) -> Tensor:
         axes = tuple(range(-len(shapes[0]), 0))
         value = _tensor(arguments[0], theta)
@@ -157,7 +164,7 @@ def _last_uses(program: Program) -> list[list[int]]:
 
 def _lift(value: Value | None, axes: int) -> Value:
     assert value is not None
-    if isinstance(value, float) or not axes:
+    if not isinstance(value, Tensor) or not axes:
         return value
     return value.reshape(value.shape + (1,) * axes)
 

@@ -41,7 +41,7 @@ def _common(program: Program, i: Instruction, library: str) -> str | None:
     attribute = i.attribute
     table = {
         "const": f"{attribute!r}",
-        "size": f"{_sized(program, str(attribute))}",
+        "size": f"{_sized(str(attribute))}",
         "neg": f"-{a[0]}" if a else "",
         "pow": f"{a[0]} ** {attribute!r}" if a else "",
         "sigmoid": f"1 / (1 + {library}.exp(-{a[0]}))" if a else "",
@@ -54,7 +54,7 @@ def _common(program: Program, i: Instruction, library: str) -> str | None:
     return None
 
 
-def _sized(program: Program, dim: str) -> str:
+def _sized(dim: str) -> str:
     return f"W.shape[{-2 if dim == 'post' else -1}]"
 
 
@@ -85,9 +85,11 @@ def _torch_expression(program: Program, i: Instruction) -> str:
         "transpose": lambda: f"{a[0]}.mT",
         "rows": lambda: f"{a[0]}[..., :, None] + 0 * W",
         "columns": lambda: f"{a[0]}[..., None, :] + 0 * W",
-        "fill": lambda: f"{a[0]} * torch.ones_like(W[..., {':, 0' if i.shape == ('post',) else '0, :'}])"
-        if len(i.shape) == 1
-        else f"{a[0]} * torch.ones_like(W)",
+        "fill": lambda: (
+            f"{a[0]} * torch.ones_like(W[..., {':, 0' if i.shape == ('post',) else '0, :'}])"
+            if len(i.shape) == 1
+            else f"{a[0]} * torch.ones_like(W)"
+        ),
     }
     if i.op not in table:
         raise InternalError(f"no torch text for op {i.op}")
@@ -114,7 +116,7 @@ def _numpy_expression(program: Program, i: Instruction) -> str:
     if i.op == "theta":
         return f"theta[{i.attribute}]"
     a = [_name(program, n) for n in i.arguments]
-    size = [_sized(program, d) for d in i.shape]
+    size = [_sized(d) for d in i.shape]
     table = {
         "add": lambda: f"{a[0]} + {a[1]}",
         "sub": lambda: f"{a[0]} - {a[1]}",

@@ -69,7 +69,9 @@ def evaluate(
             values.append(np.asarray(float(sizes[str(instruction.attribute)])))
         else:
             shape = tuple(sizes[d] for d in instruction.shape)
-            values.append(KERNELS[instruction.op]([values[a] for a in instruction.arguments], instruction.attribute, shape))
+            values.append(
+                KERNELS[instruction.op]([values[a] for a in instruction.arguments], instruction.attribute, shape)
+            )
     return values
 
 

@@ -124,8 +124,9 @@ class _Checker:
             return Shape(left.rows, right.columns)
         found = f"{left} `*` {right}"
         help = _repaired_product(node, left, right)
-        self.fault("shape-product", f"the inner sizes of this product differ: {left.columns or 1} and {right.rows or 1}",
-                   node.operator_span, f"{left} `*` {left.columns or 1}×…", found, help)  # fmt: skip
+        message = f"the inner sizes of this product differ: {left.columns or 1} and {right.rows or 1}"
+        self.fault("shape-product", message, node.operator_span,
+                   f"{left} `*` {left.columns or 1}×…", found, help)  # fmt: skip
         return None
 
     def _sum(self, node: Binary, left: Shape, right: Shape) -> Shape | None:
@@ -163,7 +164,9 @@ class _Checker:
         if left == right.transposed:
             help = f"transpose one side: `{print_expression(node.right, 3)}^T`"
         elif left.columns == right.rows:
-            help = f"for the matrix product write `{print_expression(node.left, 1)} * {print_expression(node.right, 2)}`"
+            help = (
+                f"for the matrix product write `{print_expression(node.left, 1)} * {print_expression(node.right, 2)}`"
+            )
         elif right.columns is None and right.rows == left.rows:
             help = f"to scale rows write `diag({print_expression(node.right)}) * {print_expression(node.left, 2)}`"
         self.fault("shape-elementwise", "`.*` needs two sides of one shape", node.operator_span,
@@ -228,7 +231,8 @@ def _repaired_product(node: Binary, left: Shape, right: Shape) -> str | None:
     """The transposition that makes a product fit, written out."""
     first, second = print_expression(node.left, 1), print_expression(node.right, 2)
     if left.rows == right.rows and left.columns is None and right.columns is None:
-        return f"for the inner product write `{print_expression(node.left, 3)}^T * {second}`, entry by entry `{first} .* {second}`"
+        inner = f"{print_expression(node.left, 3)}^T * {second}"
+        return f"for the inner product write `{inner}`, entry by entry `{first} .* {second}`"
     if left.columns == right.transposed.rows:
         return f"did you mean `{first} * {print_expression(node.right, 3)}^T`?"
     if left.transposed.columns == right.rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import click
 from ruledsl import runs
 from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_rule, read_sizes
 from ruledsl.language import closest
-from ruledsl.meta import TrainSettings, learning_curve
+from ruledsl.meta import learning_curve
 from ruledsl.pipeline import Rule, compile_rule
 from ruledsl.report import draw_learning_curve
+from ruledsl.settings import TrainSettings
 from ruledsl.tasks import open_dataset
 
 
@@ -30,7 +32,9 @@ def evaluate(**options: Any) -> int:
         config = runs.read_config(target)
         feedback = options["feedback"] or config.settings.feedback
     theta = _theta(rule, target if is_run else None, options["given"])
-    settings = TrainSettings(sizes=sizes, beta=options["beta"], feedback=feedback, device=read_device(options["device"]))
+    settings = TrainSettings(
+        sizes=sizes, beta=options["beta"], feedback=feedback, device=read_device(options["device"])
+    )
     source = open_dataset(options["dataset"], options["data_root"], options["download"])
     runs.use_threads(options["threads"])
     seeds = range(options["seed"], options["seed"] + options["seeds"])
@@ -40,7 +44,15 @@ def evaluate(**options: Any) -> int:
             click.echo(f"\r{seen} of {options['samples']} samples", nl=seen == options["samples"], err=True)
 
     curve = learning_curve(
-        compile_rule(rule), theta, settings, source, seeds, options["samples"], options["classes"], options["test_images"], said
+        compile_rule(rule),
+        theta,
+        settings,
+        source,
+        seeds,
+        options["samples"],
+        options["classes"],
+        options["test_images"],
+        said,
     )
     folder = options["out"] or (target if is_run else default_folder(rule.name, "evaluate"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +64,7 @@ def evaluate(**options: Any) -> int:
     click.echo(f"{'samples seen':>12}  accuracy")
     for number, samples in enumerate(curve.samples):
         mean, half = runs.mean_and_interval([row[number] for row in curve.accuracy])
-        click.echo(f"{samples:>12}  {mean:.3f}" + (f" ± {half:.3f}" if half == half else ""))
+        click.echo(f"{samples:>12}  {mean:.3f}" + ("" if math.isnan(half) else f" ± {half:.3f}"))
     click.echo(f"figures: {', '.join(map(str, figures))}")
     return 0
 
@@ -67,7 +79,9 @@ def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
         name, _, value = part.partition("=")
         if name.strip() not in theta:
             near = closest(name.strip(), theta)
-            raise SettingsError(f"--theta: `{name}` is not a term of {rule.name}" + (f"; did you mean `{near}`?" if near else ""))
+            raise SettingsError(
+                f"--theta: `{name}` is not a term of {rule.name}" + (f"; did you mean `{near}`?" if near else "")
+            )
         try:
             theta[name.strip()] = float(value)
         except ValueError:

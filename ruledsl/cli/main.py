@@ -16,6 +16,7 @@ from ruledsl.ir.diagnostics import RuleError
 from ruledsl.ir.kinds import LOCALITY_NAMES
 
 BAD_INPUT = 2
+PATH: click.Path = click.Path(path_type=Path)
 
 
 def reports_bad_input(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,16 +103,16 @@ def list_rules() -> None:
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that `train` and `evaluate` share."""
     options = [
-        click.option("--dataset", default="glyphs", show_default=True, metavar="NAME[/PART]", help="Data set to draw tasks from."),
-        click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Folder that holds data sets."),
+        click.option("--dataset", default="glyphs", show_default=True, metavar="NAME[/PART]", help="Images to use."),
+        click.option("--data-root", type=PATH, default=Path("data"), show_default=True, help="Folder of data sets."),
         click.option("--download", is_flag=True, help="Fetch the data set through torchvision if it is missing."),
-        click.option("--feedback", type=click.Choice(["fixed", "symmetric"]), default=None, help="How errors are carried back (default: the rule's own, else fixed)."),
+        click.option("--feedback", type=click.Choice(["fixed", "symmetric"]), help="Default: the rule's, else fixed."),
         click.option("--sizes", default="784-170-130-100-70-47", show_default=True, help="Layer sizes."),
         click.option("--beta", type=float, default=10.0, show_default=True, help="Slope of the softplus."),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed."),
-        click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of independent runs."),
+        click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many, counting up."),
         click.option("--device", default="cpu", show_default=True, help="Torch device."),
-        click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads (0: all cores)."),
+        click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads; 0 is all."),
         click.option("--quiet", is_flag=True, help="Print the result only."),
         allow_option,
     ]  # fmt: skip
@@ -126,12 +127,24 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--shots", type=click.IntRange(1), default=50, show_default=True, help="K, training images per label.")
 @click.option("--queries", type=click.IntRange(1), default=10, show_default=True, help="Q, query images per label.")
 @click.option("--lr", "learning_rate", type=float, default=1e-3, show_default=True, help="Adam's rate.")
-@click.option("--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed.")
-@click.option("--meta-batch", type=click.IntRange(1), default=1, show_default=True, help="Tasks averaged per meta-step.")
-@click.option("--engine", type=click.Choice(["auto", "rebuild", "checkpoint", "autograd"]), default="auto", show_default=True)
-@click.option("--backend", type=click.Choice(["auto", "compiled", "eager"]), default="auto", show_default=True, help="auto: compiled C++ when the episodes ahead repay compiling it.")
+@click.option(
+    "--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed."
+)
+@click.option(
+    "--meta-batch", type=click.IntRange(1), default=1, show_default=True, help="Tasks averaged per meta-step."
+)
+@click.option(
+    "--engine", type=click.Choice(["auto", "rebuild", "checkpoint", "autograd"]), default="auto", show_default=True
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "compiled", "eager"]),
+    default="auto",
+    show_default=True,
+    help="auto: compiled C++ when the episodes ahead repay compiling it.",
+)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Run folder (default: runs/RULE-DATE).")
+@click.option("--out", type=PATH, default=None, help="Run folder (default: runs/RULE-DATE).")
 @training_options
 @reports_bad_input
 def train(**options: Any) -> None:
@@ -142,8 +155,13 @@ def train(**options: Any) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--episodes", type=click.IntRange(1), default=None, help="Go on to this many episodes instead of the planned number.")
+@click.argument("folder", type=PATH)
+@click.option(
+    "--episodes",
+    type=click.IntRange(1),
+    default=None,
+    help="Go on to this many episodes instead of the planned number.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 @reports_bad_input
 def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
@@ -154,7 +172,7 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @reports_bad_input
 def plot(folder: Path) -> None:
     """Draw the figures of a run folder again."""
@@ -166,11 +184,22 @@ def plot(folder: Path) -> None:
 
 @main.command()
 @click.argument("rule_or_run")
-@click.option("--theta", "given", default=None, metavar="NAME=VALUE,…", help="Coefficients (default: the rule's own, or those the run learned).")
+@click.option(
+    "--theta",
+    "given",
+    default=None,
+    metavar="NAME=VALUE,…",
+    help="Coefficients (default: the rule's own, or those the run learned).",
+)
 @click.option("--samples", type=click.IntRange(1), default=8000, show_default=True, help="Length of the stream.")
 @click.option("--classes", type=click.IntRange(0), default=0, show_default=True, help="Classes to learn (0: all).")
 @click.option("--test-images", type=click.IntRange(1), default=1000, show_default=True, help="Held-out images.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the curve (default: the run, or runs/RULE-evaluate).")
+@click.option(
+    "--out",
+    type=PATH,
+    default=None,
+    help="Folder for the curve (default: the run, or runs/RULE-evaluate).",
+)
 @training_options
 @reports_bad_input
 def evaluate(**options: Any) -> None:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ruledsl.meta import EpisodeRecord
+from ruledsl.settings import EpisodeRecord
 
 PIPED_SECONDS = 10.0
 
@@ -28,7 +28,13 @@ class TrainingProgress:
         self.diverged = 0
         self.started = self.printed = time.monotonic()
         self.first: int | None = None
-        columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns, console=self.console, expand=True, disable=not self.live)
         self.task = self.progress.add_task("starting", total=total)
 
@@ -36,7 +42,9 @@ class TrainingProgress:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.progress.stop()
 
     def __call__(self, records: Sequence[EpisodeRecord]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def list_definitions() -> None:
             except RuleError as error:
                 click.echo(f"{path}: {len(error.diagnostics)} fault(s), see `check {path}`")
                 continue
-            click.echo(str(path))
+            click.echo(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
             for rule in loaded.rules:
                 click.echo(f"  rule {rule.name:<24} {rule.note or ''}")
             for term in loaded.terms:
@@ -113,7 +114,10 @@ def _sympy(rule: Rule) -> str:
 def _program(rule: Rule) -> str:
     forward = rule.program.update_program
     parts = ["# update", program_text(forward)]
-    parts += ["# adjoint: adjoint_W is the cotangent of the updated weights", program_text(step_adjoint(forward).backward)]
+    parts += [
+        "# adjoint: adjoint_W is the cotangent of the updated weights",
+        program_text(step_adjoint(forward).backward),
+    ]
     return "\n".join(parts).rstrip()
 
 

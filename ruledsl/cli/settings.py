@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ruledsl.compiler import check_layers
-from ruledsl.language import load_rule, split_spec, union
 from ruledsl.ir.kinds import LOCALITY_NAMES
+from ruledsl.language import load_rule, split_spec, union
 from ruledsl.pipeline import Rule, check
 
 

@@ -10,9 +10,9 @@ import click
 from ruledsl import runs
 from ruledsl.cli.progress import TrainingProgress
 from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_numbers, read_rule, read_sizes
-from ruledsl.meta import RunSpec, TrainSettings
 from ruledsl.pipeline import Rule
 from ruledsl.report import draw_training
+from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import open_dataset
 
 INTERRUPTED = 130
@@ -47,7 +47,9 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> int:
 def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> TrainSettings:
     for name in ("beta", "learning_rate"):
         if not 0 < options[name] < float("inf"):
-            raise SettingsError(f"--{'lr' if name == 'learning_rate' else name} needs a positive number, not {options[name]}")
+            raise SettingsError(
+                f"--{'lr' if name == 'learning_rate' else name} needs a positive number, not {options[name]}"
+            )
     return TrainSettings(
         sizes=sizes,
         beta=options["beta"],

@@ -17,7 +17,20 @@ from ruledsl.ir.ops import OPS, verify
 from ruledsl.ir.program import Builder, Program, Update
 
 SAVED_OPS = frozenset(
-    {"matvec", "rmatvec", "matmul", "row_sum", "column_sum", "softmax", "softplus", "exp", "log", "tanh", "sigmoid", "pow"}
+    {
+        "matvec",
+        "rmatvec",
+        "matmul",
+        "row_sum",
+        "column_sum",
+        "softmax",
+        "softplus",
+        "exp",
+        "log",
+        "tanh",
+        "sigmoid",
+        "pow",
+    }
 )
 """Results that are kept from the forward pass: products with weights, which backward no longer has in
 time, and functions that cost more to compute than to read."""
@@ -91,9 +104,7 @@ def _active(forward: Program) -> list[bool]:
     return active
 
 
-def _reverse(
-    forward: Program, b: Builder, values: list[int], cotangents: dict[int, list[int]]
-) -> dict[str, int]:
+def _reverse(forward: Program, b: Builder, values: list[int], cotangents: dict[int, list[int]]) -> dict[str, int]:
     active = _active(forward)
     outputs: dict[str, int] = {}
     for number in range(len(forward.instructions) - 1, -1, -1):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from ruledsl.algebra import POST_CELL, PRE_CELL, Contract, Entry, IndexForm, Theta, free_indices
+from ruledsl.algebra.entries import factors_of, product_of, summands_of
 from ruledsl.compiler.cover import minimum_cover
 from ruledsl.compiler.lowering import Lowering
 from ruledsl.compiler.nesting import first_steps
@@ -43,13 +44,13 @@ def normal_form(forms: Sequence[IndexForm | None]) -> NormalForm:
 
 
 def _add_monomial(normal: NormalForm, theta: sp.Expr, monomial: sp.Expr) -> None:
-    parts: dict[frozenset[sp.Symbol], list[sp.Basic]] = {}
-    for factor in sp.Mul.make_args(monomial):
+    parts: dict[frozenset[sp.Symbol], list[sp.Expr]] = {}
+    for factor in factors_of(monomial):
         parts.setdefault(free_indices(factor), []).append(factor)
-    both = sp.Mul(*parts.pop(frozenset({POST_CELL, PRE_CELL}), []))
-    post = sp.Mul(*parts.pop(frozenset({POST_CELL}), []))
-    pre = sp.Mul(*parts.pop(frozenset({PRE_CELL}), []))
-    coefficient = theta * sp.Mul(*parts.pop(frozenset(), []))
+    both = product_of(*parts.pop(frozenset({POST_CELL, PRE_CELL}), []))
+    post = product_of(*parts.pop(frozenset({POST_CELL}), []))
+    pre = product_of(*parts.pop(frozenset({PRE_CELL}), []))
+    coefficient = theta * product_of(*parts.pop(frozenset(), []))
     if both == 1:
         normal.pairs[post, pre] = normal.pairs.get((post, pre), sp.S.Zero) + coefficient
     elif both == WEIGHT and post == 1 and pre == 1:
@@ -83,7 +84,7 @@ Side = list[tuple[sp.Expr, sp.Expr]]
 
 def rank_one_pairs(pairs: Mapping[tuple[sp.Expr, sp.Expr], sp.Expr]) -> list[tuple[Side, Side]]:
     """The sum Σ c_fg f gᵀ as the fewest products of two sums of vectors (see `cover`)."""
-    left, right = minimum_cover(pairs)
+    _left, right = minimum_cover(pairs)
     by_post: dict[sp.Expr, Side] = {}
     by_pre: dict[sp.Expr, Side] = {}
     for (f, g), coefficient in pairs.items():
@@ -91,8 +92,9 @@ def rank_one_pairs(pairs: Mapping[tuple[sp.Expr, sp.Expr], sp.Expr]) -> list[tup
             by_pre.setdefault(g, []).append((coefficient, f))
         else:
             by_post.setdefault(f, []).append((coefficient, g))
-    one = sp.S.One
-    return [([(one, f)], gs) for f, gs in by_post.items()] + [(fs, [(one, g)]) for g, fs in by_pre.items()]
+    one: sp.Expr = sp.Integer(1)
+    from_post: list[tuple[Side, Side]] = [([(one, f)], gs) for f, gs in by_post.items()]
+    return from_post + [(fs, [(one, g)]) for g, fs in by_pre.items()]
 
 
 def _lower_pair(lowering: Lowering, post: Side, pre: Side) -> tuple[int, int]:
@@ -115,10 +117,10 @@ def _lower_pair(lowering: Lowering, post: Side, pre: Side) -> tuple[int, int]:
 def _grouped(coefficient: sp.Expr) -> sp.Expr:
     """θ's that share a scalar factor are added first: θ_0 + (θ_6 + θ_7) s instead of two products."""
     groups: dict[sp.Expr, sp.Expr] = {}
-    for term in sp.Add.make_args(coefficient):
-        thetas = [f for f in sp.Mul.make_args(term) if isinstance(f, Theta) or f.is_number]
-        rest = sp.Mul(*(f for f in sp.Mul.make_args(term) if f not in thetas))
-        groups[rest] = groups.get(rest, sp.S.Zero) + sp.Mul(*thetas)
+    for term in summands_of(coefficient):
+        thetas = [f for f in factors_of(term) if isinstance(f, Theta) or f.is_number]
+        rest = product_of(*(f for f in factors_of(term) if f not in thetas))
+        groups[rest] = groups.get(rest, sp.S.Zero) + product_of(*thetas)
     return sp.Add(*(sp.Mul(total, rest, evaluate=False) if rest != 1 else total for rest, total in groups.items()))
 
 
@@ -131,7 +133,11 @@ def _all_sums(normal: NormalForm) -> list[Contract]:
 
 def _vector_sums(normal: NormalForm) -> list[Contract]:
     """Sums with a free index and one bound one: products that must be computed whatever the order."""
-    return [s for s in _all_sums(normal) if free_indices(s) <= {POST_CELL, PRE_CELL} and free_indices(s) and len(s.bound) == 1]
+    return [
+        s
+        for s in _all_sums(normal)
+        if free_indices(s) <= {POST_CELL, PRE_CELL} and free_indices(s) and len(s.bound) == 1
+    ]
 
 
 def _demand(normal: NormalForm) -> Counter[sp.Expr]:

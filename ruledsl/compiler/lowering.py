@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from ruledsl.algebra import SIZE, Contract, Elementwise, Entry, Theta, free_indices
-from ruledsl.algebra.entries import COLUMN, ROW, side_of
+from ruledsl.algebra.entries import COLUMN, ROW, children_of, entry, factors_of, make_sum, side_of
 from ruledsl.compiler.nesting import nested_sum, normal_indices
 from ruledsl.ir.diagnostics import Diagnostic, InternalError, RuleError
 from ruledsl.ir.program import Builder
@@ -42,8 +42,8 @@ class Lowering:
 
     def __post_init__(self) -> None:
         if self.z_post_is_product:
-            weight = Entry(sp.Symbol("W"), ROW["post"], sp.Symbol("i1", integer=True))
-            product = Contract(weight * Entry(sp.Symbol("y_pre"), sp.Symbol("i1", integer=True)), sp.Symbol("i1", integer=True))
+            cell = sp.Symbol("i1", integer=True)
+            product = make_sum(entry("W", ROW["post"], cell) * entry("y_pre", cell), cell)
             self._memo[product] = Operand(self._input("z_post", ("post",)), (ROW["post"],))
 
     # -------------------------------------------------------------------------
@@ -112,7 +112,9 @@ class Lowering:
         operands = [self.lower(a) for a in expression.args]  # type: ignore[arg-type]
         indices = max((o.indices for o in operands), key=len)
         missing = {i for o in operands for i in o.indices} - set(indices)
-        indices = tuple(sorted({*indices, *missing}, key=lambda k: (side_of(k) == "pre", k.name))) if missing else indices
+        indices = (
+            tuple(sorted({*indices, *missing}, key=lambda k: (side_of(k) == "pre", k.name))) if missing else indices
+        )
         numbers = [self._spread(o, indices if o.indices else ()) for o in operands]
         # A scalar summand needs no spreading unless everything else is scalar too.
         total = numbers[0]
@@ -159,9 +161,9 @@ class Lowering:
     def _contract(self, total: Contract) -> Operand:
         if len(total.bound) > 1:
             return self.lower(nested_sum(total, set(self._memo), self.demand))
-        (bound,) = total.bound
-        groups: dict[frozenset[sp.Symbol], list[sp.Basic]] = {}
-        for factor in sp.Mul.make_args(total.body):
+        bound = next(iter(total.bound))
+        groups: dict[frozenset[sp.Symbol], list[sp.Expr]] = {}
+        for factor in factors_of(total.body):
             groups.setdefault(free_indices(factor), []).append(factor)
         keys = sorted(groups, key=lambda g: (len(g), sorted(k.name for k in g)))
         vectors = [self.lower(f) for g in keys if len(g) == 1 for f in groups[g]]  # type: ignore[arg-type]
@@ -212,8 +214,8 @@ def _function_name(expression: sp.Expr) -> str:
     raise InternalError(f"there is no lowering for {type(expression).__name__}")
 
 
-def _by_width(product: sp.Expr) -> list[sp.Basic]:
-    return sorted(product.args, key=lambda f: (len(free_indices(f)), sp.default_sort_key(f)))
+def _by_width(product: sp.Expr) -> list[sp.Expr]:
+    return sorted(children_of(product), key=lambda f: (len(free_indices(f)), sp.default_sort_key(f)))
 
 
 def _standard_names(indices: list[sp.Symbol]) -> dict[sp.Symbol, sp.Symbol]:

@@ -9,7 +9,7 @@ import sympy as sp
 
 from ruledsl.algebra import Contract, free_indices, side_of
 from ruledsl.algebra.contraction import canonical_sum
-from ruledsl.algebra.entries import COLUMN, ROW
+from ruledsl.algebra.entries import COLUMN, ROW, factors_of, product_of, renamed
 
 
 def nested_sum(total: Contract, available: set[sp.Expr], demand: Counter[sp.Expr]) -> sp.Expr:
@@ -18,35 +18,35 @@ def nested_sum(total: Contract, available: set[sp.Expr], demand: Counter[sp.Expr
     Between steps of equal cost, one whose value is `available` already is taken, then the one
     that most other sums could share (`demand`), then a product W v rather than Wᵀ u.
     """
-    factors = list(sp.Mul.make_args(total.body))
+    factors = list(factors_of(total.body))
     pending = list(total.bound)
     while len(pending) > 1:
         index = min(pending, key=lambda k: _preference(factors, k, available, demand))
         touching, rest = _split(factors, index)
-        factors = [*rest, canonical_sum(sp.Mul(*touching), [index])]
+        factors = [*rest, canonical_sum(product_of(*touching), [index])]
         pending.remove(index)
-    return canonical_sum(sp.Mul(*factors), pending)
+    return canonical_sum(product_of(*factors), pending)
 
 
 def first_steps(total: Contract) -> Iterable[sp.Expr]:
     """Every value that a nesting of this sum could begin with, in the form `demand` counts."""
-    factors = list(sp.Mul.make_args(total.body))
+    factors = list(factors_of(total.body))
     for index in total.bound:
         yield _inner(factors, index)
 
 
-def _split(factors: list[sp.Basic], index: sp.Symbol) -> tuple[list[sp.Basic], list[sp.Basic]]:
+def _split(factors: list[sp.Expr], index: sp.Symbol) -> tuple[list[sp.Expr], list[sp.Expr]]:
     touching = [f for f in factors if index in free_indices(f)]
     return touching, [f for f in factors if f not in touching]
 
 
-def _inner(factors: list[sp.Basic], index: sp.Symbol) -> sp.Expr:
+def _inner(factors: list[sp.Expr], index: sp.Symbol) -> sp.Expr:
     touching, _ = _split(factors, index)
-    return normal_indices(canonical_sum(sp.Mul(*touching), [index]))
+    return normal_indices(canonical_sum(product_of(*touching), [index]))
 
 
 def _preference(
-    factors: list[sp.Basic], index: sp.Symbol, available: set[sp.Expr], demand: Counter[sp.Expr]
+    factors: list[sp.Expr], index: sp.Symbol, available: set[sp.Expr], demand: Counter[sp.Expr]
 ) -> tuple[int, bool, int, bool, str]:
     touching, _ = _split(factors, index)
     width = len({i for f in touching for i in free_indices(f)})
@@ -60,4 +60,4 @@ def normal_indices(expression: sp.Expr) -> sp.Expr:
     for index in sorted(free_indices(expression), key=lambda k: k.name):
         side = side_of(index)
         renaming[index] = COLUMN[side] if ROW[side] in renaming.values() else ROW[side]
-    return expression.xreplace(renaming)
+    return renamed(expression, renaming)

@@ -63,7 +63,8 @@ class RuleProgram:
 def check_layers(program: RuleProgram, depth: int) -> list[str]:
     """Sentences on terms that act in no layer of a network with `depth` synapse layers."""
     return [
-        f"`{program.names[r]}` acts in layers {_shown(program.layers[r] or ())}, but this network's weights lead to layers 1 to {depth}"
+        f"`{program.names[r]}` acts in layers {_shown(program.layers[r] or ())}, "
+        f"but this network's weights lead to layers 1 to {depth}"
         for r in range(len(program.names))
         if not any(program.acts_in(r, layer) for layer in range(1, depth + 1))
         or any(high > depth for _, high in program.layers[r] or ())

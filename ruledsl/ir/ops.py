@@ -61,13 +61,17 @@ def _mul_adjoint(b: Builder, _: Attribute, arguments: Sequence[int], __: int, co
     return results
 
 
-def _pow_adjoint(b: Builder, attribute: Attribute, arguments: Sequence[int], _: int, cotangent: int) -> list[int | None]:
+def _pow_adjoint(
+    b: Builder, attribute: Attribute, arguments: Sequence[int], _: int, cotangent: int
+) -> list[int | None]:
     exponent = float(attribute or 0.0)
     slope = b.mul(b.const(exponent), b.pow(arguments[0], exponent - 1.0))
     return [b.mul(cotangent, slope)]
 
 
-def _softplus_adjoint(b: Builder, attribute: Attribute, _: Sequence[int], result: int, cotangent: int) -> list[int | None]:
+def _softplus_adjoint(
+    b: Builder, attribute: Attribute, _: Sequence[int], result: int, cotangent: int
+) -> list[int | None]:
     return [b.mul(cotangent, softplus_slope(b, result, float(attribute or 1.0)))]
 
 
@@ -228,9 +232,7 @@ def _verify_instruction(program: Program, number: int, instruction: Instruction)
 def program_cost(program: Program, sizes: Mapping[str, int]) -> int:
     """Multiplications of one evaluation, batch axes left out, with the updates' outer products."""
     dims = [[sizes[d] for d in i.shape] for i in program.instructions]
-    total = sum(
-        OPS[i.op].products([dims[a] for a in i.arguments], dims[n]) for n, i in enumerate(program.instructions)
-    )
+    total = sum(OPS[i.op].products([dims[a] for a in i.arguments], dims[n]) for n, i in enumerate(program.instructions))
     for update in program.updates:
         matrix = [prod(dims[u] + dims[v]) for u, v in update.pairs]
         dense = [prod(dims[update.dense])] if update.dense is not None else []

@@ -11,16 +11,12 @@ from ruledsl.ir.source import SourceFile, Span
 NO_SPAN = Span(0, 0)
 
 
-def _span() -> Span:
-    return field(default=NO_SPAN, compare=False, repr=False)  # type: ignore[return-value]
-
-
 @dataclass(frozen=True)
 class Number:
     """A literal. The value is exact: `0.1` is one tenth."""
 
     value: Fraction
-    span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
@@ -29,14 +25,14 @@ class Name:
     """A quantity, a constant or an abbreviation; which one is settled when names are resolved."""
 
     name: str
-    span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Negate:
     operand: Expression
-    span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
@@ -48,8 +44,8 @@ class Binary:
     operator: BinaryOperator
     left: Expression
     right: Expression
-    span: Span = _span()
-    operator_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    operator_span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
@@ -60,14 +56,14 @@ class Power:
     base: Expression
     exponent: Expression
     elementwise: bool
-    span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Transpose:
     operand: Expression
-    span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
@@ -75,8 +71,8 @@ class Transpose:
 class Call:
     function: str
     arguments: tuple[Expression, ...]
-    span: Span = _span()
-    name_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    name_span: Span = field(default=NO_SPAN, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
 
 
@@ -89,7 +85,7 @@ class Atom:
 
     kind: Literal["number", "name", "string", "range"]
     text: str
-    span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -98,8 +94,8 @@ class Attribute:
 
     name: str
     values: tuple[Atom, ...] = ()
-    span: Span = _span()
-    name_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    name_span: Span = field(default=NO_SPAN, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -109,9 +105,9 @@ class TermStatement:
     expression: Expression
     attributes: tuple[Attribute, ...] = ()
     target: str = "W"
-    span: Span = _span()
-    name_span: Span = _span()
-    target_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    name_span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    target_span: Span = field(default=NO_SPAN, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -121,8 +117,8 @@ class RuleItem:
     name: str
     coefficient: Fraction | None = None
     attributes: tuple[Attribute, ...] = ()
-    span: Span = _span()
-    name_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    name_span: Span = field(default=NO_SPAN, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -131,8 +127,8 @@ class RuleStatement:
     note: str | None
     items: tuple[RuleItem, ...]
     attributes: tuple[Attribute, ...] = ()
-    span: Span = _span()
-    name_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    name_span: Span = field(default=NO_SPAN, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -142,8 +138,8 @@ class LetStatement:
     name: str
     expression: Expression
     constant: bool = False
-    span: Span = _span()
-    name_span: Span = _span()
+    span: Span = field(default=NO_SPAN, compare=False, repr=False)
+    name_span: Span = field(default=NO_SPAN, compare=False, repr=False)
 
 
 Statement = TermStatement | RuleStatement | LetStatement

@@ -125,7 +125,9 @@ class AttributeReader:
     def _bounds(self, attribute: Attribute) -> dict[str, object]:
         values = [v for v in attribute.values if v.kind == "number"]
         if len(values) != 2 or len(attribute.values) != 2:
-            self._fault("bad-attribute", "`bounds` needs two numbers", attribute, "two numbers", "write `bounds = -1 1`")
+            self._fault(
+                "bad-attribute", "`bounds` needs two numbers", attribute, "two numbers", "write `bounds = -1 1`"
+            )
             return {}
         return {"minimum": float(values[0].text), "maximum": float(values[1].text)}
 

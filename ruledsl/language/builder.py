@@ -160,14 +160,27 @@ class TreeBuilder:
     def term(self, children: list[Any]) -> TermStatement:
         name, note, expression, attributes = children
         return TermStatement(
-            str(name), _note(note), expression, attributes or (), "W", token_span(name).to(expression.span), token_span(name)
+            str(name),
+            _note(note),
+            expression,
+            attributes or (),
+            "W",
+            token_span(name).to(expression.span),
+            token_span(name),
         )
 
     def feedback_term(self, children: list[Any]) -> TermStatement:
         name, target, note, expression, attributes = children
         span = token_span(name).to(expression.span)
         return TermStatement(
-            str(name), _note(note), expression, attributes or (), str(target), span, token_span(name), token_span(target)
+            str(name),
+            _note(note),
+            expression,
+            attributes or (),
+            str(target),
+            span,
+            token_span(name),
+            token_span(target),
         )
 
     def let(self, children: list[Any]) -> LetStatement:
@@ -195,7 +208,12 @@ class TreeBuilder:
     def rule(self, children: list[Any]) -> RuleStatement:
         name, note, attributes, *items = children
         return RuleStatement(
-            str(name), _note(note), tuple(items), attributes or (), token_span(name).to(items[-1].span), token_span(name)
+            str(name),
+            _note(note),
+            tuple(items),
+            attributes or (),
+            token_span(name).to(items[-1].span),
+            token_span(name),
         )
 
     def start(self, children: list[Any]) -> Any:

@@ -33,7 +33,7 @@ def format_source(source: SourceFile) -> str:
 
 def _between(text: str) -> list[str]:
     return [_comment(line.strip()) if line.strip() else "" for line in text.split("\n")[:-1]] + (
-        [_comment(text.split("\n")[-1].strip())] if text.split("\n")[-1].strip() else []
+        [_comment(text.rsplit("\n", maxsplit=1)[-1].strip())] if text.rsplit("\n", maxsplit=1)[-1].strip() else []
     )
 
 

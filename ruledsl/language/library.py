@@ -187,7 +187,9 @@ class Library:
 
     def _missing(self, name: str, at: Location) -> Diagnostic:
         near = closest(name, self._definitions)
-        hint = f"did you mean `{near}`?" if near else "define it with `term`, here or in any `.rule` file beside this one"
+        hint = (
+            f"did you mean `{near}`?" if near else "define it with `term`, here or in any `.rule` file beside this one"
+        )
         also = tuple(("a file that could not be read may define it", d.at) for d in self.broken if d.at)[:2]
         return Diagnostic("unknown-term", f"there is no term or rule `{name}`", at,
                           expected="a term or rule of this file or its search path", help=hint, also=also)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +96,9 @@ def _terms_of(loaded: LoadedFile) -> tuple[RuleTerm, ...]:
 def _single_term(loaded: LoadedFile, name: str) -> RuleDefinition:
     for term in loaded.terms:
         if term.name == name:
-            return RuleDefinition(name, (RuleTerm(name, term, scaled(term.settings, None)),), term.note, None, term.source)
+            return RuleDefinition(
+                name, (RuleTerm(name, term, scaled(term.settings, None)),), term.note, None, term.source
+            )
     defined = [s.name for s in loaded.module.statements if not isinstance(s, LetStatement)]
     near = closest(name, defined)
     raise RuleError(
@@ -109,5 +110,3 @@ def _single_term(loaded: LoadedFile, name: str) -> RuleDefinition:
             help=f"did you mean `{near}`?" if near else None,
         )
     )
-
-

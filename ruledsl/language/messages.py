@@ -85,7 +85,7 @@ def repair(before: str, found: str, after: str) -> str | None:
     if found == ")":
         return "this `)` closes nothing: remove it"
     if found == '"':
-        return "a note is closed by `\"` on the same line"
+        return 'a note is closed by `"` on the same line'
     if found == "-" and previous.split(None, 1)[:1] == ["rule"]:
         return "a rule is a sum; θ is free in sign, so write `+` (or `-1 * NAME` to fix the coefficient at −1)"
     starts_operand = found[:1].isalnum() or found[:1] in "(_"
@@ -99,4 +99,4 @@ def repair(before: str, found: str, after: str) -> str | None:
 
 
 def _last_word(text: str) -> str:
-    return text.split()[-1].rsplit("*", 1)[-1]
+    return text.rsplit(maxsplit=1)[-1].rsplit("*", 1)[-1]

@@ -90,7 +90,7 @@ def parse(source: SourceFile) -> Module:
                 "this file defines nothing",
                 path=source.path,
                 expected="at least one `term` or `rule`",
-                help='write, for example: term my_term = -e_post * y_pre^T',
+                help="write, for example: term my_term = -e_post * y_pre^T",
             )
         )
     if faults:

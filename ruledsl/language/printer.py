@@ -68,7 +68,12 @@ def _expression(node: Expression) -> tuple[str, int]:
         case Binary("+" | "-" as operator, left, right):
             return f"{print_expression(left, SUM)} {operator} {print_expression(right, PRODUCT)}", SUM
         case Binary(operator, left, right):
-            return f"{print_expression(left, PRODUCT)} {operator} {print_expression(right, UNARY)}", PRODUCT
+            # The two products are kept apart by parentheses: their order is not obvious to a reader.
+            mixed = isinstance(left, Binary) and {operator, left.operator} == {"*", ".*"}
+            return (
+                f"{print_expression(left, UNARY if mixed else PRODUCT)} {operator} {print_expression(right, UNARY)}",
+                PRODUCT,
+            )
         case Transpose(operand):
             return f"{print_expression(operand, POSTFIX)}^T", POSTFIX
         case Power(base, exponent, elementwise):
@@ -116,9 +121,15 @@ def print_statement(statement: Statement) -> str:
             head = f"term {name}" + ("" if target == "W" else f" for {target}") + (f' "{note}"' if note else "")
             line = f"{head} = {print_expression(expression)}"
             tail = _attributes(attributes)
-            return f"{line}  {tail}" if tail and len(line) + len(tail) + 2 <= WIDTH else line + (f"\n  {tail}" if tail else "")
+            return (
+                f"{line}  {tail}"
+                if tail and len(line) + len(tail) + 2 <= WIDTH
+                else line + (f"\n  {tail}" if tail else "")
+            )
         case RuleStatement(name, note, items, attributes):
-            head = f"rule {name}" + (f' "{note}"' if note else "") + (f" {_attributes(attributes)}" if attributes else "")
+            head = (
+                f"rule {name}" + (f' "{note}"' if note else "") + (f" {_attributes(attributes)}" if attributes else "")
+            )
             summands = [_item(i) for i in items]
             line = f"{head} = {' + '.join(summands)}"
             return line if len(line) <= WIDTH else f"{head}\n  = " + "\n  + ".join(summands)

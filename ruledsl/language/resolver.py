@@ -68,9 +68,7 @@ class ModuleResolver:
 
     # -------------------------------------------------------------------------
 
-    def _fault(
-        self, code: str, message: str, span: Span, expected: str | None = None, help: str | None = None
-    ) -> None:
+    def _fault(self, code: str, message: str, span: Span, expected: str | None = None, help: str | None = None) -> None:
         fault = Diagnostic(code, message, Location(self.module.source, span), expected, help=help)
         if fault not in self.faults:
             self.faults.append(fault)

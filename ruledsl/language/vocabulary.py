@@ -26,7 +26,9 @@ QUANTITIES = {
     for q in (
         Quantity("y_pre", PRE, r"\mathbf{y}_{\ell-1}", "activity of the presynaptic layer"),
         Quantity("y_post", POST, r"\mathbf{y}_{\ell}", "activity of the postsynaptic layer"),
-        Quantity("z_pre", PRE, r"\mathbf{z}_{\ell-1}", "pre-activation of the presynaptic layer (the input itself at ℓ = 1)"),
+        Quantity(
+            "z_pre", PRE, r"\mathbf{z}_{\ell-1}", "pre-activation of the presynaptic layer (the input itself at ℓ = 1)"
+        ),
         Quantity("z_post", POST, r"\mathbf{z}_{\ell}", "pre-activation of the postsynaptic layer"),
         Quantity("e_pre", PRE, r"\mathbf{e}_{\ell-1}", "modulatory signal of the presynaptic layer"),
         Quantity("e_post", POST, r"\mathbf{e}_{\ell}", "modulatory signal of the postsynaptic layer"),
@@ -76,7 +78,7 @@ FUNCTIONS = {
 KEYWORDS = ("term", "rule", "let", "const", "for")
 
 _OTHER_LAYER = "it belongs to another layer, and a synapse has no access to other layers than its own two"
-_FEEDBACK = "the feedback weights of a layer are not present at its forward synapses; their effect arrives as `e_pre` and `e_post`"
+_FEEDBACK = "feedback weights are not present at forward synapses; their effect arrives as `e_pre` and `e_post`"
 _TEACHER = "the teacher's signal reaches a synapse only as the modulatory signals `e_pre` and `e_post`"
 
 NON_LOCAL = {

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ruledsl.backend import CompiledRule
-from ruledsl.meta.settings import TrainSettings
 from ruledsl.network import adapt, programs_for, query_scores
+from ruledsl.settings import TrainSettings
 from ruledsl.tasks import FEEDBACK, STREAM, WEIGHTS, DataError, ImageSource, draw_weights, fit_pixels, generator
 
 
@@ -24,7 +24,7 @@ class LearningCurve:
 
 def measuring_points(samples: int) -> tuple[int, ...]:
     """0 and about eight points a decade up to `samples`."""
-    points = {0, samples} | {int(round(10 ** (k / 8))) for k in range(8, 200) if 10 ** (k / 8) < samples}
+    points = {0, samples} | {round(10 ** (k / 8)) for k in range(8, 200) if 10 ** (k / 8) < samples}
     return tuple(sorted(points))
 
 
@@ -50,7 +50,10 @@ def learning_curve(
     """
     chosen = classes or source.classes
     if chosen > source.classes or chosen > settings.sizes[-1]:
-        raise DataError(f"{chosen} classes asked for; `{source.name}` has {source.classes}, the network {settings.sizes[-1]} outputs")
+        raise DataError(
+            f"{chosen} classes asked for; `{source.name}` has {source.classes}, "
+            f"the network {settings.sizes[-1]} outputs"
+        )
     drawn = [_draw_stream(source, settings, seed, chosen, samples, test_images) for seed in seeds]
     x, y, x_test, y_test = (torch.stack([d[part] for d in drawn]) for part in range(4))
     dtype = getattr(torch, settings.dtype)
@@ -64,7 +67,9 @@ def learning_curve(
     points, rows = measuring_points(samples), []
     for before, now in zip((0, *points), points, strict=False):
         part = slice(before, now)
-        weights = adapt(rule, coefficients, weights, feedback, x[:, part].to(dtype), y[:, part], settings.feedback, settings.beta)
+        weights = adapt(
+            rule, coefficients, weights, feedback, x[:, part].to(dtype), y[:, part], settings.feedback, settings.beta
+        )
         rows.append(query_scores(programs, weights, x_test.to(dtype), y_test)[1])
         said(now)
     accuracy = torch.stack(rows, -1)

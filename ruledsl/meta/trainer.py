@@ -9,28 +9,12 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.meta.settings import RunSpec, TrainSettings
 from ruledsl.network import Backend, MetaGradient, measure, meta_gradient
+from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
 from ruledsl.tasks import FEEDBACK, WEIGHTS, ImageSource, Task, check_task, draw_task, draw_weights
-
 
 WORTH_COMPILING = 40
 """Episodes after which compiling (about 6 s) has paid: eager torch takes about 0.3 s more for each."""
-
-
-@dataclass(frozen=True)
-class EpisodeRecord:
-    """One run's episode: what was measured, and Θ *before* the step that follows from it."""
-
-    run: int
-    seed: int
-    episode: int
-    meta_loss: float
-    meta_accuracy: float
-    diverged: bool
-    theta: tuple[float, ...]
-    alpha: tuple[float, ...]
-    ortho: tuple[float, ...]
 
 
 @dataclass
@@ -46,7 +30,9 @@ class RunState:
 class MetaTrainer:
     """Meta-learns Θ for every run in lockstep; each run sees the episodes it would see alone."""
 
-    def __init__(self, rule: CompiledRule, settings: TrainSettings, runs: Sequence[RunSpec], source: ImageSource) -> None:
+    def __init__(
+        self, rule: CompiledRule, settings: TrainSettings, runs: Sequence[RunSpec], source: ImageSource
+    ) -> None:
         check_task(source, settings.task, settings.sizes)
         self.rule, self.settings, self.source = rule, settings, source
         self.dtype = getattr(torch, settings.dtype)
@@ -69,7 +55,9 @@ class MetaTrainer:
         """One episode and one meta-step of every run; the records, in order of runs."""
         batch = self._draw(episode)
         theta = torch.stack([s.theta for s in self.states]).repeat_interleave(self.settings.meta_batch, 0)
-        penalty = torch.tensor([s.spec.l1 for s in self.states], dtype=self.dtype).repeat_interleave(self.settings.meta_batch)
+        penalty = torch.tensor([s.spec.l1 for s in self.states], dtype=self.dtype).repeat_interleave(
+            self.settings.meta_batch
+        )
         settings = self.settings
         result = meta_gradient(
             self.rule,
@@ -143,7 +131,12 @@ class _Batch:
 
     @classmethod
     def stacked(
-        cls, tasks: list[Task], weights: list[list[Tensor]], feedback: list[list[Tensor]], dtype: torch.dtype, device: str
+        cls,
+        tasks: list[Task],
+        weights: list[list[Tensor]],
+        feedback: list[list[Tensor]],
+        dtype: torch.dtype,
+        device: str,
     ) -> _Batch:
         def put(parts: list[Tensor]) -> Tensor:
             stacked = torch.stack(parts)

@@ -5,4 +5,17 @@ from ruledsl.network.engines import programs_for, query_scores
 from ruledsl.network.measure import Measurements, measure
 from ruledsl.network.step import FEEDBACKS
 
-__all__ = ["BACKENDS", "ENGINES", "FEEDBACKS", "Backend", "Engine", "Measurements", "MetaGradient", "adapt", "measure", "meta_gradient", "programs_for", "query_scores"]
+__all__ = [
+    "BACKENDS",
+    "ENGINES",
+    "FEEDBACKS",
+    "Backend",
+    "Engine",
+    "Measurements",
+    "MetaGradient",
+    "adapt",
+    "measure",
+    "meta_gradient",
+    "programs_for",
+    "query_scores",
+]

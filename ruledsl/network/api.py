@@ -172,12 +172,20 @@ def _prepared(
 
 
 def _check_arguments(
-    rule: CompiledRule, theta: Tensor, W: Sequence[Tensor], B: Sequence[Tensor] | None, x: Tensor, y: Tensor, feedback: str
+    rule: CompiledRule,
+    theta: Tensor,
+    W: Sequence[Tensor],
+    B: Sequence[Tensor] | None,
+    x: Tensor,
+    y: Tensor,
+    feedback: str,
 ) -> None:
     if feedback not in FEEDBACKS:
         raise ValueError(f"there is no feedback pathway {feedback!r}; choose one of {', '.join(FEEDBACKS)}")
     if theta.shape[-1:] != (len(rule.names),):
-        raise ValueError(f"theta has shape {tuple(theta.shape)}; its last axis must hold the {len(rule.names)} coefficients")
+        raise ValueError(
+            f"theta has shape {tuple(theta.shape)}; its last axis must hold the {len(rule.names)} coefficients"
+        )
     batch = tuple(theta.shape[:-1])
     n_0, n_out = W[0].shape[-1], W[-1].shape[-2]
     for number, weights in enumerate(W):

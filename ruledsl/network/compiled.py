@@ -31,7 +31,7 @@ class Kernel:
 def kernel_source(programs: StepPrograms, sizes: Sizes, real: str) -> KernelSource | None:
     """Generated code for a rule in a network of these sizes; None where there is no fused form."""
     try:
-        return print_kernel(programs.adjoint, dict(sizes), len(programs.rule.names), real)
+        return print_kernel(programs.adjoint, dict(sizes), real)
     except NotPrintable:
         return None
 
@@ -80,7 +80,11 @@ def compiled_engine(
         query = query_loss(programs, final, x_query, y_query)
         adjoints = [_padded(g) for g in query.gradient]
         gradient = torch.zeros(count, theta.shape[1], dtype=torch.float64)
-        list(pool.map(lambda run: kernel.library.backward(*state.backward_arguments(run, adjoints, gradient)), range(count)))
+        list(
+            pool.map(
+                lambda run: kernel.library.backward(*state.backward_arguments(run, adjoints, gradient)), range(count)
+            )
+        )
     if length and not rebuilt(state.weights(stream), stream.weights, final):
         return None
     return EngineResult(query.loss, query.accuracy, gradient.to(theta.dtype), final, "rebuild")

@@ -132,7 +132,9 @@ class EngineResult:
     engine: str
 
 
-def autograd_engine(programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor) -> EngineResult:
+def autograd_engine(
+    programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
+) -> EngineResult:
     """The reference: reverse mode through the unrolled stream, every W_t kept by the graph."""
     leaf = theta.detach().requires_grad_()
     with torch.enable_grad():
@@ -160,7 +162,12 @@ class _Backward:
         self.adjoint = [u for u in updates if u.target.startswith("adjoint_")]
 
     def step(
-        self, time: int, saved: Sequence[Value | None], cotangents: list[Tensor], after: list[Tensor] | None, before: list[Tensor] | None
+        self,
+        time: int,
+        saved: Sequence[Value | None],
+        cotangents: list[Tensor],
+        after: list[Tensor] | None,
+        before: list[Tensor] | None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Cotangents and weights before sample `time`; weights are rebuilt unless `before` gives them."""
         inputs = self.stream.inputs(time, [])
@@ -208,7 +215,9 @@ def _forward_saving(
 
 
 @torch.no_grad()
-def rebuild_engine(programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor) -> EngineResult | None:
+def rebuild_engine(
+    programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
+) -> EngineResult | None:
     """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ). None when that loses precision.
 
     The rebuilt W_0 is compared with the true one; beyond `rebuild_tolerance` the result is refused.
@@ -241,7 +250,9 @@ def rebuilt(weights: Sequence[Tensor], true: Sequence[Tensor], final: Sequence[T
 
 
 @torch.no_grad()
-def checkpoint_engine(programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor) -> EngineResult:
+def checkpoint_engine(
+    programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
+) -> EngineResult:
     """Weights kept every √T samples; a segment is run again, with its weights, when backward enters it."""
     length = stream.length
     stride = max(1, isqrt(length))
@@ -249,7 +260,9 @@ def checkpoint_engine(programs: StepPrograms, stream: Stream, theta: Tensor, x_q
     weights = list(stream.weights)
     for start in range(0, length, stride):
         borders.append(weights)
-        weights, _, _ = _forward_saving(programs, stream, theta, weights, range(start, min(start + stride, length)), False)
+        weights, _, _ = _forward_saving(
+            programs, stream, theta, weights, range(start, min(start + stride, length)), False
+        )
     query = query_loss(programs, weights, x_query, y_query)
     backward = _Backward(programs, stream, theta)
     cotangents = query.gradient

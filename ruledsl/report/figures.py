@@ -20,7 +20,9 @@ def _pyplot() -> Any:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    pyplot.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False})
+    pyplot.rcParams.update(
+        {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False}
+    )
     return pyplot
 
 
@@ -36,7 +38,15 @@ def draw_training(folder: Path) -> list[Path]:
     chance = 1 / config.settings.labels
     _curve(axes[0, 0], metrics, runs, "meta_accuracy", PALETTE[0])
     axes[0, 0].axhline(chance, color="#999999", lw=0.8, ls=":")
-    axes[0, 0].annotate("chance in the task", (0.99, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7, color="#777777")
+    axes[0, 0].annotate(
+        "chance in the task",
+        (0.99, chance),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="#777777",
+    )
     axes[0, 0].set(ylabel="meta-accuracy (query set)", ylim=(0, 1))
     _curve(axes[0, 1], metrics, runs, "meta_loss", PALETTE[0])
     axes[0, 1].set(ylabel="meta-loss")
@@ -92,7 +102,9 @@ def _coefficients(axis: Any, metrics: Metrics, runs: Sequence[int]) -> None:
     axis.legend(fontsize=7, ncols=2 if len(metrics.terms) > 4 else 1)
 
 
-def draw_learning_curve(path: Path, title: str, samples: Sequence[int], accuracy: Sequence[Sequence[float]], chance: float) -> list[Path]:
+def draw_learning_curve(
+    path: Path, title: str, samples: Sequence[int], accuracy: Sequence[Sequence[float]], chance: float
+) -> list[Path]:
     """Accuracy against samples seen (Fig. 1): mean over seeds with its 95 % interval; PNG and PDF."""
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(6, 4), constrained_layout=True)

@@ -1,13 +1,11 @@
 """Data sets and the tasks drawn from them."""
 
-from ruledsl.tasks.cache import cache_folder, write_atomically
 from ruledsl.tasks.datasets import DATASETS, open_dataset
 from ruledsl.tasks.sampler import (
     FEEDBACK,
     STREAM,
     WEIGHTS,
     Task,
-    TaskShape,
     check_task,
     draw_task,
     draw_weights,
@@ -24,13 +22,10 @@ __all__ = [
     "DataError",
     "ImageSource",
     "Task",
-    "TaskShape",
-    "cache_folder",
     "check_task",
     "draw_task",
     "draw_weights",
     "fit_pixels",
     "generator",
     "open_dataset",
-    "write_atomically",
 ]

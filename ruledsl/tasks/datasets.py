@@ -86,7 +86,9 @@ def _open_idx(name: str, part: Part, root: Path, download: bool) -> ImageSource:
     if not (images.is_file() and labels.is_file()):
         other: Part = "test" if part == "train" else "train"
         if all(p.is_file() for p in data.paths(root, other)):
-            raise DataError(f"the {part} part of `{name}` is not in {root}, but its {other} part is: use `{name}/{other}`")
+            raise DataError(
+                f"the {part} part of `{name}` is not in {root}, but its {other} part is: use `{name}/{other}`"
+            )
         raise DataError(_not_found(name, images, root))
     return idx_source(f"{name}/{part}", images, labels, transposed=data.emnist_split is not None)
 

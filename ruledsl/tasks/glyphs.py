@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruledsl.tasks.cache import cache_folder, write_atomically
+from ruledsl.storage import cache_folder, write_atomically
 from ruledsl.tasks.source import ImageSource, Pixels
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
@@ -24,7 +24,7 @@ _SEEDS = {"train": 20230306, "test": 20230307}
 _FONTS = ("DejaVuSans*", "DejaVuSerif*", "DejaVuSansMono*", "STIXGeneral*", "cmr10", "cmss10", "cmtt10", "cmb10")
 _SKIPPED = ("Display",)
 _CANVAS = 64
-VERSION = 2
+VERSION = 4
 
 
 def load_glyphs(part: str) -> ImageSource:
@@ -95,17 +95,19 @@ def _distort(masters: torch.Tensor, count: int, generator: torch.Generator) -> t
         return low + (high - low) * torch.rand(count, *shape, generator=generator)
 
     chosen = masters[torch.randint(len(masters), (count,), generator=generator)].unsqueeze(1)
-    angle, shear = uniform(-0.35, 0.35), uniform(-0.35, 0.35)
+    angle, shear = uniform(-0.22, 0.22), uniform(-0.25, 0.25)
     scale_x, scale_y = uniform(0.55, 0.95), uniform(0.55, 0.85)
     cos, sin = angle.cos(), angle.sin()
     rows = [cos * scale_x, (shear * cos - sin) * scale_y, uniform(-0.12, 0.12)]
     rows += [sin * scale_x, (shear * sin + cos) * scale_y, uniform(-0.12, 0.12)]
     affine = torch.stack(rows, 1).reshape(count, 2, 3)
     grid = torch.nn.functional.affine_grid(affine, [count, 1, SIDE, SIDE], align_corners=False)
-    knots = torch.randn(count, 2, 5, 5, generator=generator) * 0.06
+    knots = torch.randn(count, 2, 5, 5, generator=generator) * 0.045
     elastic = torch.nn.functional.interpolate(knots, (SIDE, SIDE), mode="bicubic", align_corners=True)
     # Shrinking 64 pixels to 28 would alias: blur first, by a stroke width that differs by image.
-    blurred = torch.nn.functional.avg_pool2d(chosen, 3, 1, 1)
-    images = torch.nn.functional.grid_sample(blurred, grid + elastic.permute(0, 2, 3, 1), align_corners=False).squeeze(1)
-    gamma, gain = uniform(0.5, 1.6, 1, 1), uniform(0.8, 1.3, 1, 1)
+    blurred = torch.nn.functional.avg_pool2d(chosen, 5, 1, 2)
+    images = torch.nn.functional.grid_sample(blurred, grid + elastic.permute(0, 2, 3, 1), align_corners=False).squeeze(
+        1
+    )
+    gamma, gain = uniform(0.4, 1.0, 1, 1), uniform(1.0, 1.6, 1, 1)
     return (images.clamp(0, 1).pow(gamma) * gain).clamp(0, 1)

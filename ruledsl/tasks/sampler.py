@@ -6,6 +6,7 @@ draws what it would draw alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt, sqrt
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ruledsl.settings import TaskShape
 from ruledsl.tasks.source import DataError, ImageSource, Pixels
 
 TASK, WEIGHTS, FEEDBACK, STREAM = range(4)
@@ -22,19 +24,6 @@ TASK, WEIGHTS, FEEDBACK, STREAM = range(4)
 def generator(seed: int, episode: int, purpose: int, extra: int = 0) -> np.random.Generator:
     """Independent random numbers for one purpose of one episode of one run."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, episode, purpose, extra])))
-
-
-@dataclass(frozen=True)
-class TaskShape:
-    """M labels, K training and Q query images per label (Methods 4.1)."""
-
-    labels: int = 5
-    shots: int = 50
-    queries: int = 10
-
-    @property
-    def stream(self) -> int:
-        return self.labels * self.shots
 
 
 @dataclass(frozen=True)
@@ -47,7 +36,9 @@ class Task:
     y_query: Tensor
 
 
-def draw_task(source: ImageSource, shape: TaskShape, sizes: Sequence[int], seed: int, episode: int, task: int = 0) -> Task:
+def draw_task(
+    source: ImageSource, shape: TaskShape, sizes: Sequence[int], seed: int, episode: int, task: int = 0
+) -> Task:
     """Distinct classes, distinct images of each, in random order (Methods 4.1).
 
     The label is the class's own number; with more classes than outputs, a random output unit
@@ -73,10 +64,13 @@ def check_task(source: ImageSource, shape: TaskShape, sizes: Sequence[int]) -> N
     """Raise `DataError` unless tasks of this shape can be drawn and shown to a network of these sizes."""
     smallest = min(len(m) for m in source.members)
     if shape.labels > source.classes:
-        raise DataError(f"`{source.name}` has {source.classes} classes; a task of {shape.labels} cannot be drawn from it")
+        raise DataError(
+            f"`{source.name}` has {source.classes} classes; a task of {shape.labels} cannot be drawn from it"
+        )
     if shape.shots + shape.queries > smallest:
         raise DataError(
-            f"`{source.name}` has {smallest} images in its smallest class; {shape.shots} + {shape.queries} distinct ones are asked for"
+            f"`{source.name}` has {smallest} images in its smallest class; "
+            f"{shape.shots} + {shape.queries} distinct ones are asked for"
         )
     if sizes[-1] < shape.labels:
         raise DataError(f"a task of {shape.labels} labels needs as many outputs; the network has {sizes[-1]}")
@@ -98,7 +92,7 @@ def draw_weights(sizes: Sequence[int], seed: int, episode: int, purpose: int, ta
     """Xavier-uniform weights, ±√(6/(n_in + n_out)): (n_{l+1}, n_l) each, or (n_l, n_{l+1}) for feedback."""
     random = generator(seed, episode, purpose, task)
     matrices = []
-    for below, above in zip(sizes, sizes[1:], strict=False):
+    for below, above in itertools.pairwise(sizes):
         bound = sqrt(6.0 / (below + above))
         shape = (below, above) if purpose == FEEDBACK else (above, below)
         matrices.append(torch.from_numpy(random.random(shape, dtype=np.float32)).mul_(2 * bound).sub_(bound))

@@ -1,13 +1,24 @@
-"""Everything that decides what a meta-training computes, with the paper's values as defaults."""
+"""What decides a meta-training, with the paper's values as defaults, and what is recorded of it. Plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from ruledsl.tasks import TaskShape
-
 PAPER_SIZES = (784, 170, 130, 100, 70, 47)
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """M labels, K training and Q query images per label (Methods 4.1)."""
+
+    labels: int = 5
+    shots: int = 50
+    queries: int = 10
+
+    @property
+    def stream(self) -> int:
+        return self.labels * self.shots
 
 
 @dataclass(frozen=True)
@@ -43,3 +54,18 @@ class RunSpec:
     run: int
     seed: int
     l1: float = 0.0
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """One run's episode: what was measured, and Θ *before* the step that follows from it."""
+
+    run: int
+    seed: int
+    episode: int
+    meta_loss: float
+    meta_accuracy: float
+    diverged: bool
+    theta: tuple[float, ...]
+    alpha: tuple[float, ...]
+    ortho: tuple[float, ...]

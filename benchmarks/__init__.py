@@ -1,0 +1,1 @@
+"""Measurements: speed beside the reference implementations, and accuracies of the paper's rules."""
