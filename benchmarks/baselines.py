@@ -36,14 +36,16 @@ def main(dataset: str, data_root: Path, episodes: int, seeds: int, runs_folder: 
     """Train every rule and write the table."""
     rows = [_row(name, dataset, data_root, episodes, seeds, runs_folder) for name in RULES]
     is_paper_data = dataset.startswith("emnist-bymerge")
-    head = "| rule | accuracy | by seed | " + ("released code | " if is_paper_data else "") + "Θ | s per episode and run |"
+    head = (
+        "| rule | accuracy | by seed | " + ("released code | " if is_paper_data else "") + "Θ | s per episode and run |"
+    )
     if not is_paper_data:
         rows = ["|".join(cell for n, cell in enumerate(row.split("|")) if n != 4) for row in rows]
     lines = [
         f"# The paper's rules on {dataset}",
         "",
-        f"Mean query accuracy of the last 100 of {episodes} episodes, {seeds} seeds (0 … {seeds - 1}), ± half-width of the",
-        "95 % Student-t interval over seeds. Paper's settings: 784-170-130-100-70-47, 5 labels, 50 + 10 images, Adam 10⁻³.",
+        f"Mean query accuracy of the last 100 of {episodes} episodes, seeds 0 … {seeds - 1}, ± half-width of the 95 %",
+        "Student-t interval over seeds. Paper's settings: 784-170-130-100-70-47, 5 labels, 50 + 10 images, Adam 10⁻³.",
         "",
         head,
         "|" + "---|" * (head.count("|") - 1),

@@ -71,6 +71,8 @@ def _torch_expression(program: Program, i: Instruction) -> str:
                   for x, s, n in zip(a, shapes, i.arguments, strict=True)]  # fmt: skip
         return f"{lifted[0]} {'+' if i.op == 'add' else '-' if i.op == 'sub' else '*'} {lifted[1]}"
     axes = tuple(range(-len(shapes[0]), 0)) if shapes else ()
+    sizes = [_sized(d) for d in i.shape]
+    lift = f"[..., {', '.join(['None'] * len(i.shape))}]" if i.arguments and _is_tensor(program, i.arguments[0]) else ""
     table = {
         "relu": lambda: f"torch.relu({a[0]})",
         "softplus": lambda: f"torch.logaddexp({a[0]}, 0 * {a[0]})",
@@ -83,13 +85,9 @@ def _torch_expression(program: Program, i: Instruction) -> str:
         "outer": lambda: f"{a[0]}[..., :, None] * {a[1]}[..., None, :]",
         "matmul": lambda: f"{a[0]} @ {a[1]}",
         "transpose": lambda: f"{a[0]}.mT",
-        "rows": lambda: f"{a[0]}[..., :, None] + 0 * W",
-        "columns": lambda: f"{a[0]}[..., None, :] + 0 * W",
-        "fill": lambda: (
-            f"{a[0]} * torch.ones_like(W[..., {':, 0' if i.shape == ('post',) else '0, :'}])"
-            if len(i.shape) == 1
-            else f"{a[0]} * torch.ones_like(W)"
-        ),
+        "rows": lambda: f"{a[0]}[..., :, None].expand(*{a[0]}.shape, {sizes[1]})",
+        "columns": lambda: f"{a[0]}[..., None, :].expand(*{a[0]}.shape[:-1], {sizes[0]}, {a[0]}.shape[-1])",
+        "fill": lambda: f"{a[0]}{lift} * W.new_ones({', '.join(sizes)})",
     }
     if i.op not in table:
         raise InternalError(f"no torch text for op {i.op}")

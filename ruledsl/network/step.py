@@ -65,7 +65,9 @@ def step_program(rule: RuleProgram, depth: int, feedback: str, beta: float) -> P
             "W": b.input(f"W{layer - 1}", (f"n{layer}", f"n{layer - 1}")),
         }
         updates.append(rule.lower_into(b, {"post": f"n{layer}", "pre": f"n{layer - 1}"}, inputs, layer))
-    program = b.finish({}, updates)
+    # Every weight stays an input, also where a rule never reads it: engines need its shape and place.
+    weights = {f"W{n}": b.input(f"W{n}", (f"n{n + 1}", f"n{n}")) for n in range(depth)}
+    program = b.finish(weights, updates)
     verify(program)
     return program
 

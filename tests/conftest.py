@@ -1,0 +1,38 @@
+"""One thread per worker, a shared cache folder, and the real data when it lies beside the checkout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("suite")
+torch.set_num_threads(1)
+
+EMNIST = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Kernels and glyphs made by the tests, shared by the workers of one session."""
+    folder = tmp_path_factory.getbasetemp().parent / "ruledsl-cache"
+    before = os.environ.get("RULEDSL_CACHE")
+    os.environ["RULEDSL_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["RULEDSL_CACHE"]
+    else:
+        os.environ["RULEDSL_CACHE"] = before
+
+
+@pytest.fixture
+def emnist() -> Path:
+    """The root of the real EMNIST files; skips where they are not at hand."""
+    if not (EMNIST / "EMNIST" / "raw").is_dir():
+        pytest.skip("the real EMNIST files are not beside this checkout")
+    return EMNIST

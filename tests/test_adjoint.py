@@ -1,0 +1,219 @@
+"""The adjoint gauntlet: every row of the op table, whole steps, every engine, on gradients that are not zero."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ruledsl
+from ruledsl.backend.compiled_rule import CompiledRule
+from ruledsl.backend.eager import BINARY, KERNELS, LOADS, SHAPED, EagerProgram
+from ruledsl.backend.reference import KERNELS as REFERENCE_KERNELS
+from ruledsl.compiler import step_adjoint
+from ruledsl.ir import ops
+from ruledsl.ir.ops import OPS
+from ruledsl.ir.program import Builder
+from ruledsl.network.compiled import kernel_source
+from ruledsl.network.engines import programs_for
+from ruledsl.network.step import step_program
+from tests.drawing import draw_episode, terms
+from tests.test_algebra import compiled as compiled_term
+
+SIZES = {"a": 3, "b": 4, "c": 2}
+SHAPES: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
+    "sum": ((("a", "b"),), ()),
+    "row_sum": ((("a", "b"),), ("a",)),
+    "column_sum": ((("a", "b"),), ("b",)),
+    "dot": ((("a",), ("a",)), ()),
+    "matvec": ((("a", "b"), ("b",)), ("a",)),
+    "rmatvec": ((("a", "b"), ("a",)), ("b",)),
+    "outer": ((("a",), ("b",)), ("a", "b")),
+    "matmul": ((("a", "b"), ("b", "c")), ("a", "c")),
+    "transpose": ((("a", "b"),), ("b", "a")),
+    "rows": ((("a",),), ("a", "b")),
+    "columns": ((("b",),), ("a", "b")),
+    "fill": (((),), ("a", "b")),
+    "add": (((), ("a",)), ("a",)),
+    "sub": ((("a",), ()), ("a",)),
+    "mul": (((), ("a", "b")), ("a", "b")),
+    "softmax": ((("a",),), ("a",)),
+}
+ATTRIBUTES = {"pow": 1.5, "softplus": 10.0}
+DIFFERENTIABLE = sorted(set(OPS) - set(LOADS))
+
+
+def build(op: str) -> tuple[Builder, list[int], int]:
+    shapes, shape = SHAPES.get(op, ((("a",),), ("a",)))
+    b = Builder()
+    arguments = [b.input(f"in{n}", s) for n, s in enumerate(shapes)]
+    return b, arguments, b.emit(op, arguments, shape, ATTRIBUTES.get(op))
+
+
+def draw_inputs(op: str, seed: int) -> dict[str, torch.Tensor]:
+    """Positive values: inside every op's domain, and away from the kinks of relu, abs and sign."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes, _ = SHAPES.get(op, ((("a",),), ("a",)))
+    return {
+        f"in{n}": torch.rand([SIZES[d] for d in s], dtype=torch.float64, generator=generator) * 0.3 + 0.1
+        for n, s in enumerate(shapes)
+    }
+
+
+def test_every_backend_has_exactly_the_ops_of_the_table() -> None:
+    assert set(KERNELS) | set(LOADS) | set(SHAPED) | set(BINARY) == set(OPS)
+    assert set(REFERENCE_KERNELS) | {"input", "theta", "size"} == set(OPS)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE)
+def test_the_adjoint_of_an_op_satisfies_the_inner_product_identity(op: str) -> None:
+    """⟨J x, y⟩ = ⟨x, Jᵀ y⟩ with J x by central differences of the op itself."""
+    b, arguments, result = build(op)
+    cotangent = b.input("cotangent", b.shape(result))
+    pulled = OPS[op].adjoint(b, ATTRIBUTES.get(op), arguments, result, cotangent)
+    outputs = {f"bar{n}": p for n, p in enumerate(pulled) if p is not None}
+    program = b.finish({"result": result, **outputs})
+    point, direction = draw_inputs(op, 1), draw_inputs(op, 2)
+    random = torch.Generator().manual_seed(3)
+    weight = torch.randn([SIZES[d] for d in b.shape(result)], dtype=torch.float64, generator=random)
+    step = 1e-6
+
+    def run(shift: float) -> dict[str, torch.Tensor]:
+        moved = {k: v + shift * direction[k] for k, v in point.items()} | {"cotangent": weight}
+        values = EagerProgram(program, SIZES).run(moved, torch.zeros(1, dtype=torch.float64))
+        return {name: torch.as_tensor(values[n]) for name, n in program.outputs}
+
+    forward = ((run(step)["result"] - run(-step)["result"]) / (2 * step) * weight).sum()
+    found = run(0.0)
+    backward = sum((found[f"bar{n}"] * direction[f"in{n}"]).sum() for n in range(len(arguments)) if f"bar{n}" in found)
+    if op in ("step", "sign"):
+        assert float(forward) == 0.0
+        return
+    assert abs(float(forward)) > 1e-3
+    torch.testing.assert_close(torch.as_tensor(backward), forward, rtol=1e-7, atol=1e-9)
+
+
+ENGINES = [("rebuild", "eager"), ("rebuild", "compiled"), ("checkpoint", "auto")]
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+
+
+def pool_theta(batch: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    # Small enough that 250 samples do not diverge: a chaotic stream amplifies rounding in any engine.
+    return (1e-4 * torch.randn(*batch, 10, dtype=torch.float64, generator=generator)).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("feedback", ["fixed", "symmetric"])
+@pytest.mark.parametrize("samples", [0, 1, 250])
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_engines_give_autograds_gradient(
+    engine: str, backend: str, samples: int, feedback: str, dtype: torch.dtype
+) -> None:
+    F = ruledsl.compile_rule(ruledsl.load("pool"))
+    episode = draw_episode((9, 7, 6, 5), samples, batch=(2,), dtype=dtype)
+    theta = pool_theta((2,), dtype)
+    # In float32 the stream itself rounds, in autograd as in ours: the reference has the same precision.
+    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
+    found = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine=engine, backend=backend)  # type: ignore[arg-type]
+    assert found.engine == engine
+    if samples:
+        assert float(expected.grad.abs().min()) > 0
+        error = (found.grad - expected.grad).norm() / expected.grad.norm()
+        assert float(error) <= TOLERANCE[dtype]
+    else:
+        assert float(found.grad.abs().max()) == 0.0
+    torch.testing.assert_close(found.loss, expected.loss, rtol=10 * TOLERANCE[dtype], atol=0)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(terms(3), st.sampled_from(["fixed", "symmetric"]), st.sampled_from([1, 12]))
+def test_drawn_rules_have_autograds_gradient_in_every_engine(term: object, feedback: str, samples: int) -> None:
+    program = compiled_term(term)  # type: ignore[arg-type]
+    F = CompiledRule(program)
+    episode = draw_episode((4, 3, 3), samples, seed=2)
+    theta = torch.full((1,), 1e-3, dtype=torch.float64)
+    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
+    if not bool(expected.grad.isfinite().all()) or float(expected.grad.abs().max()) < 1e-10:
+        return
+    for engine in ("auto", "checkpoint"):
+        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine=engine)  # type: ignore[arg-type]
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["soft_bound", "competition", "bcm", "oja_single", "covariance", "bio"])
+def test_shipped_rules_run_in_the_automatic_engine(name: str) -> None:
+    rule = ruledsl.load(name)
+    F = ruledsl.compile_rule(rule)
+    episode = draw_episode((6, 5, 4), 30, batch=(2,))
+    theta = torch.full((2, len(rule.names)), 2e-3, dtype=torch.float64)
+    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    found = ruledsl.meta_gradient(F, theta, *episode.arguments())
+    assert found.engine == ("checkpoint" if name in ("soft_bound", "competition", "oja_single") else "rebuild")
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
+
+
+def test_a_wrong_adjoint_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: with the adjoint of `matvec` forgetting its vector, the gradient is off."""
+    F = ruledsl.compile_rule(ruledsl.load("pool"))
+    episode = draw_episode((6, 5, 4), 10)
+    theta = pool_theta((), torch.float64)
+    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd").grad
+    wrong = replace(OPS["matvec"], adjoint=lambda b, t, a, r, c: (b.outer(c, a[1]), None))
+    monkeypatch.setitem(ops.OPS, "matvec", wrong)  # type: ignore[arg-type]
+    programs_for.cache_clear()
+    try:
+        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="rebuild", backend="eager").grad
+    finally:
+        programs_for.cache_clear()
+    assert float((found - expected).norm() / expected.norm()) > 1e-6  # a right one agrees to 1e-12
+
+
+def test_rebuilding_that_would_lose_precision_is_refused_and_said() -> None:
+    """With κ near −1 a step forgets its weights: they cannot be rebuilt, and the result says so."""
+    F = ruledsl.compile_rule(ruledsl.load("pool"))
+    episode = draw_episode((6, 5, 4), 40)
+    theta = torch.zeros(10, dtype=torch.float64)
+    theta[0], theta[3] = 1e-3, 0.9
+    found = ruledsl.meta_gradient(F, theta, *episode.arguments())
+    assert found.engine == "checkpoint"
+    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
+
+
+def test_a_diverged_run_says_so_and_leaves_its_neighbours_alone() -> None:
+    F = ruledsl.compile_rule(ruledsl.load("pool"))
+    episode = draw_episode((6, 5, 4), 60, batch=(2,), dtype=torch.float32)
+    theta = torch.zeros(2, 10)
+    theta[:, 0] = 1e-3
+    theta[1, 5] = 1e30
+    for backend in ("eager", "compiled"):
+        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
+        assert bool(found.grad[0].isfinite().all())
+        assert not bool(found.grad[1].isfinite().all())
+        alone = ruledsl.meta_gradient(F, theta[0], *episode.run(0).arguments(), backend=backend)  # type: ignore[arg-type]
+        torch.testing.assert_close(found.grad[0], alone.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_cost_does_not_grow_with_terms_that_share_vectors() -> None:
+    few, many = (ruledsl.load(n).program for n in ("ehebb", "pool"))
+    small, large = (step_adjoint(step_program(p, 3, "fixed", 10.0)) for p in (few, many))
+
+    def passes(pair: object, side: str) -> int:
+        return sum(i.op in ("matvec", "rmatvec") for i in getattr(pair, side).instructions)
+
+    assert passes(large, "forward") <= passes(small, "forward") + 3  # one Wᵀ y_post per layer
+    assert passes(large, "backward") <= 3 * passes(small, "backward")
+
+
+def test_generated_code_depends_on_nothing_but_the_program() -> None:
+    sizes = (("n0", 5), ("n1", 4), ("n2", 3))
+    programs = programs_for(ruledsl.load("bio").program, 2, "fixed", 10.0)
+    first = kernel_source(programs, sizes, "float")
+    kernel_source.cache_clear()
+    programs_for.cache_clear()
+    again = kernel_source(programs_for(ruledsl.load("bio").program, 2, "fixed", 10.0), sizes, "float")
+    assert first == again
