@@ -15,7 +15,16 @@ from ruledsl.checks import check_term
 from ruledsl.compiler import RuleProgram
 from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError, raise_errors
 from ruledsl.ir.kinds import Locality
-from ruledsl.language import RuleDefinition, Term, load_file, load_rule, print_expression, union
+from ruledsl.language import (
+    LoadedFile,
+    RuleDefinition,
+    Term,
+    load_partly,
+    load_rule,
+    locate,
+    print_expression,
+    union,
+)
 from ruledsl.latex import rule_latex
 
 if TYPE_CHECKING:
@@ -110,6 +119,8 @@ def load(*specs: str | Path, allow: Locality = Locality.layer) -> Rule:
     >>> load("rules/pool.rule").names[:2]
     ('pseudo_gradient', 'activity_error')
     """
+    for spec in specs:
+        checked_file(locate(str(spec))[0])
     return check(union([load_rule(str(s)) for s in specs]), allow)
 
 
@@ -143,13 +154,19 @@ def checked_form(term: Term, faults: list[Diagnostic]) -> IndexForm | None:
         return None
 
 
-def check_file(path: str, allow: Locality = Locality.layer) -> list[Rule]:
-    """Every rule of a file and every term that stands in none, checked; faults of all are raised together."""
-    loaded = load_file(path)
-    faults: list[Diagnostic] = []
+def checked_file(path: str) -> LoadedFile:
+    """A file's definitions; every fault of it is raised together, in order of the text."""
+    loaded = load_partly(path)
+    faults = list(loaded.faults)
     for term in loaded.terms:
         checked_form(term, faults)
-    raise_errors(faults)
+    raise_errors(sorted(faults, key=lambda d: d.at.span.start if d.at else -1))
+    return loaded
+
+
+def check_file(path: str, allow: Locality = Locality.layer) -> list[Rule]:
+    """Every rule of a file and every term that stands in none, checked; faults of all are raised together."""
+    loaded = checked_file(path)
     definitions = list(loaded.rules) or [load_rule(path)]
     used = {t.term.name for d in definitions for t in d.terms}
     definitions += [load_rule(f"{path}:{t.name}") for t in loaded.terms if t.name not in used]
@@ -208,7 +225,8 @@ def _indistinct(definition: RuleDefinition, forms: Sequence[IndexForm]) -> list[
     warnings = []
     for relation in [] if confined else linear_relations(forms):
         involved = [(c, definition.terms[r]) for r, c in enumerate(relation) if c]
-        text = " + ".join(f"{c} {t.name}" if c != 1 else t.name for c, t in involved).replace("+ -", "- ")
+        text = " ".join(f"{'-' if c < 0 else '+'} {'' if abs(c) == 1 else f'{abs(c)} '}{t.name}" for c, t in involved)
+        text = text.removeprefix("+ ")
         last = involved[-1][1].term
         warnings.append(
             Diagnostic(

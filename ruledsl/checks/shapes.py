@@ -133,17 +133,17 @@ class _Checker:
         if left == right:
             return left
         help = None
+        full = right if left.is_scalar else left
         if left.is_scalar or right.is_scalar:
             number = node.left if left.is_scalar else node.right
-            full = right if left.is_scalar else left
             ones = {Shape("post", "pre"): "1_post * 1_pre^T", Shape("post"): "1_post", Shape("pre"): "1_pre"}.get(full)
             if ones:
                 shown = print_expression(number, 2)
-                help = f"a number is not added to a {full}; write `{shown} * {ones}`"
+                help = f"a number is not added to a {full}; write `{ones if shown == '1' else f'{shown} * {ones}'}`"
         elif left == right.transposed:
-            help = f"transpose one side: `{print_expression(node.right, 3)}^T`"
+            help = f"transpose one side: `{_transposed(node.right)}`"
         self.fault("shape-sum", f"`{node.operator}` needs two sides of one shape", node.operator_span,
-                   f"{left} `{node.operator}` {left}", f"{left} `{node.operator}` {right}", help)  # fmt: skip
+                   f"{full} `{node.operator}` {full}", f"{left} `{node.operator}` {right}", help)  # fmt: skip
         return None
 
     def _quotient(self, node: Binary, left: Shape, right: Shape) -> Shape | None:
@@ -162,7 +162,7 @@ class _Checker:
             return left
         help = None
         if left == right.transposed:
-            help = f"transpose one side: `{print_expression(node.right, 3)}^T`"
+            help = f"transpose one side: `{_transposed(node.right)}`"
         elif left.columns == right.rows:
             help = (
                 f"for the matrix product write `{print_expression(node.left, 1)} * {print_expression(node.right, 2)}`"
@@ -201,7 +201,7 @@ class _Checker:
         for argument, shape in zip(node.arguments, known, strict=True):
             if shape.columns is not None or shape.rows is None:
                 transposed = shape.rows is None and shape.columns is not None
-                help = f"transpose it: `{print_expression(argument, 3)}^T`" if transposed else None
+                help = f"transpose it: `{_transposed(argument)}`" if transposed else None
                 self.fault("shape-argument", f"`{node.function}` takes column vectors", argument.span,
                            "pre×1 or post×1", str(shape), help)  # fmt: skip
                 return None
@@ -231,19 +231,24 @@ def _repaired_product(node: Binary, left: Shape, right: Shape) -> str | None:
     """The transposition that makes a product fit, written out."""
     first, second = print_expression(node.left, 1), print_expression(node.right, 2)
     if left.rows == right.rows and left.columns is None and right.columns is None:
-        inner = f"{print_expression(node.left, 3)}^T * {second}"
+        inner = f"{_transposed(node.left)} * {second}"
         return f"for the inner product write `{inner}`, entry by entry `{first} .* {second}`"
     if left.columns == right.transposed.rows:
-        return f"did you mean `{first} * {print_expression(node.right, 3)}^T`?"
+        return f"did you mean `{first} * {_transposed(node.right)}`?"
     if left.transposed.columns == right.rows:
-        return f"did you mean `{print_expression(node.left, 3)}^T * {second}`?"
+        return f"did you mean `{_transposed(node.left)} * {second}`?"
     return None
+
+
+def _transposed(node: Expression) -> str:
+    """The transpose written out, without transposing twice."""
+    return print_expression(node.operand, 2) if isinstance(node, Transpose) else f"{print_expression(node, 3)}^T"
 
 
 def _to_update(expression: Expression, shape: Shape) -> str | None:
     text, tight = print_expression(expression, 1), print_expression(expression, 3)
     if shape == WEIGHTS.transposed:
-        return f"transpose it: `{tight}^T`"
+        return f"transpose it: `{_transposed(expression)}`"
     if shape == Shape("post"):
         return f"multiply by a presynaptic quantity: `{text} * y_pre^T`"
     if shape == Shape("pre"):

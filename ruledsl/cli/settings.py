@@ -9,8 +9,8 @@ import torch
 
 from ruledsl.compiler import check_layers
 from ruledsl.ir.kinds import LOCALITY_NAMES
-from ruledsl.language import load_rule, split_spec, union
-from ruledsl.pipeline import Rule, check
+from ruledsl.language import split_spec
+from ruledsl.pipeline import Rule, load
 
 
 class SettingsError(Exception):
@@ -48,7 +48,7 @@ def read_device(name: str) -> str:
 def read_rule(files: tuple[str, ...], name: str | None, allow: str, depth: int) -> Rule:
     """The rule that files and `--rule` mean, checked, with its layers inside the network."""
     specs = [f if name is None or split_spec(f)[1] else f"{f}:{name}" for f in files]
-    rule = check(union([load_rule(s) for s in specs]), LOCALITY_NAMES[allow])
+    rule = load(*specs, allow=LOCALITY_NAMES[allow])
     problems = check_layers(rule.program, depth)
     if problems:
         raise SettingsError("; ".join(problems))

@@ -3,7 +3,7 @@
 from ruledsl.language.definitions import RuleDefinition, RuleTerm, Settings, Term
 from ruledsl.language.formatter import format_source
 from ruledsl.language.library import packaged_rules, search_folders, union
-from ruledsl.language.loading import LoadedFile, load_file, load_rule, locate, split_spec
+from ruledsl.language.loading import LoadedFile, load_file, load_partly, load_rule, locate, split_spec
 from ruledsl.language.messages import closest
 from ruledsl.language.parser import parse, read_source
 from ruledsl.language.printer import format_number, print_expression, print_module, print_statement
@@ -25,6 +25,7 @@ __all__ = [
     "format_number",
     "format_source",
     "load_file",
+    "load_partly",
     "load_rule",
     "locate",
     "packaged_rules",

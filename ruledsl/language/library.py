@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError, raise_errors
+from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError
 from ruledsl.ir.syntax import LetStatement, Module, RuleItem, RuleStatement, TermStatement
 from ruledsl.language.attributes import AttributeReader
 from ruledsl.language.definitions import RuleDefinition, RuleTerm, Settings, Term, scaled
 from ruledsl.language.messages import closest
-from ruledsl.language.parser import parse, read_source
+from ruledsl.language.parser import parse, parse_partly, read_source
 from ruledsl.language.printer import print_statement
 from ruledsl.language.resolver import ModuleResolver
 
@@ -63,6 +63,9 @@ class Library:
     main: list[Module]
     _definitions: dict[str, list[Definition]] = field(default_factory=dict)
     _terms: dict[int, dict[str, Term]] = field(default_factory=dict)
+    _cycles: set[frozenset[str]] = field(default_factory=set)
+    faults: list[Diagnostic] = field(default_factory=list)
+    """Statements of the files asked for that do not parse; the rest of those files is there all the same."""
     broken: list[Diagnostic] = field(default_factory=list)
     """Faults in files beside the ones asked for; they matter only when a name is missing."""
 
@@ -70,17 +73,15 @@ class Library:
     def for_files(cls, paths: Sequence[str | Path]) -> Library:
         """Parse the named files and everything on their search path.
 
-        Raises `RuleError` when a named file has a fault; a faulty file elsewhere is only noted.
+        Raises `RuleError` when a named file cannot be read. Statements of it that do not parse are
+        noted in `faults`; a faulty file elsewhere is noted in `broken`.
         """
         faults: list[Diagnostic] = []
         main: dict[Path, Module] = {}
         for path in paths:
-            try:
-                main[Path(path).resolve()] = parse(read_source(path))
-            except RuleError as error:
-                faults.extend(error.diagnostics)
-        raise_errors(faults)
-        library = cls(list(main.values()))
+            main[Path(path).resolve()], found = parse_partly(read_source(path))
+            faults += found
+        library = cls(list(main.values()), faults=faults)
         shipped = packaged_rules().resolve()
         for resolved, module in main.items():
             library._add(module, packaged=resolved.parent == shipped)
@@ -177,8 +178,11 @@ class Library:
     ) -> Definition | None:
         at = Location(module.source, item.name_span)
         if item.name in trail:
-            path = " → ".join((*trail[trail.index(item.name) :], item.name))
-            faults.append(Diagnostic("circular-definition", f"this rule leads back to itself: {path}", at))
+            cycle = trail[trail.index(item.name) :]
+            if frozenset(cycle) not in self._cycles:
+                self._cycles.add(frozenset(cycle))
+                path = " → ".join((*cycle, item.name))
+                faults.append(Diagnostic("circular-definition", f"this rule leads back to itself: {path}", at))
             return None
         target = self._pick(item.name, faults)
         if target is None:

@@ -14,11 +14,12 @@ from ruledsl.language.messages import closest
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """Everything one file defines, with names settled."""
+    """Everything one file defines that has no fault, with names settled; and its faults."""
 
     module: Module
     terms: tuple[Term, ...]
     rules: tuple[RuleDefinition, ...]
+    faults: tuple[Diagnostic, ...] = ()
 
 
 def split_spec(spec: str) -> tuple[str, str | None]:
@@ -45,8 +46,15 @@ def locate(spec: str) -> tuple[str, str | None]:
 
 def load_file(path: str) -> LoadedFile:
     """Everything a file defines; raises `RuleError` with all its faults."""
+    loaded = load_partly(path)
+    raise_errors(loaded.faults)
+    return loaded
+
+
+def load_partly(path: str) -> LoadedFile:
+    """What can be made of a file, however faulty; raises `RuleError` only when it cannot be read."""
     library = Library.for_files([path])
-    faults: list[Diagnostic] = []
+    faults = list(library.faults)
     module = library.main[0]
     library.check_duplicates(module, faults)
     terms = tuple(library.module_terms(module, faults).values())
@@ -55,8 +63,7 @@ def load_file(path: str) -> LoadedFile:
         for s in module.statements
         if isinstance(s, RuleStatement)
     ]
-    raise_errors(faults)
-    return LoadedFile(module, terms, tuple(r for r in rules if r is not None))
+    return LoadedFile(module, terms, tuple(r for r in rules if r is not None), tuple(faults))
 
 
 def load_rule(spec: str) -> RuleDefinition:

@@ -36,10 +36,12 @@ _WORDS = {
 _OPENS_OPERAND = {"NUMBER", "ONES", "LPAR"}
 
 
-def expected_words(terminals: Iterable[str]) -> set[str]:
+def expected_words(terminals: Iterable[str], in_rule: bool = False) -> set[str]:
     """The terminals a parser would accept, said in words; signs before an operand go without saying."""
     names = set(terminals)
     words = {_WORDS.get(name, f"`{name.lower()}`") for name in names}
+    if in_rule and "PLUS" in names:  # a rule is a sum and nothing else
+        words = words - {"an operator"} | {"`+`"}
     if "NAME" in names and not names & _OPENS_OPERAND:
         words = {w for w in words if w != _OPERAND} | {"a name"}
     elif "TIMES" in names:

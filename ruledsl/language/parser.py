@@ -75,6 +75,14 @@ def _cannot_read(path: str, error: OSError) -> Diagnostic:
 
 def parse(source: SourceFile) -> Module:
     """Parse every statement of a file; raises `RuleError` with one diagnostic per faulty statement."""
+    module, faults = parse_partly(source)
+    if faults:
+        raise RuleError(faults)
+    return module
+
+
+def parse_partly(source: SourceFile) -> tuple[Module, list[Diagnostic]]:
+    """The statements that parse, and a diagnostic for each that does not."""
     statements: list[Statement] = []
     faults: list[Diagnostic] = []
     chunks = split_statements(source)
@@ -93,9 +101,7 @@ def parse(source: SourceFile) -> Module:
                 help="write, for example: term my_term = -e_post * y_pre^T",
             )
         )
-    if faults:
-        raise RuleError(faults)
-    return Module(source, tuple(statements))
+    return Module(source, tuple(statements)), faults
 
 
 def _parse_chunk(source: SourceFile, chunk: Chunk) -> Statement:
@@ -155,7 +161,8 @@ def _wrong_start(source: SourceFile, chunk: Chunk) -> Diagnostic:
 
 
 def _syntax_error(source: SourceFile, span: Span, error: UnexpectedToken) -> NoReturn:
-    expected = expected_words(error.accepts or error.expected)
+    in_rule = source.text[span.start : span.end].lstrip().startswith("rule")
+    expected = expected_words(error.accepts or error.expected, in_rule)
     token: Token = error.token
     if token.type == "$END":
         raise RuleError(_at_end(source, span, expected)) from None
@@ -194,13 +201,17 @@ def _at_end(source: SourceFile, span: Span, expected: set[str]) -> Diagnostic:
 def _bad_character(source: SourceFile, span: Span, error: UnexpectedCharacters) -> NoReturn:
     position = error.pos_in_stream if error.pos_in_stream is not None else span.start
     char = source.text[position]
+    before = source.text[span.start : position]
+    allowed = error.allowed or set()
+    if before.count("(") <= before.count(")"):
+        allowed = allowed - {"RPAR", "COMMA"}  # the lexer's state knows less than the brackets do
     raise RuleError(
         Diagnostic(
             "bad-character",
             f"`{char if char.isprintable() else repr(char)[1:-1]}` (U+{ord(char):04X}) cannot stand here",
             Location(source, Span(position, position + 1)),
-            expected=_listed(expected_words(error.allowed or set())),
-            help=repair(source.text[span.start : position], char, source.text[position + 1 : span.end]),
+            expected=_listed(expected_words(allowed)),
+            help=repair(before, char, source.text[position + 1 : span.end]),
         )
     ) from None
 
