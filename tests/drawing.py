@@ -10,7 +10,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape
+from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape, Side
 from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
 from ruledsl.language import Term
 from ruledsl.language.vocabulary import QUANTITIES
@@ -125,7 +125,8 @@ def _node(draw: st.DrawFn, shape: Shape, depth: int, smooth: bool) -> Expression
     if kind == "sum":
         return Binary(draw(st.sampled_from(["+", "-"])), sub(shape), sub(shape))
     if kind == "product":
-        middle = draw(st.sampled_from(["pre", "post", None]))
+        sides: list[Side | None] = ["pre", "post", None]
+        middle = draw(st.sampled_from(sides))
         return Binary("*", sub(Shape(shape.rows, middle)), sub(Shape(middle, shape.columns)))
     if kind == "hadamard":
         return Binary(".*", sub(shape), sub(shape))

@@ -77,6 +77,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 GOOD = b"term a = -e_post * y_pre^T\n"
+DOUBLING = b"let a0 = W\n" + b"".join(b"let a%d = a%d .* a%d\n" % (n + 1, n, n) for n in range(40)) + b"term t = a40\n"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ GOOD = b"term a = -e_post * y_pre^T\n"
         (b"term a = W" + b" " * 1_000_000 + b"$", "[bad-character]"),
         (b"x" * 5_000_000, "[file-too-large]"),
         (b'term a "note = W\n', 'a note is closed by `"`'),
-        (b"let a0 = W\n" + b"".join(b"let a%d = a%d .* a%d\n" % (n + 1, n, n) for n in range(40)) + b"term t = a40\n", "[too-large]"),
+        (DOUBLING, "[too-large]"),
         (b"term a = (y_post + e_post + z_post) .^ 90 * y_pre^T\n", "[too-large]"),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from ruledsl.cli.settings import SettingsError, default_folder, read_device, rea
 from ruledsl.pipeline import Rule
 from ruledsl.report import draw_training
 from ruledsl.settings import RunSpec, TrainSettings
-from ruledsl.tasks import open_dataset
+from ruledsl.tasks import check_task, open_dataset
 
 INTERRUPTED = 130
 
@@ -24,6 +24,7 @@ def train(**options: Any) -> int:
     rule = read_rule(options["files"], options["rule_name"], options["allow"], len(sizes) - 1)
     settings = _settings(options, sizes, rule)
     source = open_dataset(options["dataset"], options["data_root"], options["download"])
+    check_task(source, settings.task, sizes)  # before a folder is made for a run that cannot start
     penalties = read_numbers(options["l1"], "--l1")
     seeds = range(options["seed"], options["seed"] + options["seeds"])
     specs = tuple(RunSpec(n, seed, l1) for n, (l1, seed) in enumerate((p, s) for p in penalties for s in seeds))

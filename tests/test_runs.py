@@ -1,0 +1,314 @@
+"""Training through the command line at toy size: folders, figures, resuming, bad input."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from ruledsl.cli import main
+from ruledsl.runs import RunError, mean_and_interval, moving_average, read_config, read_json, read_metrics
+from ruledsl.runs.statistics import t_quantile
+
+TOY = ["--sizes", "196-12-8-47", "--labels", "3", "--shots", "4", "--queries", "3", "--threads", "1"]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def train(out: Path, *more: object, rule: str = "bio", episodes: int = 6) -> Result:
+    return run("train", rule, *TOY, "--episodes", episodes, "--out", out, *more)
+
+
+def test_a_run_folder_holds_what_the_readme_promises(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = train(out, "--seeds", 2)
+    assert result.exit_code == 0, result.output
+    names = {p.name for p in out.iterdir()} - {".lock"}
+    assert names == {
+        "config.toml",
+        "rule.rule",
+        "metrics.csv",
+        "checkpoint.json",
+        "result.json",
+        "training.png",
+        "training.pdf",
+    }
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.reader(file))
+    terms = ["pseudo_gradient", "error_hebb", "oja_subspace"]
+    assert rows[0] == [
+        "run", "seed", "episode", "meta_loss", "meta_accuracy", "diverged", *(f"theta[{t}]" for t in terms),
+        "alpha_0", "alpha_1", "alpha_2", "alpha_3", "ortho_1", "ortho_2",
+    ]  # fmt: skip
+    assert [r[:3] for r in rows[1:5]] == [["0", "0", "0"], ["1", "1", "0"], ["0", "0", "1"], ["1", "1", "1"]]
+    assert len(rows) == 1 + 12
+    assert float(rows[1][6]) == 1e-3
+    with Image.open(out / "training.png") as picture:
+        assert picture.size[0] > 1000
+    document = read_json(out / "result.json")
+    assert document["finished"] is True
+    assert set(document["theta"]) == set(terms)
+    config = read_config(out)
+    assert (config.settings.sizes, config.runs[1].seed) == ((196, 12, 8, 47), 1)
+    assert "rule bio" in (out / "rule.rule").read_text()
+
+
+def test_one_seed_reproduces_a_run_bit_for_bit(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert train(tmp_path / name).exit_code == 0
+    assert (tmp_path / "a" / "metrics.csv").read_bytes() == (tmp_path / "b" / "metrics.csv").read_bytes()
+    assert train(tmp_path / "c", "--seed", 1).exit_code == 0
+    assert (tmp_path / "a" / "metrics.csv").read_bytes() != (tmp_path / "c" / "metrics.csv").read_bytes()
+
+
+def test_a_run_in_a_batch_gives_the_numbers_it_gives_alone(tmp_path: Path) -> None:
+    """Same draws; sums in another order, so each float32 episode may differ by a few hundred ε."""
+    train(tmp_path / "batch", "--seeds", 3, "--l1", "0,0.5")
+    train(tmp_path / "alone", "--seed", 2, "--l1", "0.5")
+    batch, alone = read_metrics(tmp_path / "batch"), read_metrics(tmp_path / "alone")
+    config = read_config(tmp_path / "batch")
+    (number,) = [s.run for s in config.runs if (s.seed, s.l1) == (2, 0.5)]
+    for column in ("meta_loss", "theta[oja_subspace]", "alpha_1", "ortho_1"):
+        assert batch.column(number, column) == pytest.approx(alone.column(0, column), rel=2e-4, abs=1e-7)
+
+
+def test_a_penalty_shrinks_the_coefficients(tmp_path: Path) -> None:
+    train(tmp_path / "run", "--l1", "0,50", episodes=30)
+    first, second = read_json(tmp_path / "run" / "result.json")["runs"]
+    assert sum(map(abs, second["theta"].values())) < 0.5 * sum(map(abs, first["theta"].values()))
+
+
+def test_resuming_continues_bit_for_bit(tmp_path: Path) -> None:
+    train(tmp_path / "whole", "--seeds", 2, episodes=9)
+    train(tmp_path / "parts", "--seeds", 2, episodes=4)
+    # As if it had been killed after more episodes were recorded than the checkpoint knows.
+    with (tmp_path / "parts" / "metrics.csv").open("a") as file:
+        file.write("0,0,4,1.0,torn")
+    assert run("resume", tmp_path / "parts", "--episodes", 9).exit_code == 0
+    assert (tmp_path / "whole" / "metrics.csv").read_bytes() == (tmp_path / "parts" / "metrics.csv").read_bytes()
+    whole, parts = (read_json(tmp_path / n / "result.json") for n in ("whole", "parts"))
+    assert whole["runs"] == parts["runs"]
+
+
+def test_an_interrupted_training_leaves_a_usable_folder_and_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "cli.py", "train", "bio", *TOY, "--episodes", "100000", "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+        out.is_dir() and (out / "metrics.csv").exists() and len((out / "metrics.csv").read_text().splitlines()) > 5
+    ):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "continue with: ruledsl resume" in output
+    assert "Traceback" not in errors
+    done = len(read_metrics(out).column(0, "episode"))
+    assert read_json(out / "checkpoint.json")["episodes_done"] == done
+    assert (out / "training.png").exists()
+    assert run("resume", out, "--episodes", done + 2).exit_code == 0
+    assert read_metrics(out).column(0, "episode") == [float(n) for n in range(done + 2)]
+
+
+def test_a_killed_training_loses_at_most_what_the_checkpoint_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path / "whole", episodes=8)
+    out = tmp_path / "killed"
+    script = (
+        "import os, signal, ruledsl.runs.driver as d\n"
+        "from ruledsl.cli import main\n"
+        "d.CHECKPOINT_SECONDS = 0.0\n"
+        "old = d.save_checkpoint\n"
+        "def save(folder, trainer, done):\n"
+        "    old(folder, trainer, done)\n"
+        "    if done == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "d.save_checkpoint = save\n"
+        f"main(['train', 'bio', *{TOY!r}, '--episodes', '8', '--out', {str(out)!r}])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=False).returncode == -9
+    assert run("resume", out).exit_code == 0
+    assert (out / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
+
+
+def test_a_non_finite_episode_never_moves_theta(tmp_path: Path) -> None:
+    (tmp_path / "wild.rule").write_text(
+        "term wild = exp(exp(exp(100 * y_post))) * y_pre^T [init = 1]", encoding="utf-8"
+    )
+    result = train(tmp_path / "run", rule=str(tmp_path / "wild.rule"), episodes=3)
+    assert result.exit_code == 0, result.output
+    metrics = read_metrics(tmp_path / "run")
+    assert metrics.column(0, "diverged") == [1.0, 1.0, 1.0]
+    assert metrics.column(0, "theta[wild]") == [1.0, 1.0, 1.0]
+    assert read_json(tmp_path / "run" / "result.json")["runs"][0]["theta"]["wild"] == 1.0
+    assert "3 of 3 episodes were not finite; they did not move Θ" in result.output
+
+
+def test_fixed_and_bounded_coefficients_stay_where_they_must(tmp_path: Path) -> None:
+    text = "rule held = pseudo_gradient[max = 0.0015] + 0.01 * error_hebb + oja_subspace[sign = positive]"
+    (tmp_path / "held.rule").write_text(text, encoding="utf-8")
+    train(tmp_path / "run", rule=str(tmp_path / "held.rule"), episodes=12)
+    metrics = read_metrics(tmp_path / "run")
+    assert set(metrics.column(0, "theta[error_hebb]")) == {0.01}
+    assert max(metrics.column(0, "theta[pseudo_gradient]")) <= 0.0015
+    assert min(metrics.column(0, "theta[oja_subspace]")) >= 0.0
+
+
+def test_several_files_train_the_union_of_their_terms(tmp_path: Path) -> None:
+    assert run("train", "ehebb", "oja", *TOY, "--episodes", 1, "--out", tmp_path / "run").exit_code == 0
+    assert read_metrics(tmp_path / "run").terms == ("pseudo_gradient", "error_hebb", "oja_subspace")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "emnits-mnist"], "did you mean `emnist-mnist`?"),
+        (["--dataset", "mnist", "--data-root", "nowhere"], "Add `--download`"),
+        (["--sizes", "784"], "--sizes needs at least two positive numbers"),
+        (["--l1", "-1"], "--l1 needs finite numbers ≥ 0"),
+        (["--lr", "0"], "--lr needs a positive number"),
+        (["--device", "cuda:7"], "device `cuda:7` cannot be used"),
+        (["--labels", "60"], "has 47 classes; a task of 60 cannot be drawn"),
+        (["--feedback", "sideways"], "Invalid value for '--feedback'"),
+        (["--allow", "synapse"], "beyond the limit `synapse`"),
+        (["--rule", "bioo"], "did you mean `bio`?"),
+        (["--sizes", "196-12-47", "--rule", "nothing"], "defines no rule or term `nothing`"),
+    ],
+)
+def test_bad_options_get_one_message_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = run("train", ROOT / "rules" / "bio.rule", *TOY, "--episodes", 1, "--out", tmp_path / "run", *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_layers_beyond_the_network_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.rule").write_text("rule deep = pseudo_gradient[layers = 2..7]", encoding="utf-8")
+    result = train(tmp_path / "run", rule=str(tmp_path / "deep.rule"))
+    assert result.exit_code == 2
+    assert "acts in layers 2 to 7, but this network's weights lead to layers 1 to 3" in result.output
+
+
+def test_nothing_computed_is_overwritten_or_lost(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    result = train(tmp_path / "run")
+    assert result.exit_code == 2
+    assert "already holds a run; continue it with `resume" in result.output
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("checkpoint.json", "{", "checkpoint.json is damaged"),
+        ("checkpoint.json", '{"episodes_done": 3, "states": []}', "holds 0 runs, config.toml 1"),
+        (
+            "checkpoint.json",
+            '{"episodes_done": 99, "states": [{"theta": [0, 0, 0], "diverged": 0, "adam": {}}]}',
+            "holds 6 rows",
+        ),
+        ("config.toml", "format = 99", "has format 99"),
+        ("config.toml", "= nonsense", "config.toml cannot be read"),
+        ("config.toml", "format = 1", "config.toml is damaged"),
+        ("rule.rule", "rule other = pseudo_gradient", "defines other terms than config.toml names"),
+    ],
+)
+def test_a_damaged_folder_is_refused_and_left_as_it_is(tmp_path: Path, name: str, content: str, message: str) -> None:
+    train(tmp_path / "run")
+    (tmp_path / "run" / name).write_text(content, encoding="utf-8")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    result = run("resume", tmp_path / "run", "--episodes", 8)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    train(tmp_path / "run")
+    with FileLock(tmp_path / "run" / ".lock"):
+        result = run("resume", tmp_path / "run", "--episodes", 8)
+    assert result.exit_code == 2
+    assert "is in use by another process" in result.output
+
+
+def test_figures_can_be_drawn_again_without_torch(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    (tmp_path / "run" / "training.png").unlink()
+    code = (
+        "import sys; from ruledsl.cli import main\n"
+        f"main(['plot', {str(tmp_path / 'run')!r}], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert (tmp_path / "run" / "training.png").exists()
+
+
+def test_evaluate_reports_accuracy_against_samples_seen(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    toy = ["--sizes", "196-12-8-47", "--samples", 30, "--classes", 3, "--test-images", 30, "--seeds", 2]
+    result = run("evaluate", tmp_path / "run", *toy)
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "run" / "learning_curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [r["samples"] for r in rows if r["seed"] == "1"] == ["0", "10", "13", "18", "24", "30"]
+    assert all(0 <= float(r["accuracy"]) <= 1 for r in rows)
+    assert "±" in result.output
+    result = run("evaluate", "feedback_alignment", "--theta", "pseudo_gradiant=1", *toy)
+    assert result.exit_code == 2
+    assert "did you mean `pseudo_gradient`?" in result.output
+
+
+def test_learning_works_on_easy_data(tmp_path: Path) -> None:
+    """Backprop with a fixed rate must learn three glyph classes far above chance: progress, not only plumbing."""
+    options = ["--sizes", "196-40-47", "--samples", 600, "--classes", 3, "--test-images", 60, "--seeds", 3]
+    result = run("evaluate", "backprop", "--theta", "pseudo_gradient=0.03", "--out", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "learning_curve.csv").open() as file:
+        last = [float(r["accuracy"]) for r in csv.DictReader(file) if r["samples"] == "600"]
+    assert sum(last) / 3 > 0.8
+
+
+# statistics ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(1, 12.706205), (2, 4.302653), (4, 2.776445), (9, 2.262157), (30, 2.042272)]
+)
+def test_t_quantiles_are_the_tables(degrees: int, expected: float) -> None:
+    assert t_quantile(0.975, degrees) == pytest.approx(expected, abs=1e-6)
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say() -> None:
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(2000, 5, dtype=torch.float64, generator=generator)
+    hits = sum(abs(m) <= h for m, h in (mean_and_interval(row.tolist()) for row in samples))
+    assert 0.935 < hits / 2000 < 0.965
+
+
+def test_moving_averages_pass_over_what_is_not_finite() -> None:
+    assert moving_average([1.0, math.nan, 3.0], 3) == [1.0, 2.0, 3.0]
+    assert moving_average([0.0, 3.0, 6.0, 9.0], 3) == [1.5, 3.0, 6.0, 7.5]
+
+
+def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config.toml"):
+        read_config(tmp_path)
+    assert os.listdir(tmp_path) == []
