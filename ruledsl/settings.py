@@ -33,6 +33,8 @@ class TrainSettings:
     episodes: int = 500
     learning_rate: float = 1e-3
     feedback: str = "fixed"
+    recipe: Literal["robust", "paper"] = "robust"
+    """How Θ moves; see `ruledsl.meta.recipes`."""
     meta_batch: int = 1
     """Tasks whose gradients are averaged in one meta-step; 1 is the paper's."""
     engine: Literal["auto", "rebuild", "checkpoint", "autograd"] = "auto"

@@ -128,6 +128,13 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--queries", type=click.IntRange(1), default=10, show_default=True, help="Q, query images per label.")
 @click.option("--lr", "learning_rate", type=float, default=1e-3, show_default=True, help="Adam's rate.")
 @click.option(
+    "--recipe",
+    type=click.Choice(["robust", "paper"]),
+    default="robust",
+    show_default=True,
+    help="How Θ moves: robust, or Algorithm 1 to the letter.",
+)
+@click.option(
     "--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed."
 )
 @click.option(

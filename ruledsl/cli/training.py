@@ -60,6 +60,7 @@ def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> Tr
         episodes=options["episodes"],
         learning_rate=options["learning_rate"],
         feedback=options["feedback"] or rule.definition.feedback or "fixed",
+        recipe=options["recipe"],
         meta_batch=options["meta_batch"],
         engine=options["engine"],
         backend=options["backend"],

@@ -9,21 +9,23 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.network import Backend, MetaGradient, measure, meta_gradient
+from ruledsl.meta.recipes import RECIPES, Recipe, Terms
+from ruledsl.network import Backend, MetaGradient, measure, meta_gradient, term_norms
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
 from ruledsl.tasks import FEEDBACK, WEIGHTS, ImageSource, Task, check_task, draw_task, draw_weights
 
+SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
+"""Term sizes are measured on draws of their own: the same for every run of a training."""
 WORTH_COMPILING = 40
 """Episodes after which compiling (about 6 s) has paid: eager torch takes about 0.3 s more for each."""
 
 
 @dataclass
 class RunState:
-    """Θ of one run with its own optimiser, so that one run's mishap touches no other."""
+    """One run with a recipe of its own, so that one run's mishap touches no other."""
 
     spec: RunSpec
-    theta: Tensor
-    optimiser: torch.optim.Optimizer
+    recipe: Recipe
     diverged: int = 0
 
 
@@ -36,10 +38,35 @@ class MetaTrainer:
         check_task(source, settings.task, settings.sizes)
         self.rule, self.settings, self.source = rule, settings, source
         self.dtype = getattr(torch, settings.dtype)
+        self.terms = self._terms()
         self.states = [self._new_state(spec) for spec in runs]
-        self.trainable = torch.tensor(rule.program.trainable)
-        self.lower = torch.tensor([low for low, _ in rule.program.bounds], dtype=torch.float64)
-        self.upper = torch.tensor([high for _, high in rule.program.bounds], dtype=torch.float64)
+
+    def _terms(self) -> Terms:
+        """The coefficients' starts and bounds, and the size of each term, measured in a few naive networks."""
+        program, settings = self.rule.program, self.settings
+        numbers = range(SCALE_NETWORKS)
+        tasks = [draw_task(self.source, settings.task, settings.sizes, SCALE_SEED, n) for n in numbers]
+        weights, feedback = (
+            [draw_weights(settings.sizes, SCALE_SEED, n, purpose) for n in numbers] for purpose in (WEIGHTS, FEEDBACK)
+        )
+        batch = _Batch.stacked(tasks, weights, feedback, torch.float32, "cpu")
+        norms, reference = term_norms(
+            program, batch.weights, batch.feedback, settings.feedback, settings.beta,
+            batch.x[:, :SCALE_SAMPLES], batch.y[:, :SCALE_SAMPLES],
+        )  # fmt: skip
+        scales = (norms / reference).double()
+        scales[~scales.isfinite()] = 1.0
+        return Terms(
+            torch.tensor(program.initial, dtype=torch.float64),
+            torch.tensor(program.trainable),
+            torch.tensor([low for low, _ in program.bounds], dtype=torch.float64),
+            torch.tensor([high for _, high in program.bounds], dtype=torch.float64),
+            scales,
+        )
+
+    def _new_state(self, spec: RunSpec) -> RunState:
+        recipe = RECIPES[self.settings.recipe]
+        return RunState(spec, recipe(self.terms, self.settings.learning_rate, spec.l1))
 
     @property
     def backend(self) -> Backend:
@@ -47,17 +74,10 @@ class MetaTrainer:
         wanted, ahead = self.settings.backend, self.settings.episodes * self.settings.meta_batch * len(self.states)
         return "compiled" if wanted == "auto" and ahead >= WORTH_COMPILING else wanted
 
-    def _new_state(self, spec: RunSpec) -> RunState:
-        theta = torch.tensor(self.rule.program.initial, dtype=torch.float64)
-        return RunState(spec, theta, torch.optim.Adam([theta], lr=self.settings.learning_rate))
-
     def step(self, episode: int) -> list[EpisodeRecord]:
         """One episode and one meta-step of every run; the records, in order of runs."""
         batch = self._draw(episode)
-        theta = torch.stack([s.theta for s in self.states]).repeat_interleave(self.settings.meta_batch, 0)
-        penalty = torch.tensor([s.spec.l1 for s in self.states], dtype=self.dtype).repeat_interleave(
-            self.settings.meta_batch
-        )
+        theta = torch.stack([s.recipe.theta for s in self.states]).repeat_interleave(self.settings.meta_batch, 0)
         settings = self.settings
         result = meta_gradient(
             self.rule,
@@ -70,7 +90,6 @@ class MetaTrainer:
             batch.y_query,
             feedback=settings.feedback,
             beta=settings.beta,
-            l1=penalty.to(settings.device),
             engine=settings.engine,
             backend=self.backend,
         )
@@ -87,29 +106,22 @@ class MetaTrainer:
     def _finish(self, number: int, episode: int, result: MetaGradient, alpha: Tensor, ortho: Tensor) -> EpisodeRecord:
         state = self.states[number]
         loss, accuracy = self._per_run(result.loss)[number], self._per_run(result.accuracy)[number]
-        gradient = self._per_run(result.grad)[number]
-        diverged = not (bool(loss.isfinite()) and bool(gradient.isfinite().all()))
-        record = EpisodeRecord(
+        gradient = self._per_run(result.grad)[number].double().cpu()
+        theta = state.recipe.theta.clone()
+        penalty = state.spec.l1 * float(theta.abs().sum())
+        moved = state.recipe.step(float(loss), gradient)
+        state.diverged += not moved
+        return EpisodeRecord(
             state.spec.run,
             state.spec.seed,
             episode,
-            float(loss),
+            float(loss) + penalty,
             float(accuracy),
-            diverged,
-            tuple(state.theta.tolist()),
+            not moved,
+            tuple(theta.tolist()),
             tuple(alpha.tolist()),
             tuple(ortho.tolist()),
         )
-        if diverged:
-            state.diverged += 1
-        else:
-            self._meta_step(state, gradient)
-        return record
-
-    def _meta_step(self, state: RunState, gradient: Tensor) -> None:
-        state.theta.grad = (gradient.cpu() * self.trainable).to(torch.float64)
-        state.optimiser.step()
-        state.theta.clamp_(self.lower, self.upper)
 
     def _draw(self, episode: int) -> _Batch:
         sizes, tasks = self.settings.sizes, range(self.settings.meta_batch)

@@ -3,6 +3,7 @@
 from ruledsl.network.api import BACKENDS, ENGINES, Backend, Engine, MetaGradient, adapt, meta_gradient
 from ruledsl.network.engines import programs_for, query_scores
 from ruledsl.network.measure import Measurements, measure
+from ruledsl.network.scales import term_norms
 from ruledsl.network.step import FEEDBACKS
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "meta_gradient",
     "programs_for",
     "query_scores",
+    "term_norms",
 ]

@@ -38,11 +38,8 @@ def measure(
     the queries. A run whose weights are not finite measures NaN.
     """
     depth = len(weights)
-    sizes = {"n0": weights[0].shape[2]} | {f"n{n + 1}": w.shape[1] for n, w in enumerate(weights)}
-    inputs = {"x": x, "target": torch.nn.functional.one_hot(labels, sizes[f"n{depth}"]).to(x.dtype)}
-    inputs |= {f"W{n}": w for n, w in enumerate(weights)} | {f"B{n}": b for n, b in enumerate(feedback)}
-    carried = _outputs(_probe(depth, pathway, beta), sizes, inputs)
-    exact = _outputs(_probe(depth, "symmetric", beta), sizes, inputs)
+    carried = probe_values(weights, feedback, pathway, beta, x, labels)
+    exact = probe_values(weights, feedback, "symmetric", beta, x, labels)
     angles = [_angle(carried[f"e{n}"].mean(1), exact[f"e{n}"].mean(1)) for n in range(depth + 1)]
     errors = []
     for layer in range(1, depth):
@@ -53,8 +50,16 @@ def measure(
     return Measurements(torch.stack(angles, -1), ortho)
 
 
-def _outputs(program: Program, sizes: dict[str, int], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    values = EagerProgram(program, sizes).run(inputs, inputs["x"].new_zeros(()))
+def probe_values(
+    weights: Sequence[Tensor], feedback: Sequence[Tensor], pathway: str, beta: float, x: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
+    """z0 …, y0 … and e0 … of networks (N) on samples x (N, Q, n_0): each (N, Q, n_ℓ)."""
+    depth = len(weights)
+    sizes = {"n0": weights[0].shape[2]} | {f"n{n + 1}": w.shape[1] for n, w in enumerate(weights)}
+    inputs = {"x": x, "target": torch.nn.functional.one_hot(labels, sizes[f"n{depth}"]).to(x.dtype)}
+    inputs |= {f"W{n}": w for n, w in enumerate(weights)} | {f"B{n}": b for n, b in enumerate(feedback)}
+    program = _probe(depth, pathway, beta)
+    values = EagerProgram(program, sizes).run(inputs, x.new_zeros(()))
     found = {name: values[number] for name, number in program.outputs}
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 

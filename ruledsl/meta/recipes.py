@@ -1,0 +1,210 @@
+"""How one run's Θ moves from episode to episode.
+
+`paper` is Algorithm 1 to the letter: Adam on the gradient of query loss + λ‖Θ‖₁. On the ten-term pool
+it collapses: Adam moves every θ by the same amount, and for F⁵ that amount is an update twenty times
+that of F⁰. `robust` is Adam with four changes, each measured in docs/results/recipes.md:
+
+1.  A coefficient whose term is larger than F⁰ in a naive network takes smaller steps, in proportion.
+2.  An episode that diverged touches neither Θ nor Adam's moments; and so does one whose gradient is
+    far out of line with those before it, which a stream about to diverge gives.
+3.  After a diverged episode Θ goes back a few steps, and steps are halved for a while.
+4.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a recipe must know of a rule's coefficients: (R,) each, float64."""
+
+    initial: Tensor
+    trainable: Tensor
+    lower: Tensor
+    upper: Tensor
+    scales: Tensor
+    """Size of each term's update in a naive network, F⁰'s size being 1."""
+
+
+class Recipe(ABC):
+    """Owns Θ of one run. `step` sees the gradient of the loss *without* penalty."""
+
+    def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
+        self.terms, self.learning_rate, self.l1 = terms, learning_rate, l1
+        self.theta = terms.initial.clone()
+
+    @abstractmethod
+    def step(self, loss: float, gradient: Tensor) -> bool:
+        """Move Θ after one episode; False when the episode was refused and Θ was not moved by it."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything but the constructor's arguments, as JSON: floats, lists and dicts."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Undo everything since `state` was taken."""
+
+    def _bounded(self) -> None:
+        self.theta.clamp_(self.terms.lower, self.terms.upper)
+
+
+@dataclass
+class Adam:
+    """Adam's moments of one run (Kingma & Ba 2015), as torch.optim.Adam keeps them, open to save and restore.
+
+    torch's own optimiser is not used because a refused episode must leave no trace in it, and the
+    proximal step needs its metric.
+    """
+
+    first: Tensor
+    second: Tensor
+    count: int = 0
+    decay: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    def direction(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """The step for a rate of 1, and the metric 1/(√v̂ + ε) it was taken in."""
+        a, b = self.decay
+        self.count += 1
+        self.first = a * self.first + (1 - a) * gradient
+        self.second = b * self.second + (1 - b) * gradient.square()
+        metric = 1.0 / ((self.second / (1 - b**self.count)).sqrt() + self.epsilon)
+        return -metric * self.first / (1 - a**self.count), metric
+
+    def state(self) -> dict[str, Any]:
+        return {"first": self.first.tolist(), "second": self.second.tolist(), "count": self.count}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Adam:
+        return cls(_vector(state["first"]), _vector(state["second"]), int(state["count"]))
+
+
+def _vector(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+class PaperRecipe(Recipe):
+    """Adam, the penalty's sub-gradient inside it. Only an episode that is not finite is refused."""
+
+    def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
+        super().__init__(terms, learning_rate, l1)
+        self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
+
+    def step(self, loss: float, gradient: Tensor) -> bool:
+        if not (math.isfinite(loss) and bool(gradient.isfinite().all())):
+            return False
+        penalised = (gradient + self.l1 * self.theta.sign()) * self.terms.trainable
+        direction, _ = self.adam.direction(penalised)
+        self.theta += self.learning_rate * direction
+        self._bounded()
+        return True
+
+    def state(self) -> dict[str, Any]:
+        return {"theta": self.theta.tolist(), "adam": self.adam.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.theta = _vector(state["theta"])
+        self.adam = Adam.of(state["adam"])
+
+
+@dataclass
+class _Good:
+    """A Θ that is known to work, with the moments that belong to it."""
+
+    theta: list[float]
+    adam: dict[str, Any]
+
+
+@dataclass
+class _Caution:
+    """What the last episodes looked like."""
+
+    rate: float = 1.0
+    """Factor on every step: halved by a diverged episode, growing back by a fiftieth per good one."""
+    norms: list[float] = field(default_factory=list)
+    good: list[_Good] = field(default_factory=list)
+
+
+class RobustRecipe(Recipe):
+    """See the module's text. Steps are taken in φ = θ / scale, so that each is worth about one of F⁰'s."""
+
+    MEMORY = 30
+    """Gradient norms that tell what is in line."""
+    OUTLIER = 20.0
+    """A gradient longer than this many medians of the last ones is not used."""
+    BACK = 10
+    """Steps that a diverged episode takes back: those that led there."""
+
+    def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
+        super().__init__(terms, learning_rate, l1)
+        self.scale = 1.0 / terms.scales.clamp_min(1.0)
+        self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
+        self.caution = _Caution()
+
+    def step(self, loss: float, gradient: Tensor) -> bool:
+        gradient = gradient * self.scale * self.terms.trainable
+        norm = float(gradient.norm())
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self._go_back()
+            return False
+        if self._out_of_line(norm):
+            return False
+        self._remember(norm)
+        direction, metric = self.adam.direction(gradient)
+        rate = self.learning_rate * self.caution.rate
+        moved = self.theta + rate * self.scale * direction
+        threshold = rate * self.l1 * self.scale.square() * metric * self.terms.trainable
+        self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
+        self._bounded()
+        self.caution.rate = min(1.0, self.caution.rate * 1.02)
+        return True
+
+    def _out_of_line(self, norm: float) -> bool:
+        norms = self.caution.norms
+        typical = sorted(norms)[len(norms) // 2] if norms else 0.0
+        outlier = len(norms) >= 5 and norm > self.OUTLIER * typical
+        if outlier:
+            # It counts, weakly: if gradients really grow, the median follows.
+            self._note(min(norm, 4.0 * typical))
+        return outlier
+
+    def _remember(self, norm: float) -> None:
+        self._note(norm)
+        self.caution.good = [*self.caution.good[-self.BACK + 1 :], _Good(self.theta.tolist(), self.adam.state())]
+
+    def _note(self, norm: float) -> None:
+        self.caution.norms = [*self.caution.norms[-self.MEMORY + 1 :], norm]
+
+    def _go_back(self) -> None:
+        self.caution.rate = max(self.caution.rate / 2, 1 / 64)
+        if self.caution.good:
+            oldest = self.caution.good[0]
+            self.theta, self.adam = _vector(oldest.theta), Adam.of(oldest.adam)
+            self.caution.good = [oldest]
+
+    def state(self) -> dict[str, Any]:
+        caution = self.caution
+        return {
+            "theta": self.theta.tolist(),
+            "adam": self.adam.state(),
+            "rate": caution.rate,
+            "norms": caution.norms,
+            "good": [{"theta": g.theta, "adam": g.adam} for g in caution.good],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.theta = _vector(state["theta"])
+        self.adam = Adam.of(state["adam"])
+        self.caution = _Caution(state["rate"], list(state["norms"]), [_Good(**g) for g in state["good"]])
+
+
+RECIPES: dict[str, type[Recipe]] = {"robust": RobustRecipe, "paper": PaperRecipe}
