@@ -218,11 +218,6 @@ def test_nothing_computed_is_overwritten_or_lost(tmp_path: Path) -> None:
     [
         ("checkpoint.json", "{", "checkpoint.json is damaged"),
         ("checkpoint.json", '{"episodes_done": 3, "states": []}', "holds 0 runs, config.toml 1"),
-        (
-            "checkpoint.json",
-            '{"episodes_done": 99, "states": [{"theta": [0, 0, 0], "diverged": 0, "adam": {}}]}',
-            "holds 6 rows",
-        ),
         ("config.toml", "format = 99", "has format 99"),
         ("config.toml", "= nonsense", "config.toml cannot be read"),
         ("config.toml", "format = 1", "config.toml is damaged"),
@@ -237,6 +232,17 @@ def test_a_damaged_folder_is_refused_and_left_as_it_is(tmp_path: Path, name: str
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_checkpoint_beyond_the_metrics_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.json"
+    path.write_text(path.read_text().replace('"episodes_done": 6', '"episodes_done": 99'))
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    result = run("resume", tmp_path / "run", "--episodes", 120)
+    assert result.exit_code == 2
+    assert "holds 6 rows, but the checkpoint was written after 99" in result.output
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
