@@ -63,7 +63,9 @@ def start(folder: Path, rule: Rule, config: RunConfig, source: ImageSource, list
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
             return _run(folder, config, trainer, 0, listen)
     except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror or error}. What was recorded before stays there") from None
+        raise RunError(
+            f"{folder} cannot be written: {error.strerror or error}. What was recorded before stays there"
+        ) from None
 
 
 def resume(folder: Path, listen: Listener, episodes: int | None = None) -> Outcome:
@@ -158,7 +160,7 @@ def _stop_signals() -> Iterator[threading.Event]:
     """Ctrl-C and SIGTERM ask for a stop after the episode at hand; a second one stops at once."""
     stopped = threading.Event()
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_signal: int, _frame: FrameType | None) -> None:
         if stopped.is_set():
             raise KeyboardInterrupt
         stopped.set()

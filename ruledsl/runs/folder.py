@@ -82,7 +82,9 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path} has format {document.get('format')!r}; this version of ruledsl reads format {FORMAT}")
     try:
         known = {f.name for f in fields(TrainSettings)}
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document["settings"].items() if k in known}
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in document["settings"].items() if k in known
+        }
         return RunConfig(
             document["rule"],
             document["dataset"],
