@@ -4,7 +4,7 @@
 it collapses: Adam moves every θ by the same amount, and for F⁵ that amount is an update twenty times
 that of F⁰. `robust` is Adam with four changes, each measured in docs/results/recipes.md:
 
-1.  A coefficient whose term is larger than F⁰ in a naive network takes smaller steps, in proportion.
+1.  A coefficient whose term holds more than one F⁰ takes smaller steps, in proportion (`gradient_content`).
 2.  An episode that diverged touches neither Θ nor Adam's moments; and so does one whose gradient is
     far out of line with those before it, which a stream about to diverge gives.
 3.  After a diverged episode Θ goes back a few steps, and steps are halved for a while.
@@ -31,7 +31,9 @@ class Terms:
     lower: Tensor
     upper: Tensor
     scales: Tensor
-    """Size of each term's update in a naive network, F⁰'s size being 1."""
+    """How much of F⁰ each term holds in a naive network; see `gradient_content`."""
+    worst_loss: float
+    """A query loss beyond this is that of a stream that diverged."""
 
 
 class Recipe(ABC):
@@ -137,10 +139,10 @@ class _Caution:
 class RobustRecipe(Recipe):
     """See the module's text. Steps are taken in φ = θ / scale, so that each is worth about one of F⁰'s."""
 
-    MEMORY = 30
-    """Gradient norms that tell what is in line."""
-    OUTLIER = 20.0
-    """A gradient longer than this many medians of the last ones is not used."""
+    MEMORY = 50
+    """Gradient norms that tell what is usual."""
+    CLIP = 1.0
+    """A gradient longer than this many medians of the last ones is shortened to that."""
     BACK = 10
     """Steps that a diverged episode takes back: those that led there."""
 
@@ -153,12 +155,13 @@ class RobustRecipe(Recipe):
     def step(self, loss: float, gradient: Tensor) -> bool:
         gradient = gradient * self.scale * self.terms.trainable
         norm = float(gradient.norm())
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not (loss < self.terms.worst_loss and math.isfinite(norm)):
             self._go_back()
             return False
-        if self._out_of_line(norm):
-            return False
-        self._remember(norm)
+        usual = self._usual(norm)
+        if norm > self.CLIP * usual:
+            gradient = gradient * (self.CLIP * usual / norm)
+        self.caution.good = [*self.caution.good[-self.BACK + 1 :], _Good(self.theta.tolist(), self.adam.state())]
         direction, metric = self.adam.direction(gradient)
         rate = self.learning_rate * self.caution.rate
         moved = self.theta + rate * self.scale * direction
@@ -168,21 +171,10 @@ class RobustRecipe(Recipe):
         self.caution.rate = min(1.0, self.caution.rate * 1.02)
         return True
 
-    def _out_of_line(self, norm: float) -> bool:
-        norms = self.caution.norms
-        typical = sorted(norms)[len(norms) // 2] if norms else 0.0
-        outlier = len(norms) >= 5 and norm > self.OUTLIER * typical
-        if outlier:
-            # It counts, weakly: if gradients really grow, the median follows.
-            self._note(min(norm, 4.0 * typical))
-        return outlier
-
-    def _remember(self, norm: float) -> None:
-        self._note(norm)
-        self.caution.good = [*self.caution.good[-self.BACK + 1 :], _Good(self.theta.tolist(), self.adam.state())]
-
-    def _note(self, norm: float) -> None:
+    def _usual(self, norm: float) -> float:
+        """The median of the last gradient norms, this one included."""
         self.caution.norms = [*self.caution.norms[-self.MEMORY + 1 :], norm]
+        return sorted(self.caution.norms)[len(self.caution.norms) // 2]
 
     def _go_back(self) -> None:
         self.caution.rate = max(self.caution.rate / 2, 1 / 64)

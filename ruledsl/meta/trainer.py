@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,12 @@ from torch import Tensor
 
 from ruledsl.backend import CompiledRule
 from ruledsl.meta.recipes import RECIPES, Recipe, Terms
-from ruledsl.network import Backend, MetaGradient, measure, meta_gradient, term_norms
+from ruledsl.network import Backend, MetaGradient, gradient_content, measure, meta_gradient
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
 from ruledsl.tasks import FEEDBACK, WEIGHTS, ImageSource, Task, check_task, draw_task, draw_weights
 
 SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
-"""Term sizes are measured on draws of their own: the same for every run of a training."""
+"""Naive networks on draws of their own: the same for every run of a training."""
 WORTH_COMPILING = 40
 """Episodes after which compiling (about 6 s) has paid: eager torch takes about 0.3 s more for each."""
 
@@ -42,7 +43,7 @@ class MetaTrainer:
         self.states = [self._new_state(spec) for spec in runs]
 
     def _terms(self) -> Terms:
-        """The coefficients' starts and bounds, and the size of each term, measured in a few naive networks."""
+        """The coefficients' starts and bounds, and what each holds of F⁰, measured in a few naive networks."""
         program, settings = self.rule.program, self.settings
         numbers = range(SCALE_NETWORKS)
         tasks = [draw_task(self.source, settings.task, settings.sizes, SCALE_SEED, n) for n in numbers]
@@ -50,11 +51,10 @@ class MetaTrainer:
             [draw_weights(settings.sizes, SCALE_SEED, n, purpose) for n in numbers] for purpose in (WEIGHTS, FEEDBACK)
         )
         batch = _Batch.stacked(tasks, weights, feedback, torch.float32, "cpu")
-        norms, reference = term_norms(
+        scales = gradient_content(
             program, batch.weights, batch.feedback, settings.feedback, settings.beta,
             batch.x[:, :SCALE_SAMPLES], batch.y[:, :SCALE_SAMPLES],
-        )  # fmt: skip
-        scales = (norms / reference).double()
+        ).double()  # fmt: skip
         scales[~scales.isfinite()] = 1.0
         return Terms(
             torch.tensor(program.initial, dtype=torch.float64),
@@ -62,6 +62,7 @@ class MetaTrainer:
             torch.tensor([low for low, _ in program.bounds], dtype=torch.float64),
             torch.tensor([high for _, high in program.bounds], dtype=torch.float64),
             scales,
+            worst_loss=2.0 * math.log(settings.sizes[-1]),
         )
 
     def _new_state(self, spec: RunSpec) -> RunState:

@@ -3,7 +3,7 @@
 from ruledsl.network.api import BACKENDS, ENGINES, Backend, Engine, MetaGradient, adapt, meta_gradient
 from ruledsl.network.engines import programs_for, query_scores
 from ruledsl.network.measure import Measurements, measure
-from ruledsl.network.scales import term_norms
+from ruledsl.network.scales import gradient_content
 from ruledsl.network.step import FEEDBACKS
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "Measurements",
     "MetaGradient",
     "adapt",
+    "gradient_content",
     "measure",
     "meta_gradient",
     "programs_for",
     "query_scores",
-    "term_norms",
 ]
