@@ -5,9 +5,10 @@ it collapses: Adam moves every θ by the same amount, and for F⁵ that amount i
 that of F⁰. `robust` is Adam with four changes, each measured in docs/results/recipes.md:
 
 1.  A coefficient whose term holds more than one F⁰ takes smaller steps, in proportion (`gradient_content`).
-2.  An episode that diverged touches neither Θ nor Adam's moments; and so does one whose gradient is
-    far out of line with those before it, which a stream about to diverge gives.
-3.  After a diverged episode Θ goes back a few steps, and steps are halved for a while.
+2.  Gradients are heavy-tailed: one longer than the running median is shortened to it, direction kept.
+3.  A diverged or chaotic stream (a loss far above chance, or a gradient a hundred times longer than in
+    healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
+    for a while.
 4.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero.
 """
 
@@ -44,8 +45,11 @@ class Recipe(ABC):
         self.theta = terms.initial.clone()
 
     @abstractmethod
-    def step(self, loss: float, gradient: Tensor) -> bool:
-        """Move Θ after one episode; False when the episode was refused and Θ was not moved by it."""
+    def step(self, losses: Tensor, gradients: Tensor) -> bool:
+        """Move Θ after a meta-step of T tasks, given (T,) losses and (T, R) gradients.
+
+        False when a task diverged and the step was refused: Θ was not moved by its gradient.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -101,10 +105,10 @@ class PaperRecipe(Recipe):
         super().__init__(terms, learning_rate, l1)
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
 
-    def step(self, loss: float, gradient: Tensor) -> bool:
-        if not (math.isfinite(loss) and bool(gradient.isfinite().all())):
+    def step(self, losses: Tensor, gradients: Tensor) -> bool:
+        if not (bool(losses.isfinite().all()) and bool(gradients.isfinite().all())):
             return False
-        penalised = (gradient + self.l1 * self.theta.sign()) * self.terms.trainable
+        penalised = (gradients.mean(0) + self.l1 * self.theta.sign()) * self.terms.trainable
         direction, _ = self.adam.direction(penalised)
         self.theta += self.learning_rate * direction
         self._bounded()
@@ -133,18 +137,22 @@ class _Caution:
     rate: float = 1.0
     """Factor on every step: halved by a diverged episode, growing back by a fiftieth per good one."""
     norms: list[float] = field(default_factory=list)
+    healthy: float = math.inf
+    """The smallest running median of gradient norms so far."""
     good: list[_Good] = field(default_factory=list)
 
 
 class RobustRecipe(Recipe):
     """See the module's text. Steps are taken in φ = θ / scale, so that each is worth about one of F⁰'s."""
 
-    MEMORY = 50
-    """Gradient norms that tell what is usual."""
+    MEMORY = 30
+    """Gradient norms that tell what is usual, and steps that can be taken back."""
     CLIP = 1.0
     """A gradient longer than this many medians of the last ones is shortened to that."""
-    BACK = 10
-    """Steps that a diverged episode takes back: those that led there."""
+    CHAOS = 100.0
+    """A gradient longer than this many healthy medians comes from a chaotic stream: it is refused."""
+    BACK = 5
+    """Steps that each refused episode takes back: those that led there."""
 
     def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
         super().__init__(terms, learning_rate, l1)
@@ -152,16 +160,15 @@ class RobustRecipe(Recipe):
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
 
-    def step(self, loss: float, gradient: Tensor) -> bool:
-        gradient = gradient * self.scale * self.terms.trainable
-        norm = float(gradient.norm())
-        if not (loss < self.terms.worst_loss and math.isfinite(norm)):
+    def step(self, losses: Tensor, gradients: Tensor) -> bool:
+        gradients = gradients * self.scale * self.terms.trainable
+        norms = gradients.norm(dim=-1)
+        if not bool(((losses < self.terms.worst_loss) & (norms < self.CHAOS * self.caution.healthy)).all()):
             self._go_back()
             return False
-        usual = self._usual(norm)
-        if norm > self.CLIP * usual:
-            gradient = gradient * (self.CLIP * usual / norm)
-        self.caution.good = [*self.caution.good[-self.BACK + 1 :], _Good(self.theta.tolist(), self.adam.state())]
+        longest = self.CLIP * self._usual(norms.tolist())
+        gradient = (gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)).mean(0)
+        self.caution.good = [*self.caution.good[-self.MEMORY + 1 :], _Good(self.theta.tolist(), self.adam.state())]
         direction, metric = self.adam.direction(gradient)
         rate = self.learning_rate * self.caution.rate
         moved = self.theta + rate * self.scale * direction
@@ -171,17 +178,21 @@ class RobustRecipe(Recipe):
         self.caution.rate = min(1.0, self.caution.rate * 1.02)
         return True
 
-    def _usual(self, norm: float) -> float:
-        """The median of the last gradient norms, this one included."""
-        self.caution.norms = [*self.caution.norms[-self.MEMORY + 1 :], norm]
-        return sorted(self.caution.norms)[len(self.caution.norms) // 2]
+    def _usual(self, norms: list[float]) -> float:
+        """The median of the last gradient norms, these included."""
+        caution = self.caution
+        caution.norms = [*caution.norms, *norms][-self.MEMORY :]
+        usual = sorted(caution.norms)[len(caution.norms) // 2]
+        if len(caution.norms) >= 10:
+            caution.healthy = min(caution.healthy, usual)
+        return usual
 
     def _go_back(self) -> None:
-        self.caution.rate = max(self.caution.rate / 2, 1 / 64)
-        if self.caution.good:
-            oldest = self.caution.good[0]
-            self.theta, self.adam = _vector(oldest.theta), Adam.of(oldest.adam)
-            self.caution.good = [oldest]
+        caution = self.caution
+        caution.rate = max(caution.rate / 2, 1 / 64)
+        if caution.good:
+            caution.good = caution.good[: -self.BACK] or caution.good[:1]
+            self.theta, self.adam = _vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
 
     def state(self) -> dict[str, Any]:
         caution = self.caution
@@ -190,13 +201,15 @@ class RobustRecipe(Recipe):
             "adam": self.adam.state(),
             "rate": caution.rate,
             "norms": caution.norms,
+            "healthy": caution.healthy if math.isfinite(caution.healthy) else None,
             "good": [{"theta": g.theta, "adam": g.adam} for g in caution.good],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.theta = _vector(state["theta"])
         self.adam = Adam.of(state["adam"])
-        self.caution = _Caution(state["rate"], list(state["norms"]), [_Good(**g) for g in state["good"]])
+        healthy = math.inf if state["healthy"] is None else state["healthy"]
+        self.caution = _Caution(state["rate"], list(state["norms"]), healthy, [_Good(**g) for g in state["good"]])
 
 
 RECIPES: dict[str, type[Recipe]] = {"robust": RobustRecipe, "paper": PaperRecipe}

@@ -106,18 +106,18 @@ class MetaTrainer:
 
     def _finish(self, number: int, episode: int, result: MetaGradient, alpha: Tensor, ortho: Tensor) -> EpisodeRecord:
         state = self.states[number]
-        loss, accuracy = self._per_run(result.loss)[number], self._per_run(result.accuracy)[number]
-        gradient = self._per_run(result.grad)[number].double().cpu()
+        tasks = slice(number * self.settings.meta_batch, (number + 1) * self.settings.meta_batch)
+        losses = result.loss[tasks].double().cpu()
         theta = state.recipe.theta.clone()
         penalty = state.spec.l1 * float(theta.abs().sum())
-        moved = state.recipe.step(float(loss), gradient)
+        moved = state.recipe.step(losses, result.grad[tasks].double().cpu())
         state.diverged += not moved
         return EpisodeRecord(
             state.spec.run,
             state.spec.seed,
             episode,
-            float(loss) + penalty,
-            float(accuracy),
+            float(losses.mean()) + penalty,
+            float(result.accuracy[tasks].mean()),
             not moved,
             tuple(theta.tolist()),
             tuple(alpha.tolist()),
