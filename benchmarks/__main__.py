@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -101,9 +102,14 @@ def jax_seconds(batch: int) -> float | None:
 def roofline(sizes: tuple[int, ...], threads: int) -> float:
     """Seconds per episode if only bytes cost time: 6 reads and 3 read-and-writes of W, B or Λ a sample,
     at the bandwidth of the level that holds one run's W, B and Λ."""
-    weights = 4 * sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+    weights = 4 * sum(a * b for a, b in pairwise(sizes))
     read, write = bandwidth.measure(3 * weights / 1e6, threads)
     return 250 * (6 * weights / read + 3 * 2 * weights / write)
+
+
+def _measured_by(script: str, environment: dict[str, str]) -> float:
+    command = [sys.executable, "-c", script]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT).stdout)
 
 
 def first_use() -> tuple[float, float]:
@@ -119,10 +125,7 @@ def first_use() -> tuple[float, float]:
     )
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "RULEDSL_CACHE": cache}
-        times = [
-            float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=ROOT).stdout)
-            for _ in range(2)
-        ]  # fmt: skip
+        times = [_measured_by(script, environment) for _ in range(2)]
     return times[0], times[1]
 
 
@@ -237,15 +240,15 @@ def eight_sizes() -> dict[str, int]:
 
 def report(rows: list[Row], threads: int) -> str:
     """The table as Markdown, with the machine and the command."""
-    model = next(
-        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown"
-    )
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(":")[1].strip() for line in cpu if line.startswith("model name")), "unknown")
     lines = [
         "# Speed and memory",
         "",
-        "One run of `python -m benchmarks`; every row side by side in it. Work: 784-170-130-100-70-47, 250 samples, 50 queries,",
-        "float32, meta-gradient included, times per episode. `literal` is Algorithm 1 with autograd, each term its own full matrix",
-        "(one network); `jax` is jit + scan + vmap of the factored ten-term step. Both gave our gradient before they were timed.",
+        "One run of `python -m benchmarks`; every row side by side in it. Work: 784-170-130-100-70-47, 250 samples,",
+        "50 queries, float32, meta-gradient included, times per episode. `literal` is Algorithm 1 with autograd,",
+        "each term its own full matrix (one network); `jax` is jit + scan + vmap of the factored ten-term step.",
+        "Both gave our gradient before they were timed.",
         "",
         "| figure | ours | reference | ratio | asked | holds |",
         "|---|---|---|---|---|---|",

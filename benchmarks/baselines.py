@@ -61,7 +61,7 @@ def main(dataset: str, data_root: Path, episodes: int, seeds: int, runs_folder: 
 
 def _row(name: str, dataset: str, data_root: Path, episodes: int, seeds: int, runs_folder: Path) -> str:
     rule = load(name)
-    settings = TrainSettings(episodes=episodes, feedback=rule.definition.feedback or "fixed")
+    settings = TrainSettings(episodes=episodes, recipe="paper", feedback=rule.definition.feedback or "fixed")
     specs = tuple(RunSpec(n, n) for n in range(seeds))
     folder = runs_folder / dataset.replace("/", "-") / name
     config = runs.RunConfig(rule.name, dataset, str(data_root), settings, specs, rule.names)
@@ -69,9 +69,10 @@ def _row(name: str, dataset: str, data_root: Path, episodes: int, seeds: int, ru
     runs.start(folder, rule, config, open_dataset(dataset, data_root), lambda records: None)
     seconds = (time.monotonic() - started) / (episodes * seeds)
     result = runs.read_json(folder / "result.json")
-    accuracy = result["meta_accuracy"]
+    (group,) = result["groups"]
+    accuracy = group["meta_accuracy"]
     each = ", ".join(f"{r['meta_accuracy']:.3f}" for r in result["runs"])
-    theta = ", ".join(f"{n} {v['mean'] * 1e3:+.1f}e-3" for n, v in result["theta"].items())
+    theta = ", ".join(f"{n} {v['mean'] * 1e3:+.1f}e-3" for n, v in group["theta"].items())
     half = f" ± {accuracy['half_width_95']:.3f}" if accuracy["half_width_95"] is not None else ""
     click.echo(f"{name}: {accuracy['mean']:.3f}{half}", err=True)
     return f"| {name} | {accuracy['mean']:.3f}{half} | {each} | {RELEASED_CODE[name]} | {theta} | {seconds:.3f} |"

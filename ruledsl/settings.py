@@ -51,11 +51,13 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One independent run of a batch: its own seed and penalty λ."""
+    """One independent run of a batch: its own seed, penalty λ and set of terms."""
 
     run: int
     seed: int
     l1: float = 0.0
+    terms: tuple[str, ...] = ()
+    """The coefficients that take part; none listed means all. The others are held at 0."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,5 @@ class EpisodeRecord:
     theta: tuple[float, ...]
     alpha: tuple[float, ...]
     ortho: tuple[float, ...]
+    engine: str = ""
+    """The engine that computed it: tells when `rebuild` fell back to `checkpoint`."""

@@ -60,7 +60,7 @@ def test_a_run_folder_holds_what_the_readme_promises(tmp_path: Path) -> None:
         assert picture.size[0] > 1000
     document = read_json(out / "result.json")
     assert document["finished"] is True
-    assert set(document["theta"]) == set(terms)
+    assert set(document["groups"][0]["theta"]) == set(terms)
     config = read_config(out)
     assert (config.settings.sizes, config.runs[1].seed) == ((196, 12, 8, 47), 1)
     assert "rule bio" in (out / "rule.rule").read_text()
@@ -155,7 +155,7 @@ def test_a_non_finite_episode_never_moves_theta(tmp_path: Path) -> None:
     assert metrics.column(0, "diverged") == [1.0, 1.0, 1.0]
     assert metrics.column(0, "theta[wild]") == [1.0, 1.0, 1.0]
     assert read_json(tmp_path / "run" / "result.json")["runs"][0]["theta"]["wild"] == 1.0
-    assert "3 of 3 episodes were not finite; they did not move Θ" in result.output
+    assert "3 of 3 episodes diverged or were not finite; their gradients did not move Θ" in result.output
 
 
 def test_fixed_and_bounded_coefficients_stay_where_they_must(tmp_path: Path) -> None:
@@ -171,6 +171,19 @@ def test_fixed_and_bounded_coefficients_stay_where_they_must(tmp_path: Path) -> 
 def test_several_files_train_the_union_of_their_terms(tmp_path: Path) -> None:
     assert run("train", "ehebb", "oja", *TOY, "--episodes", 1, "--out", tmp_path / "run").exit_code == 0
     assert read_metrics(tmp_path / "run").terms == ("pseudo_gradient", "error_hebb", "oja_subspace")
+
+
+def test_rules_trained_separately_share_a_batch_but_not_their_terms(tmp_path: Path) -> None:
+    arguments = ["ehebb", "oja", "--separately", *TOY, "--episodes", 5, "--seeds", 2]
+    result = run("train", *arguments, "--out", tmp_path / "both")
+    assert result.exit_code == 0, result.output
+    train(tmp_path / "alone", "--seed", 1, rule="oja", episodes=5)
+    both, alone = read_metrics(tmp_path / "both"), read_metrics(tmp_path / "alone")
+    assert set(both.column(3, "theta[error_hebb]")) == {0.0}
+    assert set(both.column(0, "theta[oja_subspace]")) == {0.0}
+    for column in ("meta_loss", "theta[oja_subspace]", "theta[pseudo_gradient]"):
+        assert both.column(3, column) == pytest.approx(alone.column(0, column), rel=1e-4, abs=1e-8)
+    assert "pseudo_gradient + oja_subspace: meta-accuracy" in result.output
 
 
 @pytest.mark.parametrize(

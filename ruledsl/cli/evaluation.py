@@ -73,8 +73,11 @@ def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
     """Coefficients from the run's result, else the rule's own, with those given on the command line over them."""
     theta = dict(zip(rule.names, rule.program.initial, strict=True))
     if run is not None:
-        learned = runs.read_json(run / "result.json")["theta"]
-        theta = {name: learned[name]["mean"] for name in rule.names}
+        groups = runs.read_json(run / "result.json")["groups"]
+        if len(groups) > 1:
+            labels = "; ".join(g["label"] for g in groups)
+            raise SettingsError(f"{run} holds several groups of runs ({labels}); give the coefficients with --theta")
+        theta |= {name: value["mean"] for name, value in groups[0]["theta"].items()}
     for part in given.split(",") if given else []:
         name, _, value = part.partition("=")
         if name.strip() not in theta:

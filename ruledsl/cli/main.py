@@ -122,6 +122,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @main.command()
 @click.argument("files", nargs=-1, required=True)
 @click.option("--rule", "rule_name", default=None, help="Which rule of the file to train.")
+@click.option("--separately", is_flag=True, help="Train each FILE as runs of its own, in one batch.")
 @click.option("--episodes", type=click.IntRange(1), default=500, show_default=True, help="Meta-training episodes.")
 @click.option("--labels", type=click.IntRange(1), default=5, show_default=True, help="M, labels in a task.")
 @click.option("--shots", type=click.IntRange(1), default=50, show_default=True, help="K, training images per label.")

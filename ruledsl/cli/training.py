@@ -10,7 +10,8 @@ import click
 from ruledsl import runs
 from ruledsl.cli.progress import TrainingProgress
 from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_numbers, read_rule, read_sizes
-from ruledsl.pipeline import Rule
+from ruledsl.ir.kinds import LOCALITY_NAMES
+from ruledsl.pipeline import Rule, load
 from ruledsl.report import draw_training
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import check_task, open_dataset
@@ -27,7 +28,9 @@ def train(**options: Any) -> int:
     check_task(source, settings.task, sizes)  # before a folder is made for a run that cannot start
     penalties = read_numbers(options["l1"], "--l1")
     seeds = range(options["seed"], options["seed"] + options["seeds"])
-    specs = tuple(RunSpec(n, seed, l1) for n, (l1, seed) in enumerate((p, s) for p in penalties for s in seeds))
+    groups = _groups(options["files"], options["allow"]) if options["separately"] else [()]
+    each = ((terms, l1, seed) for terms in groups for l1 in penalties for seed in seeds)
+    specs = tuple(RunSpec(n, seed, l1, terms) for n, (terms, l1, seed) in enumerate(each))
     folder = options["out"] or default_folder(rule.name)
     config = runs.RunConfig(rule.name, options["dataset"], str(options["data_root"]), settings, specs, rule.names)
     _announce(rule, config, options["quiet"])
@@ -43,6 +46,17 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> int:
     with TrainingProgress(config.terms, total, quiet) as progress:
         outcome = runs.resume(folder, progress, episodes)
     return _close(outcome)
+
+
+def _groups(files: tuple[str, ...], allow: str) -> list[tuple[str, ...]]:
+    """The terms of each file on its own: runs of one batch that differ in what they may use."""
+    rules = [load(f, allow=LOCALITY_NAMES[allow]) for f in files]
+    feedbacks = {r.definition.feedback for r in rules if r.definition.feedback}
+    if len(feedbacks) > 1:
+        raise SettingsError(
+            "these rules ask for different feedback pathways, which cannot share a batch; train them apart"
+        )
+    return [r.names for r in rules]
 
 
 def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> TrainSettings:
@@ -98,16 +112,17 @@ def _close(outcome: runs.Outcome) -> int:
 
 def _print_result(folder: Path) -> None:
     result = runs.read_json(folder / "result.json")
-    accuracy, window = result["meta_accuracy"], result["averaged_over_last_episodes"]
-    shortest = min(r["episodes"] for r in result["runs"])
-    click.echo(f"meta-accuracy, mean of the last {min(window, shortest)} episodes: {_interval(accuracy)}")
-    width = max(len(name) for name in result["theta"])
-    for name, value in result["theta"].items():
-        click.echo(f"  θ[{name}]{' ' * (width - len(name))}  {_interval(value, '.3e')}")
-    skipped = sum(r["diverged"] for r in result["runs"])
-    if skipped:
+    window = min(result["averaged_over_last_episodes"], *(r["episodes"] for r in result["runs"]))
+    for group in result["groups"]:
+        head = "" if len(result["groups"]) == 1 else f"{group['label']}: "
+        click.echo(f"{head}meta-accuracy, mean of the last {window} episodes: {_interval(group['meta_accuracy'])}")
+        width = max(len(name) for name in group["theta"])
+        for name, value in group["theta"].items():
+            click.echo(f"  θ[{name}]{' ' * (width - len(name))}  {_interval(value, '.3e')}")
+    refused = sum(r["diverged"] for r in result["runs"])
+    if refused:
         total = sum(r["episodes"] for r in result["runs"])
-        click.echo(f"{skipped} of {total} episodes were not finite; they did not move Θ")
+        click.echo(f"{refused} of {total} episodes diverged or were not finite; their gradients did not move Θ")
     click.echo(f"run folder: {folder}")
 
 

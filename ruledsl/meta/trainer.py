@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,8 +66,15 @@ class MetaTrainer:
         )
 
     def _new_state(self, spec: RunSpec) -> RunState:
-        recipe = RECIPES[self.settings.recipe]
-        return RunState(spec, recipe(self.terms, self.settings.learning_rate, spec.l1))
+        taking_part = torch.tensor([not spec.terms or name in spec.terms for name in self.rule.names])
+        terms = replace(
+            self.terms,
+            initial=self.terms.initial * taking_part,
+            trainable=self.terms.trainable & taking_part,
+            lower=torch.where(taking_part, self.terms.lower, 0.0),
+            upper=torch.where(taking_part, self.terms.upper, 0.0),
+        )
+        return RunState(spec, RECIPES[self.settings.recipe](terms, self.settings.learning_rate, spec.l1))
 
     @property
     def backend(self) -> Backend:
@@ -122,6 +129,7 @@ class MetaTrainer:
             tuple(theta.tolist()),
             tuple(alpha.tolist()),
             tuple(ortho.tolist()),
+            result.engine,
         )
 
     def _draw(self, episode: int) -> _Batch:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.runs import Metrics, mean_and_interval, moving_average, read_config, read_metrics
+from ruledsl.runs.summary import grouped
 
 PALETTE = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#8c8c8c", "#7a3b10", "#5d2e8c", "#111111")
 """Ten colours that stay apart in the common forms of colour blindness."""
@@ -34,9 +35,14 @@ def draw_training(folder: Path) -> list[Path]:
     metrics, config = read_metrics(folder), read_config(folder)
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
-    runs = list(metrics.runs)
+    groups = {
+        label: [r.run for r in members if r.run in metrics.runs] for label, members in grouped(config.runs).items()
+    }
     chance = 1 / config.settings.labels
-    _curve(axes[0, 0], metrics, runs, "meta_accuracy", PALETTE[0])
+    for number, (label, members) in enumerate(groups.items()):
+        colour = PALETTE[number % len(PALETTE)]
+        _curve(axes[0, 0], metrics, members, "meta_accuracy", colour, label)
+        _curve(axes[0, 1], metrics, members, "meta_loss", colour, label)
     axes[0, 0].axhline(chance, color="#999999", lw=0.8, ls=":")
     axes[0, 0].annotate(
         "chance in the task",
@@ -48,10 +54,17 @@ def draw_training(folder: Path) -> list[Path]:
         color="#777777",
     )
     axes[0, 0].set(ylabel="meta-accuracy (query set)", ylim=(0, 1))
-    _curve(axes[0, 1], metrics, runs, "meta_loss", PALETTE[0])
     axes[0, 1].set(ylabel="meta-loss")
+    if len(groups) > 1:
+        axes[0, 1].legend(fontsize=7)
+    # Angles and coefficients of one group: several on one axis could not be told apart.
+    shown, runs = next(iter(groups.items()))
     _angles(axes[1, 0], metrics, runs)
     _coefficients(axes[1, 1], metrics, runs)
+    if len(groups) > 1:
+        for axis in axes[1]:
+            axis.set_title(shown, fontsize=8)
+    runs = list(metrics.runs)
     for axis in axes.flat:
         axis.set_xlabel("meta-training episode")
     seeds = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"

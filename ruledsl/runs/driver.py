@@ -25,18 +25,15 @@ from ruledsl.runs.folder import (
     metrics_header,
     metrics_rows,
     read_config,
-    read_metrics,
     write_config,
     write_json,
     write_text,
 )
-from ruledsl.runs.statistics import mean_and_interval
+from ruledsl.runs.summary import summary
 from ruledsl.settings import EpisodeRecord
 from ruledsl.tasks import ImageSource, open_dataset
 
 CHECKPOINT_SECONDS = 5.0
-AVERAGED_EPISODES = 100
-"""Accuracies are reported as means over this many last episodes."""
 Listener = Callable[[Sequence[EpisodeRecord]], None]
 
 
@@ -112,33 +109,6 @@ def _run(
 def use_threads(threads: int) -> None:
     """Set torch's CPU threads; 0 takes every core."""
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
-
-
-def summary(folder: Path, config: RunConfig, learned: dict[int, list[float]], interrupted: bool) -> dict[str, object]:
-    """What result.json says: Θ and accuracy of each run, and their mean with a 95 % interval over runs."""
-    metrics = read_metrics(folder)
-    window = AVERAGED_EPISODES
-    rows = []
-    for spec in config.runs:
-        columns = metrics.runs.get(spec.run)
-        if columns is None:
-            continue
-        accuracy, _ = mean_and_interval(columns["meta_accuracy"][-window:])
-        loss, _ = mean_and_interval(columns["meta_loss"][-window:])
-        theta = dict(zip(metrics.terms, learned[spec.run], strict=True))
-        rows.append({
-            "run": spec.run, "seed": spec.seed, "l1": spec.l1, "episodes": len(columns["episode"]),
-            "meta_accuracy": accuracy, "meta_loss": loss, "diverged": int(sum(columns["diverged"])), "theta": theta,
-        })  # fmt: skip
-    mean, half = mean_and_interval([float(r["meta_accuracy"]) for r in rows])  # type: ignore[arg-type]
-    theta_mean = {name: mean_and_interval([r["theta"][name] for r in rows]) for name in metrics.terms}  # type: ignore[index]
-    return {
-        "finished": not interrupted,
-        "averaged_over_last_episodes": window,
-        "meta_accuracy": {"mean": mean, "half_width_95": half},
-        "theta": {name: {"mean": m, "half_width_95": h} for name, (m, h) in theta_mean.items()},
-        "runs": rows,
-    }
 
 
 @contextmanager
