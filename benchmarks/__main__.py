@@ -131,7 +131,7 @@ def first_use() -> tuple[float, float]:
 
 def training_seconds(engine: str, episodes: int, seeds: int) -> float:
     """Wall seconds per run and episode of `train pool` with everything around the gradient included."""
-    settings = TrainSettings(episodes=500, engine=engine)  # type: ignore[arg-type]
+    settings = TrainSettings(episodes=500, engine=engine, meta_batch=1)  # type: ignore[arg-type]
     source = open_dataset("glyphs", Path("data"))
     trainer = MetaTrainer(rule("pool"), settings, [RunSpec(n, n) for n in range(seeds)], source)
     trainer.step(0)

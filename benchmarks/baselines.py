@@ -61,7 +61,9 @@ def main(dataset: str, data_root: Path, episodes: int, seeds: int, runs_folder: 
 
 def _row(name: str, dataset: str, data_root: Path, episodes: int, seeds: int, runs_folder: Path) -> str:
     rule = load(name)
-    settings = TrainSettings(episodes=episodes, recipe="paper", feedback=rule.definition.feedback or "fixed")
+    settings = TrainSettings(
+        episodes=episodes, recipe="paper", meta_batch=1, feedback=rule.definition.feedback or "fixed"
+    )
     specs = tuple(RunSpec(n, n) for n in range(seeds))
     folder = runs_folder / dataset.replace("/", "-") / name
     config = runs.RunConfig(rule.name, dataset, str(data_root), settings, specs, rule.names)

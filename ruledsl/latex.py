@@ -48,7 +48,11 @@ def _latex(node: Expression) -> tuple[str, int]:
         case Binary("/", left, right):
             return rf"\frac{{{term_latex(left)}}}{{{term_latex(right)}}}", POSTFIX
         case Binary(operator, left, right):
-            return f"{term_latex(left, PRODUCT)}{_OPERATORS[operator]}{term_latex(right, UNARY)}", PRODUCT
+            mixed = isinstance(left, Binary) and {operator, left.operator} == {"*", ".*"}
+            return (
+                f"{term_latex(left, UNARY if mixed else PRODUCT)}{_OPERATORS[operator]}{term_latex(right, UNARY)}",
+                PRODUCT,
+            )
         case Transpose(operand):
             return f"{{{term_latex(operand, ATOM)}}}^{{\\top}}", POSTFIX
         case Power(base, exponent, elementwise):

@@ -35,7 +35,7 @@ class TrainSettings:
     feedback: str = "fixed"
     recipe: Literal["robust", "paper"] = "robust"
     """How Θ moves; see `ruledsl.meta.recipes`."""
-    meta_batch: int = 1
+    meta_batch: int = 2
     """Tasks whose gradients are averaged in one meta-step; 1 is the paper's."""
     engine: Literal["auto", "rebuild", "checkpoint", "autograd"] = "auto"
     backend: Literal["auto", "compiled", "eager"] = "auto"

@@ -92,8 +92,9 @@ def test_a_penalty_shrinks_the_coefficients(tmp_path: Path) -> None:
 
 
 def test_resuming_continues_bit_for_bit(tmp_path: Path) -> None:
-    train(tmp_path / "whole", "--seeds", 2, episodes=9)
-    train(tmp_path / "parts", "--seeds", 2, episodes=4)
+    # The paper's recipe: the robust one plans its steps for the episodes it was given.
+    train(tmp_path / "whole", "--seeds", 2, "--recipe", "paper", episodes=9)
+    train(tmp_path / "parts", "--seeds", 2, "--recipe", "paper", episodes=4)
     # As if it had been killed after more episodes were recorded than the checkpoint knows.
     with (tmp_path / "parts" / "metrics.csv").open("a") as file:
         file.write("0,0,4,1.0,torn")

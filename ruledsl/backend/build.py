@@ -17,7 +17,8 @@ from filelock import FileLock
 from ruledsl.storage import cache_folder
 
 FLAGS = (
-    "-O3",
+    "-O2",
+    "-ftree-vectorize",
     "-march=native",
     "-mprefer-vector-width=512",
     "-std=c++17",

@@ -139,7 +139,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed."
 )
 @click.option(
-    "--meta-batch", type=click.IntRange(1), default=1, show_default=True, help="Tasks averaged per meta-step."
+    "--meta-batch",
+    type=click.IntRange(1),
+    default=None,
+    help="Tasks averaged per meta-step.  [default: 2 for robust, 1 for paper]",
 )
 @click.option(
     "--engine", type=click.Choice(["auto", "rebuild", "checkpoint", "autograd"]), default="auto", show_default=True

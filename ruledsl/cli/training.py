@@ -75,7 +75,7 @@ def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> Tr
         learning_rate=options["learning_rate"],
         feedback=options["feedback"] or rule.definition.feedback or "fixed",
         recipe=options["recipe"],
-        meta_batch=options["meta_batch"],
+        meta_batch=options["meta_batch"] or (2 if options["recipe"] == "robust" else 1),
         engine=options["engine"],
         backend=options["backend"],
         device=read_device(options["device"]),

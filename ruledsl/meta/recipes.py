@@ -2,14 +2,15 @@
 
 `paper` is Algorithm 1 to the letter: Adam on the gradient of query loss + λ‖Θ‖₁. On the ten-term pool
 it collapses: Adam moves every θ by the same amount, and for F⁵ that amount is an update twenty times
-that of F⁰. `robust` is Adam with four changes, each measured in docs/results/recipes.md:
+that of F⁰. `robust` is Adam with five changes, each measured in docs/results/recipes.md:
 
 1.  A coefficient whose term holds more than one F⁰ takes smaller steps, in proportion (`gradient_content`).
 2.  Gradients are heavy-tailed: one longer than the running median is shortened to it, direction kept.
 3.  A diverged or chaotic stream (a loss far above chance, or a gradient a hundred times longer than in
     healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
     for a while.
-4.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero.
+4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
+5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Terms:
 class Recipe(ABC):
     """Owns Θ of one run. `step` sees the gradient of the loss *without* penalty."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
-        self.terms, self.learning_rate, self.l1 = terms, learning_rate, l1
+    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
+        self.terms, self.learning_rate, self.l1, self.episodes = terms, learning_rate, l1, episodes
         self.theta = terms.initial.clone()
 
     @abstractmethod
@@ -101,8 +102,8 @@ def _vector(values: list[float]) -> Tensor:
 class PaperRecipe(Recipe):
     """Adam, the penalty's sub-gradient inside it. Only an episode that is not finite is refused."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
-        super().__init__(terms, learning_rate, l1)
+    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
+        super().__init__(terms, learning_rate, l1, episodes)
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
@@ -151,16 +152,26 @@ class RobustRecipe(Recipe):
     """A gradient longer than this many medians of the last ones is shortened to that."""
     CHAOS = 100.0
     """A gradient longer than this many healthy medians comes from a chaotic stream: it is refused."""
+    FLOOR = 0.05
+    """What is left of the steps at the end."""
     BACK = 5
     """Steps that each refused episode takes back: those that led there."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float) -> None:
-        super().__init__(terms, learning_rate, l1)
+    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
+        super().__init__(terms, learning_rate, l1, episodes)
         self.scale = 1.0 / terms.scales.clamp_min(1.0)
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
+        self.done = 0
+
+    def _schedule(self) -> float:
+        """Half a cosine from 1 to `FLOOR` over the planned episodes, `FLOOR` beyond them."""
+        progress = min(1.0, self.done / self.episodes)
+        return self.FLOOR + (1 - self.FLOOR) * (1 + math.cos(math.pi * progress)) / 2
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
+        rate = self.learning_rate * self.caution.rate * self._schedule()
+        self.done += 1
         gradients = gradients * self.scale * self.terms.trainable
         norms = gradients.norm(dim=-1)
         if not bool(((losses < self.terms.worst_loss) & (norms < self.CHAOS * self.caution.healthy)).all()):
@@ -170,7 +181,6 @@ class RobustRecipe(Recipe):
         gradient = (gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)).mean(0)
         self.caution.good = [*self.caution.good[-self.MEMORY + 1 :], _Good(self.theta.tolist(), self.adam.state())]
         direction, metric = self.adam.direction(gradient)
-        rate = self.learning_rate * self.caution.rate
         moved = self.theta + rate * self.scale * direction
         threshold = rate * self.l1 * self.scale.square() * metric * self.terms.trainable
         self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
@@ -199,6 +209,7 @@ class RobustRecipe(Recipe):
         return {
             "theta": self.theta.tolist(),
             "adam": self.adam.state(),
+            "done": self.done,
             "rate": caution.rate,
             "norms": caution.norms,
             "healthy": caution.healthy if math.isfinite(caution.healthy) else None,
@@ -208,6 +219,7 @@ class RobustRecipe(Recipe):
     def restore(self, state: dict[str, Any]) -> None:
         self.theta = _vector(state["theta"])
         self.adam = Adam.of(state["adam"])
+        self.done = int(state["done"])
         healthy = math.inf if state["healthy"] is None else state["healthy"]
         self.caution = _Caution(state["rate"], list(state["norms"]), healthy, [_Good(**g) for g in state["good"]])
 

@@ -74,7 +74,9 @@ class MetaTrainer:
             lower=torch.where(taking_part, self.terms.lower, 0.0),
             upper=torch.where(taking_part, self.terms.upper, 0.0),
         )
-        return RunState(spec, RECIPES[self.settings.recipe](terms, self.settings.learning_rate, spec.l1))
+        return RunState(
+            spec, RECIPES[self.settings.recipe](terms, self.settings.learning_rate, spec.l1, self.settings.episodes)
+        )
 
     @property
     def backend(self) -> Backend:

@@ -1,0 +1,152 @@
+"""How Θ moves: Adam as the library does it, refusals without a trace, exact zeros, restored states."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from ruledsl.meta.recipes import RECIPES, PaperRecipe, Recipe, RobustRecipe, Terms
+
+
+def terms(count: int = 3, **changes: object) -> Terms:
+    full = {
+        "initial": torch.full((count,), 1e-3, dtype=torch.float64),
+        "trainable": torch.ones(count, dtype=torch.bool),
+        "lower": torch.full((count,), -math.inf, dtype=torch.float64),
+        "upper": torch.full((count,), math.inf, dtype=torch.float64),
+        "scales": torch.ones(count, dtype=torch.float64),
+        "worst_loss": 8.0,
+    }
+    return Terms(**(full | changes))  # type: ignore[arg-type]
+
+
+def gradients(steps: int, count: int = 3, tasks: int = 1) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(tasks, count, dtype=torch.float64, generator=generator) + 0.3 for _ in range(steps)]
+
+
+LOSS = torch.ones(1, dtype=torch.float64)
+NAN = torch.full((1,), math.nan, dtype=torch.float64)
+
+
+def test_the_papers_recipe_is_torchs_adam_with_the_penaltys_sub_gradient() -> None:
+    recipe = PaperRecipe(terms(), 1e-3, 0.4, 100)
+    theta = recipe.theta.clone()
+    reference = torch.optim.Adam([theta], lr=1e-3)
+    for gradient in gradients(50):
+        theta.grad = gradient[0] + 0.4 * theta.sign()
+        reference.step()
+        assert recipe.step(LOSS, gradient)
+        torch.testing.assert_close(recipe.theta, theta, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_an_episode_that_is_not_finite_leaves_no_trace_but_caution(name: str) -> None:
+    one, other = (RECIPES[name](terms(), 1e-3, 0.0, 1000) for _ in range(2))
+    for gradient in gradients(3):
+        one.step(LOSS, gradient)
+        other.step(LOSS, gradient)
+    before = one.theta.clone()
+    assert not one.step(NAN, torch.full((1, 3), math.nan, dtype=torch.float64))
+    assert bool(one.theta.isfinite().all())
+    if name == "paper":
+        assert torch.equal(one.theta, before)
+    after = gradients(5)[-1]
+    one.step(LOSS, after)
+    other.step(LOSS, after)
+    assert bool(one.theta.isfinite().all())
+
+
+def test_the_robust_recipe_goes_back_and_steps_smaller_after_chaos() -> None:
+    recipe = RobustRecipe(terms(), 1e-3, 0.0, 1000)
+    trail = []
+    for gradient in gradients(30):
+        trail.append(recipe.theta.clone())
+        assert recipe.step(LOSS, gradient)
+    assert not recipe.step(LOSS, torch.full((1, 3), 1e9, dtype=torch.float64))
+    assert torch.equal(recipe.theta, trail[-6])
+    assert recipe.caution.rate == 0.5
+    # A second refusal goes further back still.
+    assert not recipe.step(torch.full((1,), 99.0, dtype=torch.float64), gradients(1)[0])
+    assert torch.equal(recipe.theta, trail[-11])
+
+
+def test_a_long_gradient_counts_no_more_than_a_usual_one() -> None:
+    plain, jolted = (RobustRecipe(terms(), 1e-3, 0.0, 1000) for _ in range(2))
+    for gradient in gradients(20):
+        plain.step(LOSS, gradient)
+        jolted.step(LOSS, gradient)
+    last = gradients(21)[-1]
+    plain.step(LOSS, 3 * last)
+    jolted.step(LOSS, 30 * last)
+    torch.testing.assert_close(plain.theta, jolted.theta, rtol=1e-12, atol=0)
+
+
+def test_terms_that_hold_much_of_the_gradient_take_smaller_steps() -> None:
+    scales = torch.tensor([1.0, 20.0, 0.1], dtype=torch.float64)
+    recipe = RobustRecipe(terms(scales=scales), 1e-3, 0.0, 1000)
+    recipe.step(LOSS, torch.ones(1, 3, dtype=torch.float64))
+    moved = (recipe.theta - 1e-3).abs().tolist()
+    assert moved[0] == pytest.approx(1e-3, rel=1e-3)
+    assert moved[1] == pytest.approx(1e-3 / 20, rel=1e-3)
+    assert moved[2] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_penalty_gives_exact_zeros_and_leaves_the_useful_coefficient() -> None:
+    """A quadratic with one useful direction: the minimiser under λ is known in closed form."""
+    recipe = RobustRecipe(terms(initial=torch.zeros(3, dtype=torch.float64)), 1e-2, 0.5, 3000)
+    centre = torch.tensor([1.0, 0.3, -0.2], dtype=torch.float64)
+    for _ in range(3000):
+        recipe.step(LOSS, (recipe.theta - centre)[None])
+    assert recipe.theta[1:].tolist() == [0.0, 0.0]
+    assert float(recipe.theta[0]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_steps_shrink_to_the_floor_along_the_planned_episodes() -> None:
+    recipe = RobustRecipe(terms(), 1e-3, 0.0, 10)
+    factors = []
+    for gradient in gradients(12):
+        factors.append(recipe._schedule())
+        recipe.step(LOSS, gradient)
+    assert factors[0] == 1.0
+    assert factors == sorted(factors, reverse=True)
+    assert factors[10:] == pytest.approx([0.05, 0.05])
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_bounds_and_fixed_coefficients_hold(name: str) -> None:
+    changes = {
+        "trainable": torch.tensor([True, False, True]),
+        "upper": torch.tensor([0.002, math.inf, math.inf], dtype=torch.float64),
+        "lower": torch.tensor([-math.inf, -math.inf, 0.0], dtype=torch.float64),
+    }
+    recipe = RECIPES[name](terms(**changes), 1e-3, 0.1, 100)
+    for gradient in gradients(40):
+        recipe.step(LOSS, -gradient)
+        assert float(recipe.theta[0]) <= 0.002
+        assert float(recipe.theta[1]) == 1e-3
+        assert float(recipe.theta[2]) >= 0.0
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_saved_state_goes_through_json_and_continues_bit_for_bit(name: str) -> None:
+    import json
+
+    def make() -> Recipe:
+        return RECIPES[name](terms(), 1e-3, 0.2, 60)
+
+    whole, first = make(), make()
+    sequence = gradients(40, tasks=2)
+    sequence[12] = sequence[12] * 1e12
+    for gradient in sequence:
+        whole.step(LOSS.expand(2), gradient)
+    for gradient in sequence[:20]:
+        first.step(LOSS.expand(2), gradient)
+    second = make()
+    second.restore(json.loads(json.dumps(first.state())))
+    for gradient in sequence[20:]:
+        second.step(LOSS.expand(2), gradient)
+    assert torch.equal(second.theta, whole.theta)
