@@ -11,8 +11,9 @@ from torch import Tensor
 from ruledsl.meta.recipes import RECIPES, PaperRecipe, Recipe, RobustRecipe, Terms
 
 
-def terms(count: int = 3, **changes: object) -> Terms:
-    full = {
+def terms(changes: dict[str, object] | None = None) -> Terms:
+    count = 3
+    full: dict[str, object] = {
         "initial": torch.full((count,), 1e-3, dtype=torch.float64),
         "trainable": torch.ones(count, dtype=torch.bool),
         "lower": torch.full((count,), -math.inf, dtype=torch.float64),
@@ -20,7 +21,7 @@ def terms(count: int = 3, **changes: object) -> Terms:
         "scales": torch.ones(count, dtype=torch.float64),
         "worst_loss": 8.0,
     }
-    return Terms(**(full | changes))  # type: ignore[arg-type]
+    return Terms(**(full | (changes or {})))  # type: ignore[arg-type]
 
 
 def gradients(steps: int, count: int = 3, tasks: int = 1) -> list[Tensor]:
@@ -87,7 +88,7 @@ def test_a_long_gradient_counts_no_more_than_a_usual_one() -> None:
 
 def test_terms_that_hold_much_of_the_gradient_take_smaller_steps() -> None:
     scales = torch.tensor([1.0, 20.0, 0.1], dtype=torch.float64)
-    recipe = RobustRecipe(terms(scales=scales), 1e-3, 0.0, 1000)
+    recipe = RobustRecipe(terms({"scales": scales}), 1e-3, 0.0, 1000)
     recipe.step(LOSS, torch.ones(1, 3, dtype=torch.float64))
     moved = (recipe.theta - 1e-3).abs().tolist()
     assert moved[0] == pytest.approx(1e-3, rel=1e-3)
@@ -97,7 +98,7 @@ def test_terms_that_hold_much_of_the_gradient_take_smaller_steps() -> None:
 
 def test_the_penalty_gives_exact_zeros_and_leaves_the_useful_coefficient() -> None:
     """A quadratic with one useful direction: the minimiser under λ is known in closed form."""
-    recipe = RobustRecipe(terms(initial=torch.zeros(3, dtype=torch.float64)), 1e-2, 0.5, 3000)
+    recipe = RobustRecipe(terms({"initial": torch.zeros(3, dtype=torch.float64)}), 1e-2, 0.5, 3000)
     centre = torch.tensor([1.0, 0.3, -0.2], dtype=torch.float64)
     for _ in range(3000):
         recipe.step(LOSS, (recipe.theta - centre)[None])
@@ -118,12 +119,12 @@ def test_steps_shrink_to_the_floor_along_the_planned_episodes() -> None:
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_bounds_and_fixed_coefficients_hold(name: str) -> None:
-    changes = {
+    changes: dict[str, object] = {
         "trainable": torch.tensor([True, False, True]),
         "upper": torch.tensor([0.002, math.inf, math.inf], dtype=torch.float64),
         "lower": torch.tensor([-math.inf, -math.inf, 0.0], dtype=torch.float64),
     }
-    recipe = RECIPES[name](terms(**changes), 1e-3, 0.1, 100)
+    recipe = RECIPES[name](terms(changes), 1e-3, 0.1, 100)
     for gradient in gradients(40):
         recipe.step(LOSS, -gradient)
         assert float(recipe.theta[0]) <= 0.002
