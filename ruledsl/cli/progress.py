@@ -10,7 +10,7 @@ from types import TracebackType
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ruledsl.settings import EpisodeRecord
 
@@ -30,12 +30,11 @@ class TrainingProgress:
         self.first: int | None = None
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(None),
+            BarColumn(8),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self.progress = Progress(*columns, console=self.console, expand=True, disable=not self.live)
+        self.progress = Progress(*columns, console=self.console, disable=not self.live)
         self.task = self.progress.add_task("starting", total=total)
 
     def __enter__(self) -> TrainingProgress:
@@ -65,12 +64,12 @@ class TrainingProgress:
         accuracy = f"{sum(known) / len(known):.3f}" if known else "–"
         skipped = f"  skipped {self.diverged}" if self.diverged else ""
         engine = f"  engine {records[0].engine}" if records[0].engine == "checkpoint" else ""
-        return f"loss {loss}  accuracy {accuracy}  {self._theta(records)}{skipped}{engine}"
+        return f"loss {loss} accuracy {accuracy} {self._theta(records)}{skipped}{engine}"
 
     def _theta(self, records: Sequence[EpisodeRecord]) -> str:
         means = [sum(r.theta[n] for r in records) / len(records) for n in range(len(self.names))]
         order = sorted(range(len(means)), key=lambda n: -abs(means[n]))[:3]
-        return "  ".join(f"θ{n} {means[n] * 1e3:+.2f}e-3" for n in sorted(order))
+        return "10³θ " + " ".join(f"{n}:{means[n] * 1e3:+.2f}" for n in sorted(order))
 
     def _print(self, episode: int, records: Sequence[EpisodeRecord]) -> None:
         now = time.monotonic()

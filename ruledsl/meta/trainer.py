@@ -80,9 +80,14 @@ class MetaTrainer:
 
     @property
     def backend(self) -> Backend:
-        """Compiled code when asked for, or when the episodes ahead repay the seconds of compiling it."""
-        wanted, ahead = self.settings.backend, self.settings.episodes * self.settings.meta_batch * len(self.states)
-        return "compiled" if wanted == "auto" and ahead >= WORTH_COMPILING else wanted
+        """Compiled code when asked for, or when the episodes ahead repay the seconds of compiling it.
+
+        Never by what happens to be in the cache: the same command must give the same bits every time.
+        """
+        if self.settings.backend != "auto":
+            return self.settings.backend
+        ahead = self.settings.episodes * self.settings.meta_batch * len(self.states)
+        return "compiled" if ahead >= WORTH_COMPILING else "eager"
 
     def step(self, episode: int) -> list[EpisodeRecord]:
         """One episode and one meta-step of every run; the records, in order of runs."""

@@ -90,7 +90,7 @@ def read_config(folder: Path) -> RunConfig:
             document["dataset"],
             document["data_root"],
             TrainSettings(**settings),
-            tuple(RunSpec(**{**r, "terms": tuple(r["terms"])}) for r in document["runs"]),
+            tuple(RunSpec(**{**r, "terms": tuple(r.get("terms", ()))}) for r in document["runs"]),
             tuple(document["terms"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
