@@ -94,6 +94,12 @@ DOUBLING = b"let a0 = W\n" + b"".join(b"let a%d = a%d .* a%d\n" % (n + 1, n, n) 
         (b"x" * 5_000_000, "[file-too-large]"),
         (b'term a "note = W\n', 'a note is closed by `"`'),
         (DOUBLING, "[too-large]"),
+        (b"term a = sqrt(-1) * W\n", "[not-finite]"),
+        (b"term a = (-8)^(1/3) * W\n", "[not-finite]"),
+        (b"term a = sqrt(n_pre - n_pre - 1) * W\n", "[not-finite]"),
+        (b"term a = 10^400 * W\n", "[not-finite]"),
+        (b"term a = W * 2^9^9^9^9^9^9^9^9\n", "[not-finite]"),
+        (b"term a = W" + b" * (W + y_post * y_pre^T)^T * (W + y_post * y_pre^T)" * 20, "[too-large]"),
         (b"term a = (y_post + e_post + z_post) .^ 90 * y_pre^T\n", "[too-large]"),
     ],
 )  # fmt: skip
@@ -103,6 +109,11 @@ def test_hostile_files_get_one_short_message(tmp_path: Path, content: bytes, exp
     assert expected in result.output
     assert len(result.output) < 2_000
     assert max(map(len, result.output.splitlines())) < 300
+
+
+def test_rules_summed_from_rules_take_no_longer_than_they_are_long(tmp_path: Path) -> None:
+    lines = ["term r0 = W", *(f"rule r{n + 1} = r{n} + r{n}" for n in range(40))]
+    assert run("check", write(tmp_path / "f.rule", "\n".join(lines).encode())).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -291,9 +291,44 @@ def test_evaluate_reports_accuracy_against_samples_seen(tmp_path: Path) -> None:
     assert [r["samples"] for r in rows if r["seed"] == "1"] == ["0", "10", "13", "18", "24", "30"]
     assert all(0 <= float(r["accuracy"]) <= 1 for r in rows)
     assert "±" in result.output
+    for bad, message in (
+        (["--theta", "oja_subspace=nan"], "needs a finite number"),
+        (["--beta", "0"], "--beta needs a positive number"),
+        (["--out", str(tmp_path / "run" / "metrics.csv")], "cannot be used for results"),
+    ):
+        result = run("evaluate", tmp_path / "run", *toy, *bad)
+        assert result.exit_code == 2, result.output
+        assert message in result.output
     result = run("evaluate", "feedback_alignment", "--theta", "pseudo_gradiant=1", *toy)
     assert result.exit_code == 2
     assert "did you mean `pseudo_gradient`?" in result.output
+
+
+def test_evaluating_a_run_uses_its_own_network_unless_told_otherwise(tmp_path: Path) -> None:
+    train(tmp_path / "run", "--beta", 5)
+    result = run("evaluate", tmp_path / "run", "--samples", 10, "--classes", 3, "--test-images", 9)
+    assert result.exit_code == 0, result.output
+    one = (tmp_path / "run" / "learning_curve.csv").read_text()
+    run(
+        "evaluate",
+        tmp_path / "run",
+        "--samples",
+        10,
+        "--classes",
+        3,
+        "--test-images",
+        9,
+        "--sizes",
+        "196-12-8-47",
+        "--beta",
+        5,
+    )
+    assert (tmp_path / "run" / "learning_curve.csv").read_text() == one
+
+
+def test_the_same_penalty_twice_is_one_run(tmp_path: Path) -> None:
+    train(tmp_path / "run", "--l1", "0,0")
+    assert len(read_config(tmp_path / "run").runs) == 1
 
 
 def test_learning_works_on_easy_data(tmp_path: Path) -> None:

@@ -114,11 +114,20 @@ def _component(
     return component, linked
 
 
+class TooManySums(Exception):
+    """A product sums over more populations at once than can be brought into canonical form."""
+
+
+MAX_BOUND = 5
+
+
 def canonical_sum(body: sp.Expr, bound: list[sp.Symbol]) -> Contract:
     """Bound indices renamed to j1, j2, … and i1, i2, …, choosing the order that sorts first.
 
     Names already bound inside the body (in sums under a function) are not used again.
     """
+    if len(bound) > MAX_BOUND:
+        raise TooManySums
     taken = {s for c in body.atoms(Contract) for s in c.bound}
     candidates = []
     for order in permutations(bound):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import sympy as sp
 
-from ruledsl.algebra.contraction import contract, expand
+from ruledsl.algebra.contraction import MAX_BOUND, TooManySums, contract, expand
 from ruledsl.algebra.entries import (
     COLUMN,
     ROW,
@@ -26,6 +27,7 @@ from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Po
 from ruledsl.language import FUNCTIONS, QUANTITIES, Term
 
 MAX_MONOMIALS = 500
+LARGEST = 10**308
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,9 @@ def index_form(term: Term) -> IndexForm:
     """
     form = expand(_Folder(term.source).fold(term.expression))
     at = Location(term.source, term.span)
-    if form.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
-        raise RuleError(
-            Diagnostic(
-                "not-finite",
-                f"`{term.name}` holds a number that is not finite",
-                at,
-                help="is something divided by zero?",
-            )
-        )
+    if not _is_finite(form):
+        message = f"`{term.name}` holds a number that is not real and finite"
+        raise RuleError(Diagnostic("not-finite", message, at, help="is something divided by zero, or a root negative?"))
     if form == 0:
         raise RuleError(
             Diagnostic(
@@ -69,6 +65,15 @@ def index_form(term: Term) -> IndexForm:
     return IndexForm(form)
 
 
+def _is_finite(form: sp.Expr) -> bool:
+    """Whether every number in a form is real and fits a float."""
+    if form.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+        return False
+    if any(power.is_real is False for power in form.atoms(sp.Pow)):
+        return False
+    return all(abs(number) < LARGEST for number in form.atoms(sp.Number))
+
+
 @dataclass
 class _Folder:
     """Each node becomes its entry at row index `ROW[side]` and column index of its column side.
@@ -80,12 +85,13 @@ class _Folder:
     source: SourceFile
 
     def fold(self, node: Expression) -> sp.Expr:
-        value = self._fold(node)
-        if len(summands_of(value)) > MAX_MONOMIALS:
-            message = f"this expression has more than {MAX_MONOMIALS} summands when multiplied out"
-            raise RuleError(
-                Diagnostic("too-large", message, Location(self.source, node.span), help="split it into several terms")
-            )
+        try:
+            value = self._fold(node)
+        except TooManySums:
+            message = f"this product sums over more than {MAX_BOUND} populations at once"
+            at = Location(self.source, node.span)
+            raise RuleError(Diagnostic("too-large", message, at, help="split it into several terms")) from None
+        self._limit(len(summands_of(value)), node)
         return value
 
     def _fold(self, node: Expression) -> sp.Expr:
@@ -117,6 +123,7 @@ class _Folder:
     def _product(self, left: Expression, right: Expression) -> sp.Expr:
         first, second = self.fold(left), self.fold(right)
         a, b = shape_of(left), shape_of(right)
+        self._limit(len(summands_of(first)) * len(summands_of(second)), left)
         if a.is_scalar or b.is_scalar:
             return expand(first * second)
         renaming: dict[sp.Symbol, sp.Symbol] = {}
@@ -128,12 +135,27 @@ class _Folder:
         renaming[ROW[a.columns]] = bound
         return contract(renamed(first, {column_index(a): bound}) * renamed(second, renaming), [bound])
 
+    def _limit(self, summands: int, node: Expression) -> None:
+        """Refuse what would grow beyond reason before it is multiplied out."""
+        if summands > MAX_MONOMIALS:
+            message = f"this expression has more than {MAX_MONOMIALS} summands when multiplied out"
+            at = Location(self.source, node.span)
+            raise RuleError(Diagnostic("too-large", message, at, help="split it into several terms"))
+
     def _power(self, node: Power, base: Expression, exponent: sp.Expr) -> sp.Expr:
         value = self.fold(base)
         self._refuse_diagonal(value, node)
         if value == 0 and exponent.is_negative:
             raise RuleError(
                 Diagnostic("not-finite", "zero is raised to a negative power", Location(self.source, node.span))
+            )
+        if value.is_number and value != 0 and abs(float(exponent) * math.log10(abs(float(value)))) > 308:
+            raise RuleError(
+                Diagnostic(
+                    "not-finite",
+                    "this power is too large or too small for floating point",
+                    Location(self.source, node.span),
+                )
             )
         if exponent.is_Integer and exponent > 1 and len(summands_of(value)) ** int(exponent) > MAX_MONOMIALS:
             message = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"

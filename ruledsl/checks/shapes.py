@@ -208,6 +208,9 @@ class _Checker:
         return Shape(known[0].rows, known[-1].rows)
 
 
+MAX_CONSTANT_POWER = 64
+
+
 def constant_value(node: Expression) -> Fraction | None:
     """The exact value of an expression of literals with `+ - * /` and integer powers, else None."""
     match node:
@@ -223,6 +226,11 @@ def constant_value(node: Expression) -> Fraction | None:
             if operator == "/":
                 return first / second if second else None
             return first + second if operator == "+" else first - second if operator == "-" else first * second
+        case Power(base, exponent):
+            first, second = constant_value(base), constant_value(exponent)
+            if first is None or second is None or second.denominator != 1 or abs(second) > MAX_CONSTANT_POWER:
+                return None
+            return first ** int(second) if first or second > 0 else None
         case _:
             return None
 

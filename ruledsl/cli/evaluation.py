@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ruledsl import runs
-from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_rule, read_sizes
+from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_positive, read_rule, read_sizes
 from ruledsl.language import closest
 from ruledsl.meta import learning_curve
 from ruledsl.pipeline import Rule, compile_rule
@@ -23,19 +24,18 @@ from ruledsl.tasks import open_dataset
 def evaluate(**options: Any) -> int:
     """Learning curves of naive networks; the exit code."""
     target = Path(options["rule_or_run"])
-    is_run = (target / "config.toml").is_file()
+    run = target if (target / "config.toml").is_file() else None
+    if run is not None:
+        options |= _settings_of(run)
     sizes = read_sizes(options["sizes"])
-    spec = str(target / "rule.rule") if is_run else options["rule_or_run"]
+    spec = str(target / "rule.rule") if run else options["rule_or_run"]
     rule = read_rule((spec,), None, options["allow"], len(sizes) - 1)
     feedback = options["feedback"] or rule.definition.feedback or "fixed"
-    if is_run:
-        config = runs.read_config(target)
-        feedback = options["feedback"] or config.settings.feedback
-    theta = _theta(rule, target if is_run else None, options["given"])
-    settings = TrainSettings(
-        sizes=sizes, beta=options["beta"], feedback=feedback, device=read_device(options["device"])
-    )
-    source = open_dataset(options["dataset"], options["data_root"], options["download"])
+    theta = _theta(rule, run, options["given"])
+    beta, device = read_positive(options["beta"], "--beta"), read_device(options["device"])
+    settings = TrainSettings(sizes=sizes, beta=beta, feedback=feedback, device=device)
+    source = open_dataset(options["dataset"], Path(options["data_root"]), options["download"])
+    folder = _output_folder(options["out"] or run or default_folder(rule.name, "evaluate"))
     runs.use_threads(options["threads"])
     seeds = range(options["seed"], options["seed"] + options["seeds"])
 
@@ -54,8 +54,6 @@ def evaluate(**options: Any) -> int:
         options["test_images"],
         said,
     )
-    folder = options["out"] or (target if is_run else default_folder(rule.name, "evaluate"))
-    folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "learning_curve.csv", curve.samples, seeds, curve.accuracy)
     chance = 1 / (options["classes"] or source.classes)
     title = f"{rule.name} on {options['dataset']}, feedback {feedback}, {len(seeds)} seeds"
@@ -69,27 +67,60 @@ def evaluate(**options: Any) -> int:
     return 0
 
 
+def _settings_of(run: Path) -> dict[str, Any]:
+    """The run's own network and data, for every option that was not given."""
+    config = runs.read_config(run)
+    own = {
+        "sizes": "-".join(map(str, config.settings.sizes)),
+        "beta": config.settings.beta,
+        "feedback": config.settings.feedback,
+        "dataset": config.dataset,
+        "data_root": config.data_root,
+    }
+    context = click.get_current_context()
+    return {name: value for name, value in own.items() if context.get_parameter_source(name) == ParameterSource.DEFAULT}
+
+
+def _output_folder(folder: Path) -> Path:
+    """The folder, made before anything is computed that could be lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used for results: {error.strerror or error}") from None
+    return folder
+
+
 def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
     """Coefficients from the run's result, else the rule's own, with those given on the command line over them."""
+    named = _given(rule, given)
     theta = dict(zip(rule.names, rule.program.initial, strict=True))
-    if run is not None:
-        groups = runs.read_json(run / "result.json")["groups"]
-        if len(groups) > 1:
-            labels = "; ".join(g["label"] for g in groups)
-            raise SettingsError(f"{run} holds several groups of runs ({labels}); give the coefficients with --theta")
-        theta |= {name: value["mean"] for name, value in groups[0]["theta"].items()}
-    for part in given.split(",") if given else []:
-        name, _, value = part.partition("=")
-        if name.strip() not in theta:
-            near = closest(name.strip(), theta)
+    if run is not None and set(named) != set(theta):
+        groups = runs.read_json(run / "result.json").get("groups", [])
+        if len(groups) != 1:
+            labels = "; ".join(str(g["label"]) for g in groups) or "none"
             raise SettingsError(
-                f"--theta: `{name}` is not a term of {rule.name}" + (f"; did you mean `{near}`?" if near else "")
+                f"{run} must hold one group of runs, but holds: {labels}; give every coefficient with --theta"
             )
+        theta |= {name: value["mean"] for name, value in groups[0]["theta"].items()}
+    return list((theta | named).values())
+
+
+def _given(rule: Rule, text: str | None) -> dict[str, float]:
+    """`NAME=VALUE,…` as numbers."""
+    named: dict[str, float] = {}
+    for part in text.split(",") if text else []:
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name not in rule.names:
+            near = closest(name, rule.names)
+            hint = f"; did you mean `{near}`?" if near else ""
+            raise SettingsError(f"--theta: `{name}` is not a term of {rule.name}{hint}")
         try:
-            theta[name.strip()] = float(value)
+            named[name] = float(value)
         except ValueError:
             raise SettingsError(f"--theta: `{value}` is not a number") from None
-    return list(theta.values())
+        if not math.isfinite(named[name]):
+            raise SettingsError(f"--theta: `{name}` needs a finite number, not {value}")
+    return named
 
 
 def _write_csv(path: Path, samples: tuple[int, ...], seeds: range, accuracy: tuple[tuple[float, ...], ...]) -> None:

@@ -20,7 +20,7 @@ class SettingsError(Exception):
 def read_sizes(text: str) -> tuple[int, ...]:
     """`784-170-47` as numbers; at least an input and an output layer."""
     parts = text.replace(",", "-").split("-")
-    if len(parts) < 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
+    if len(parts) < 2 or not all(p.isascii() and p.isdigit() and int(p) > 0 for p in parts):
         raise SettingsError(f"--sizes needs at least two positive numbers such as 784-170-47, not `{text}`")
     return tuple(int(p) for p in parts)
 
@@ -36,11 +36,18 @@ def read_numbers(text: str, option: str) -> tuple[float, ...]:
     return values
 
 
+def read_positive(value: float, option: str) -> float:
+    """A finite number above 0."""
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{option} needs a positive number, not {value}")
+    return value
+
+
 def read_device(name: str) -> str:
     """A device torch can use here."""
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(f"device `{name}` cannot be used: {str(error).splitlines()[0]}") from None
     return name
 

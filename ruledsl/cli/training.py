@@ -9,7 +9,15 @@ import click
 
 from ruledsl import runs
 from ruledsl.cli.progress import TrainingProgress
-from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_numbers, read_rule, read_sizes
+from ruledsl.cli.settings import (
+    SettingsError,
+    default_folder,
+    read_device,
+    read_numbers,
+    read_positive,
+    read_rule,
+    read_sizes,
+)
 from ruledsl.ir.kinds import LOCALITY_NAMES
 from ruledsl.pipeline import Rule, load
 from ruledsl.report import draw_training
@@ -26,7 +34,7 @@ def train(**options: Any) -> int:
     settings = _settings(options, sizes, rule)
     source = open_dataset(options["dataset"], options["data_root"], options["download"])
     check_task(source, settings.task, sizes)  # before a folder is made for a run that cannot start
-    penalties = read_numbers(options["l1"], "--l1")
+    penalties = dict.fromkeys(read_numbers(options["l1"], "--l1"))  # the same λ twice would be no second run
     seeds = range(options["seed"], options["seed"] + options["seeds"])
     groups = _groups(options["files"], options["allow"]) if options["separately"] else [()]
     each = ((terms, l1, seed) for terms in groups for l1 in penalties for seed in seeds)
@@ -56,23 +64,18 @@ def _groups(files: tuple[str, ...], allow: str) -> list[tuple[str, ...]]:
         raise SettingsError(
             "these rules ask for different feedback pathways, which cannot share a batch; train them apart"
         )
-    return [r.names for r in rules]
+    return list(dict.fromkeys(r.names for r in rules))
 
 
 def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> TrainSettings:
-    for name in ("beta", "learning_rate"):
-        if not 0 < options[name] < float("inf"):
-            raise SettingsError(
-                f"--{'lr' if name == 'learning_rate' else name} needs a positive number, not {options[name]}"
-            )
     return TrainSettings(
         sizes=sizes,
-        beta=options["beta"],
+        beta=read_positive(options["beta"], "--beta"),
         labels=options["labels"],
         shots=options["shots"],
         queries=options["queries"],
         episodes=options["episodes"],
-        learning_rate=options["learning_rate"],
+        learning_rate=read_positive(options["learning_rate"], "--lr"),
         feedback=options["feedback"] or rule.definition.feedback or "fixed",
         recipe=options["recipe"],
         meta_batch=options["meta_batch"] or (2 if options["recipe"] == "robust" else 1),

@@ -63,6 +63,7 @@ class Library:
     main: list[Module]
     _definitions: dict[str, list[Definition]] = field(default_factory=dict)
     _terms: dict[int, dict[str, Term]] = field(default_factory=dict)
+    _flat: dict[str, list[tuple[Term, Settings]]] = field(default_factory=dict)
     _cycles: set[frozenset[str]] = field(default_factory=set)
     faults: list[Diagnostic] = field(default_factory=list)
     """Statements of the files asked for that do not parse; the rest of those files is there all the same."""
@@ -164,14 +165,19 @@ class Library:
         if isinstance(statement, TermStatement):
             term = self.module_terms(module, faults).get(statement.name)
             return [(term, term.settings)] if term else []
-        collected: list[tuple[Term, Settings]] = []
+        if statement.name in self._flat and statement.name not in trail:
+            return self._flat[statement.name]
+        collected: dict[tuple[str, str], tuple[Term, Settings]] = {}
         for item in statement.items:
             own = AttributeReader(module.source, faults).term_settings(item.attributes)
             target = self._item_target(module, item, (*trail, statement.name), faults)
             if target is not None:
                 for term, settings in self._flatten(target, (*trail, statement.name), faults):
-                    collected.append((term, scaled(settings, item.coefficient).overridden_by(own)))
-        return collected
+                    full = scaled(settings, item.coefficient).overridden_by(own)
+                    collected.setdefault((term.name, layers_text(full)), (term, full))
+        # Kept, so that rules summed from rules summed from rules cost no more than they are long.
+        self._flat[statement.name] = list(collected.values())
+        return self._flat[statement.name]
 
     def _item_target(
         self, module: Module, item: RuleItem, trail: tuple[str, ...], faults: list[Diagnostic]

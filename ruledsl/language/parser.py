@@ -96,7 +96,7 @@ def parse_partly(source: SourceFile) -> tuple[Module, list[Diagnostic]]:
             Diagnostic(
                 "empty-file",
                 "this file defines nothing",
-                path=source.path,
+                Location(source, Span(0, 0)),
                 expected="at least one `term` or `rule`",
                 help="write, for example: term my_term = -e_post * y_pre^T",
             )

@@ -58,6 +58,7 @@ def start(folder: Path, rule: Rule, config: RunConfig, source: ImageSource, list
             header = ",".join(metrics_header(rule.names, len(config.settings.sizes) - 1))
             write_text(folder / "metrics.csv", header + "\n")
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
+            save_checkpoint(folder, trainer, 0)
             return _run(folder, config, trainer, 0, listen)
     except OSError as error:
         raise RunError(
@@ -77,7 +78,7 @@ def resume(folder: Path, listen: Listener, episodes: int | None = None) -> Outco
     source = open_dataset(config.dataset, Path(config.data_root))
     with _locked(folder):
         trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
-        done = load_checkpoint(folder, trainer) if (folder / "checkpoint.json").exists() else 0
+        done = load_checkpoint(folder, trainer)
         cut_metrics(folder, done * len(config.runs))
         return _run(folder, config, trainer, done, listen, episodes)
 

@@ -152,6 +152,8 @@ def read_metrics(folder: Path) -> Metrics:
         raise RunError(f"{folder} has no metrics.csv: nothing was recorded yet") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
+    if not runs:
+        raise RunError(f"{path} holds no episodes yet")
     terms = tuple(name[6:-1] for name in header if name.startswith("theta["))
     return Metrics(terms, runs)
 

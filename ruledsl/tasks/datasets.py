@@ -66,8 +66,8 @@ def open_dataset(spec: str, root: Path, download: bool = False) -> ImageSource:
     name, _, part = spec.partition("/")
     if name not in DATASETS:
         near = closest(name, DATASETS)
-        hint = f"; did you mean `{near}`?" if near else ""
-        raise DataError(f"there is no data set `{name}`{hint} Known: {', '.join(DATASETS)}")
+        hint = f"; did you mean `{near}`?" if near else ";"
+        raise DataError(f"there is no data set `{name}`{hint} known: {', '.join(DATASETS)}")
     if part not in ("", *PARTS):
         raise DataError(f"`{name}` has the parts `train` and `test`, not `{part}`")
     chosen: Part = "test" if part == "test" else "train"
