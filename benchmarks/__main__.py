@@ -82,7 +82,7 @@ def literal_seconds(name: str) -> float:
 def jax_seconds(batch: int) -> float | None:
     """Seconds per episode of the JAX reference, or None when JAX is not installed."""
     try:
-        import jax
+        import jax  # pyright: ignore[reportMissingImports]
 
         from benchmarks import jax_reference
     except ImportError:

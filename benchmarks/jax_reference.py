@@ -12,8 +12,8 @@ BETA = 10.0
 
 def build(depth: int) -> Callable[..., Any]:
     """A compiled function (theta (N, 10), W, B, x, target, x_query, y_query) → (losses, gradients)."""
-    import jax
-    import jax.numpy as jnp
+    import jax  # pyright: ignore[reportMissingImports]
+    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
     def softplus(z: Any) -> Any:
         return jnp.logaddexp(BETA * z, 0.0) / BETA
