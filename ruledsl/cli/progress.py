@@ -48,7 +48,9 @@ class TrainingProgress:
 
     def __call__(self, records: Sequence[EpisodeRecord]) -> None:
         episode = records[0].episode
-        self.first = episode if self.first is None else self.first
+        if self.first is None:
+            # The first episode may compile; the time left is judged by those that follow.
+            self.first, self.started = episode + 1, time.monotonic()
         self.diverged += sum(r.diverged for r in records)
         finite = [r.meta_accuracy for r in records if math.isfinite(r.meta_accuracy)]
         self.accuracy = [*self.accuracy[-10:], sum(finite) / len(finite) if finite else math.nan]
@@ -77,8 +79,8 @@ class TrainingProgress:
             return
         self.printed = now
         done = episode + 1 - (self.first or 0)
-        left = (now - self.started) / max(done, 1) * (self.total - episode - 1)
-        click.echo(f"episode {episode + 1}/{self.total}  {self._line(records)}  left {_clock(left)}", err=True)
+        left = _clock((now - self.started) / done * (self.total - episode - 1)) if done else "–"
+        click.echo(f"episode {episode + 1}/{self.total}  {self._line(records)}  left {left}", err=True)
         sys.stderr.flush()
 
 
