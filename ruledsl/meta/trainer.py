@@ -18,7 +18,7 @@ from ruledsl.tasks import FEEDBACK, WEIGHTS, ImageSource, Task, check_task, draw
 SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
 """Naive networks on draws of their own: the same for every run of a training."""
 WORTH_COMPILING = 40
-"""Episodes after which compiling (about 6 s) has paid: eager torch takes about 0.3 s more for each."""
+"""Episodes after which compiling (7 to 9 s) has paid: eager torch takes about 0.3 s more for each."""
 
 
 @dataclass
