@@ -49,7 +49,8 @@ def test_the_stream_is_shuffled_and_a_draw_depends_on_seed_and_episode_alone(mni
     source = open_dataset("mnist", mnist)
     first, again = (draw_task(source, TaskShape(2, 20, 2), (784, 10), 5, 3) for _ in range(2))
     assert torch.equal(first.x, again.x)
-    assert first.y.tolist() != sorted(first.y.tolist())
+    # In class order the label would change once; classes themselves come in random order.
+    assert int((first.y[1:] != first.y[:-1]).sum()) > 8
     for seed, episode in ((5, 4), (6, 3)):
         assert not torch.equal(first.x, draw_task(source, TaskShape(2, 20, 2), (784, 10), seed, episode).x)
 
