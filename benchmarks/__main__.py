@@ -18,7 +18,7 @@ import click
 import torch
 
 import ruledsl
-from benchmarks import bandwidth, literal, memory
+from benchmarks import bandwidth, cuda, literal, memory
 from benchmarks.work import PAPER, WIDE, Work, draw_work, small_theta
 from ruledsl.backend import CompiledRule
 from ruledsl.meta import MetaTrainer
@@ -228,6 +228,9 @@ def main(threads: int, out: Path | None) -> None:
             None,
         )
     )
+    for t in cuda.timings():
+        on = f"{torch.cuda.get_device_name()}, pool, batch of {t.batch}: captured episode against eager launches"
+        add(Row(on, f"{t.captured * 1e3:.2f} ms", f"{t.eager * 1e3:.2f} ms", t.eager / t.captured, "reported", None))
     table = report(rows, threads)
     click.echo(table)
     if out:

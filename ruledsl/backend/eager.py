@@ -103,7 +103,7 @@ class EagerProgram:
         if op == "input":
             return inputs[str(attribute)]
         if op == "theta":
-            return theta[..., int(attribute or 0)]
+            return theta.select(-1, int(attribute or 0))
         if op == "const":
             return float(attribute)  # type: ignore[arg-type]
         if op == "size":

@@ -22,6 +22,7 @@ from ruledsl.network.engines import (
     rebuild_engine,
     run_stream,
 )
+from ruledsl.network.replay import replay_engine
 from ruledsl.network.step import FEEDBACKS
 
 Engine = Literal["auto", "rebuild", "checkpoint", "autograd"]
@@ -103,6 +104,7 @@ def meta_gradient(
         l1: λ of the penalty λ‖Θ‖₁, one number or (…); its sub-gradient at 0 is 0.
         engine: `rebuild`, `checkpoint`, `autograd`, or `auto` (rebuild where it is exact).
         backend: for `rebuild`, `compiled` C++, `eager` torch, or `auto` (compiled when it is built already).
+            On CUDA both but `eager` replay captured CUDA graphs, also for `checkpoint`.
 
     Returns:
         A `MetaGradient`; its shapes have the batch axes of theta in front.
@@ -137,12 +139,18 @@ def _run_engine(
         return autograd_engine(programs, stream, theta, x_query, y_query)
     if engine == "rebuild" and programs.has_dense_rest:
         raise ValueError("this rule has a dense rest, whose weights cannot be rebuilt; use engine='checkpoint'")
+    captured = stream.x.device.type == "cuda" and backend != "eager"
     if engine != "checkpoint" and not programs.has_dense_rest:
         usable = is_ready if backend == "auto" else is_possible
-        run = compiled_engine if backend != "eager" and usable(programs, stream) else rebuild_engine
+        fast = replay_engine if captured else compiled_engine
+        run = fast if captured or (backend != "eager" and usable(programs, stream)) else rebuild_engine
         result = run(programs, stream, theta, x_query, y_query)
         if result is not None:
             return result
+    if captured:
+        result = replay_engine(programs, stream, theta, x_query, y_query, keeps_weights=True)
+        assert result is not None, "an engine that keeps its weights cannot lose them"
+        return result
     return checkpoint_engine(programs, stream, theta, x_query, y_query)
 
 

@@ -155,7 +155,7 @@ class _Backward:
         self.stream, self.theta = stream, theta
         self.runner = EagerProgram(self.pair.backward, stream.sizes)
         self.gradient = torch.zeros_like(theta)
-        late = _depends_on_matrices(self.pair.backward)
+        late = depends_on_matrices(self.pair.backward)
         self.early, self.late = [not flag for flag in late], late
         updates = self.pair.backward.updates
         self.own = [u for u in updates if not u.target.startswith("adjoint_")]
@@ -185,10 +185,11 @@ class _Backward:
 
 
 def _as_tensor(value: Value | None, like: Tensor) -> Tensor:
-    return value if isinstance(value, Tensor) else like.new_tensor(value)
+    assert value is not None
+    return value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
 
 
-def _depends_on_matrices(program: Program) -> list[bool]:
+def depends_on_matrices(program: Program) -> list[bool]:
     """Instructions that need a weight before the step, or a cotangent; the rest can run first."""
     late: list[bool] = []
     for instruction in program.instructions:
