@@ -18,10 +18,19 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "ruledsl"
 
 
+_UNFINISHED = ".unfinished-"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed `write_atomically` left behind; only while nobody else writes there."""
+    for path in folder.glob(f".*{_UNFINISHED}*"):
+        path.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write to a neighbour, flush to disk, then move into place: readers see all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}{_UNFINISHED}", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)

@@ -184,6 +184,41 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=PATH)
+@click.option("--out", type=PATH, default=None, help="New run folder (default: runs/NAME-again).")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+@reports_bad_input
+def rerun(folder: Path, out: Path | None, quiet: bool) -> None:
+    """Train a run folder's config and rule text again, and compare every number."""
+    from ruledsl.cli import training
+
+    sys.exit(training.rerun(folder, out, quiet))
+
+
+@main.command()
+@click.argument("folder", type=PATH)
+@click.option("--run", type=click.IntRange(0), default=None, help="Which run of the batch.")
+@click.option("--episode", type=click.IntRange(0), default=None, help="Which episode (default: the first diverged).")
+@reports_bad_input
+def diagnose(folder: Path, run: int | None, episode: int | None) -> None:
+    """Walk through a diverged episode: the first sample, layer and term that blew up, and the norms before."""
+    from ruledsl.cli import inspection
+
+    sys.exit(inspection.diagnose(folder, run, episode))
+
+
+@main.command()
+@click.argument("folder", type=PATH)
+@click.option("--every", "seconds", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds.")
+@reports_bad_input
+def watch(folder: Path, seconds: float) -> None:
+    """Follow a run that another terminal trains."""
+    from ruledsl.cli import inspection
+
+    sys.exit(inspection.watch(folder, seconds))
+
+
+@main.command()
+@click.argument("folder", type=PATH)
 @reports_bad_input
 def plot(folder: Path) -> None:
     """Draw the figures of a run folder again."""

@@ -51,9 +51,43 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> int:
     """Continue a run folder; the exit code."""
     config = runs.read_config(folder)
     total = episodes or config.settings.episodes
+    _warn_of_versions(folder, "the episodes from here on may differ in their last bits")
+    if not quiet and recorded_episodes(folder) >= total:
+        click.echo(f"{folder} is finished; go on with `--episodes N`, N above {total}", err=True)
     with TrainingProgress(config.terms, total, quiet) as progress:
         outcome = runs.resume(folder, progress, episodes)
     return _close(outcome)
+
+
+def rerun(folder: Path, out: Path | None, quiet: bool) -> int:
+    """Train again from a run folder alone, and compare; the exit code (1 when the numbers differ)."""
+    config = runs.read_config(folder)
+    out = out or default_folder(folder.resolve().name, "again")
+    _warn_of_versions(folder, "the numbers may differ for that")
+    with TrainingProgress(config.terms, config.settings.episodes, quiet) as progress:
+        outcome = runs.rerun(folder, out, progress)
+    code = _close(outcome)
+    difference = runs.first_difference(folder, out)
+    if difference:
+        click.echo(f"not the same numbers as {folder}: {difference}", err=True)
+        return 1
+    both = min(recorded_episodes(folder), outcome.episodes_done)
+    click.echo(f"identical to {folder} in every number of {both} episodes × {len(config.runs)} runs")
+    return code
+
+
+def recorded_episodes(folder: Path) -> int:
+    """Episodes that the checkpoint knows; 0 when there is none to read."""
+    try:
+        return int(runs.read_json(folder / "checkpoint.json")["episodes_done"])
+    except (runs.RunError, KeyError, TypeError, ValueError):
+        return 0
+
+
+def _warn_of_versions(folder: Path, consequence: str) -> None:
+    differences = runs.version_differences(folder)
+    if differences:
+        click.echo(f"warning: made with other versions ({'; '.join(differences)}): {consequence}", err=True)
 
 
 def _groups(files: tuple[str, ...], allow: str) -> list[tuple[str, ...]]:
@@ -126,6 +160,7 @@ def _print_result(folder: Path) -> None:
     if refused:
         total = sum(r["episodes"] for r in result["runs"])
         click.echo(f"{refused} of {total} episodes diverged or were not finite; their gradients did not move Θ")
+        click.echo(f"where the first one went wrong: ruledsl diagnose {folder}")
     click.echo(f"run folder: {folder}")
 
 

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from ruledsl.backend import CompiledRule
 from ruledsl.meta.recipes import RECIPES, Recipe, Terms
-from ruledsl.network import Backend, MetaGradient, gradient_content, measure, meta_gradient
+from ruledsl.network import (
+    Backend,
+    MetaGradient,
+    StreamReport,
+    gradient_content,
+    inspect_stream,
+    measure,
+    meta_gradient,
+)
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
 from ruledsl.tasks import FEEDBACK, WEIGHTS, ImageSource, Task, check_task, draw_task, draw_weights
 
@@ -139,9 +147,30 @@ class MetaTrainer:
             result.engine,
         )
 
+    def inspect(self, run: int, episode: int, theta: Sequence[float]) -> list[StreamReport]:
+        """Draw an episode of one run again, and walk through it with a Θ: one report per task."""
+        spec = next(s.spec for s in self.states if s.spec.run == run)
+        batch = self._draw_for([spec.seed], episode)
+        return [
+            inspect_stream(
+                self.rule,
+                torch.tensor(theta, dtype=self.dtype),
+                [w[task].cpu() for w in batch.weights],
+                [b[task].cpu() for b in batch.feedback],
+                batch.x[task].cpu(),
+                batch.y[task].cpu(),
+                self.settings.feedback,
+                self.settings.beta,
+            )
+            for task in range(self.settings.meta_batch)
+        ]
+
     def _draw(self, episode: int) -> _Batch:
+        return self._draw_for([state.spec.seed for state in self.states], episode)
+
+    def _draw_for(self, run_seeds: Sequence[int], episode: int) -> _Batch:
         sizes, tasks = self.settings.sizes, range(self.settings.meta_batch)
-        seeds = [(state.spec.seed, task) for state in self.states for task in tasks]
+        seeds = [(seed, task) for seed in run_seeds for task in tasks]
         drawn = [draw_task(self.source, self.settings.task, sizes, seed, episode, task) for seed, task in seeds]
         weights = [draw_weights(sizes, seed, episode, WEIGHTS, task) for seed, task in seeds]
         feedback = [draw_weights(sizes, seed, episode, FEEDBACK, task) for seed, task in seeds]

@@ -2,6 +2,7 @@
 
 from ruledsl.network.api import BACKENDS, ENGINES, Backend, Engine, MetaGradient, adapt, meta_gradient
 from ruledsl.network.engines import programs_for, query_scores
+from ruledsl.network.forensics import Norms, StreamReport, inspect_stream
 from ruledsl.network.measure import Measurements, measure
 from ruledsl.network.scales import gradient_content
 from ruledsl.network.step import FEEDBACKS
@@ -14,8 +15,11 @@ __all__ = [
     "Engine",
     "Measurements",
     "MetaGradient",
+    "Norms",
+    "StreamReport",
     "adapt",
     "gradient_content",
+    "inspect_stream",
     "measure",
     "meta_gradient",
     "programs_for",

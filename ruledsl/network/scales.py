@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ruledsl.backend import EagerProgram, change_of
 from ruledsl.compiler import RuleProgram
 from ruledsl.network.measure import probe_values
+from ruledsl.network.terms import layer_quantities, term_change
 
 
 @torch.no_grad()
@@ -39,19 +39,13 @@ def gradient_content(
     values = probe_values(weights, feedback, pathway, beta, x, y)
     shape = (len(rule.names), *x.shape[:2])
     products, reference = x.new_zeros(shape), x.new_zeros(shape[1:])
-    one = x.new_ones(1)
     for layer, matrix in enumerate(weights, start=1):
-        sizes = {"post": matrix.shape[1], "pre": matrix.shape[2]}
-        quantities = {f"{q}_pre": values[f"{q}{layer - 1}"] for q in "yze"}
-        quantities |= {f"{q}_post": values[f"{q}{layer}"] for q in "yze"}
         for sample in range(shape[2]):
-            inputs = {name: value[:, sample] for name, value in quantities.items()} | {"W": matrix}
-            e, y_pre = inputs["e_post"], inputs["y_pre"]
+            quantities = layer_quantities(values, layer, sample)
+            e, y_pre = quantities["e_post"], quantities["y_pre"]
             reference[:, sample] += e.square().sum(-1) * y_pre.square().sum(-1)
             for r in range(shape[0]):
                 if rule.acts_in(r, layer):
-                    program = rule.single_program(r)
-                    run = EagerProgram(program, sizes).run(inputs, one)
-                    change = change_of(program.updates[0], run, matrix)
-                    products[r, :, sample] -= torch.einsum("nj,nji,ni->n", e, change.expand_as(matrix), y_pre)
+                    change = term_change(rule, r, quantities, matrix)
+                    products[r, :, sample] -= torch.einsum("nj,nji,ni->n", e, change, y_pre)
     return products.square().mean((1, 2)).sqrt() / reference.mean()

@@ -15,22 +15,21 @@ from types import FrameType
 import torch
 from filelock import FileLock, Timeout
 
+from ruledsl.ir.kinds import Locality
 from ruledsl.meta import MetaTrainer
 from ruledsl.pipeline import Rule, compile_rule, load
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint
-from ruledsl.runs.folder import (
-    RunConfig,
-    RunError,
-    cut_metrics,
+from ruledsl.runs.folder import RunConfig, RunError, read_config, write_config, write_json, write_text
+from ruledsl.runs.metrics import (
+    MetricsFile,
     metrics_header,
     metrics_rows,
-    read_config,
-    write_config,
-    write_json,
-    write_text,
+    reopen_metrics,
+    start_metrics,
 )
 from ruledsl.runs.summary import summary
 from ruledsl.settings import EpisodeRecord
+from ruledsl.storage import sweep
 from ruledsl.tasks import ImageSource, open_dataset
 
 CHECKPOINT_SECONDS = 5.0
@@ -46,65 +45,120 @@ class Outcome:
     interrupted: bool
 
 
+@dataclass
+class _Session:
+    """A training at work in its folder."""
+
+    folder: Path
+    config: RunConfig
+    trainer: MetaTrainer
+    metrics: MetricsFile
+    done: int = 0
+    saved: int | None = None
+    """Episodes that the checkpoint on disk knows."""
+
+    def save(self) -> None:
+        save_checkpoint(self.folder, self.trainer, self.done, self.metrics.secure())
+        self.saved = self.done
+
+    def step(self, listen: Listener) -> None:
+        records = self.trainer.step(self.done)
+        self.metrics.write(metrics_rows(records, self.config.runs))
+        self.done += 1
+        listen(records)
+
+
 def start(folder: Path, rule: Rule, config: RunConfig, source: ImageSource, listen: Listener) -> Outcome:
-    """A new training in a new folder. Raises `RunError` when the folder cannot be used."""
-    if (folder / "config.toml").exists():
+    """A new training in a new folder. Raises `RunError` when the folder cannot be used.
+
+    checkpoint.json comes last: a folder without it holds no training yet, and may be started again.
+    """
+    if (folder / "checkpoint.json").exists() or _has_rows(folder):
         raise RunError(f"{folder} already holds a run; continue it with `resume {folder}`, or choose another `--out`")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             write_text(folder / "rule.rule", rule.source)
             write_config(folder, config)
-            header = ",".join(metrics_header(rule.names, len(config.settings.sizes) - 1))
-            write_text(folder / "metrics.csv", header + "\n")
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
-            save_checkpoint(folder, trainer, 0)
-            return _run(folder, config, trainer, 0, listen)
+            metrics = start_metrics(folder, metrics_header(rule.names, len(config.settings.sizes) - 1))
+            return _run(_Session(folder, config, trainer, metrics), listen)
     except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written: {error.strerror or error}. What was recorded before stays there"
-        ) from None
+        raise RunError(f"{folder} cannot be written: {error.strerror or error}. Nothing was saved there") from None
+
+
+def _has_rows(folder: Path) -> bool:
+    try:
+        with (folder / "metrics.csv").open("rb") as file:
+            file.readline()
+            return bool(file.readline())
+    except OSError:
+        return False
 
 
 def resume(folder: Path, listen: Listener, episodes: int | None = None) -> Outcome:
-    """Continue a training from its last checkpoint, bit for bit.
+    """Continue a training from its last checkpoint, bit for bit; one that is finished is left as it is.
 
-    Raises `RunError` for a folder that is finished, damaged or in use; nothing in it is changed then.
+    Raises `RunError` for a folder that is damaged, changed or in use; nothing in it is changed then.
     """
     config = read_config(folder)
-    rule = load(folder / "rule.rule")
-    if rule.names != config.terms:
-        raise RunError(f"{folder}/rule.rule defines other terms than config.toml names")
+    if not (folder / "checkpoint.json").exists():
+        raise RunError(f"{folder} has no checkpoint.json: its training never began, or lost it; use `rerun {folder}`")
+    rule = load_recorded(folder, config)
     source = open_dataset(config.dataset, Path(config.data_root))
-    with _locked(folder):
-        trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
-        done = load_checkpoint(folder, trainer)
-        cut_metrics(folder, done * len(config.runs))
-        return _run(folder, config, trainer, done, listen, episodes)
+    try:
+        with _locked(folder):
+            trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
+            checkpoint = load_checkpoint(folder, trainer)
+            done = checkpoint.episodes_done
+            metrics = reopen_metrics(folder, done * len(config.runs), checkpoint.metrics_digest)
+            return _run(_Session(folder, config, trainer, metrics, done, done), listen, episodes)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be used: {error.strerror or error}. It is as it was") from None
 
 
-def _run(
-    folder: Path, config: RunConfig, trainer: MetaTrainer, done: int, listen: Listener, episodes: int | None = None
-) -> Outcome:
+def load_recorded(folder: Path, config: RunConfig) -> Rule:
+    """The rule that a run folder trained. Its locality was judged when it was: any class is accepted now."""
+    path = folder / "rule.rule"
+    if not path.exists():
+        raise RunError(f"{path} is missing: without it nobody can say what was trained")
+    rule = load(path, allow=Locality.layer)
+    if rule.names != config.terms:
+        raise RunError(f"{path} defines other terms than config.toml names")
+    return rule
+
+
+def _run(session: _Session, listen: Listener, episodes: int | None = None) -> Outcome:
+    folder, config = session.folder, session.config
     use_threads(config.settings.threads)
     total = episodes or config.settings.episodes
-    interrupted = False
-    saved_at = time.monotonic()
-    with (folder / "metrics.csv").open("a", encoding="utf-8") as metrics, _stop_signals() as stopped:
-        while done < total and not stopped.is_set():
-            records = trainer.step(done)
-            metrics.write(metrics_rows(records))
-            metrics.flush()
-            done += 1
-            listen(records)
-            if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                save_checkpoint(folder, trainer, done)
-                saved_at = time.monotonic()
-        interrupted = done < total
-        save_checkpoint(folder, trainer, done)
-    learned = {state.spec.run: state.recipe.theta.tolist() for state in trainer.states}
-    write_json(folder / "result.json", summary(folder, config, learned, interrupted))
-    return Outcome(folder, done, interrupted)
+    try:
+        with session.metrics.file, _stop_signals() as stopped:
+            session.save()
+            saved_at = time.monotonic()
+            while session.done < total and not stopped.is_set():
+                session.step(listen)
+                if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                    session.save()
+                    saved_at = time.monotonic()
+            session.save()
+        interrupted = session.done < total
+        learned = {state.spec.run: state.recipe.theta.tolist() for state in session.trainer.states}
+        write_json(folder / "result.json", summary(folder, config, learned, interrupted))
+        return Outcome(folder, session.done, interrupted)
+    except OSError as error:
+        raise RunError(_lost(session, error)) from None
+
+
+def _lost(session: _Session, error: OSError) -> str:
+    """What a full disk, or a folder that became read-only, cost."""
+    head = f"{session.folder} cannot be written after episode {session.done}: {error.strerror or error}"
+    if session.saved is None:
+        return f"{head}. Nothing was saved"
+    return (
+        f"{head}. Saved: the checkpoint after episode {session.saved} and its metrics; "
+        f"when that is mended, `resume {session.folder}` continues there"
+    )
 
 
 def use_threads(threads: int) -> None:
@@ -121,6 +175,7 @@ def _locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise RunError(f"{folder} is in use by another process") from None
     try:
+        sweep(folder)
         yield
     finally:
         lock.release()

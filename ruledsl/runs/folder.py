@@ -6,22 +6,20 @@ metrics, which grow by whole rows and are cut back to the checkpoint on resuming
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import platform
 import tomllib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from filelock import FileLock, Timeout
 
 from ruledsl import __version__
-from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
+from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.storage import write_atomically
 
 FORMAT = 1
@@ -97,78 +95,27 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path} is damaged: {error}") from None
 
 
-# metrics ---------------------------------------------------------------------
-
-
-def metrics_header(terms: Sequence[str], depth: int) -> list[str]:
-    """Column names of metrics.csv for a network of `depth` synapse layers."""
-    return [
-        "run", "seed", "episode", "meta_loss", "meta_accuracy", "diverged",
-        *(f"theta[{name}]" for name in terms),
-        *(f"alpha_{n}" for n in range(depth + 1)),
-        *(f"ortho_{n}" for n in range(1, depth)),
-    ]  # fmt: skip
-
-
-def metrics_rows(records: Sequence[EpisodeRecord]) -> str:
-    """CSV rows of one episode. Numbers are written so that they read back exactly."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for r in records:
-        numbers = (r.meta_loss, r.meta_accuracy)
-        writer.writerow([
-            r.run, r.seed, r.episode, *map(repr, numbers), int(r.diverged),
-            *map(repr, r.theta), *map(repr, r.alpha), *map(repr, r.ortho),
-        ])  # fmt: skip
-    return text.getvalue()
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """metrics.csv read back: one dict of columns per run."""
-
-    terms: tuple[str, ...]
-    runs: dict[int, dict[str, list[float]]]
-
-    def column(self, run: int, name: str) -> list[float]:
-        return self.runs[run][name]
-
-
-def read_metrics(folder: Path) -> Metrics:
-    """Every row of metrics.csv, by run; raises `RunError` for a missing or damaged file."""
-    path = folder / "metrics.csv"
+def is_in_use(folder: Path) -> bool:
+    """Whether another process trains in a run folder at this moment."""
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            runs: dict[int, dict[str, list[float]]] = {}
-            for number, row in enumerate(reader, start=2):
-                if len(row) != len(header):
-                    raise RunError(f"{path}, line {number}: {len(row)} fields, expected {len(header)}")
-                columns = runs.setdefault(int(row[0]), {name: [] for name in header})
-                for name, value in zip(header, row, strict=True):
-                    columns[name].append(float(value))
-    except FileNotFoundError:
-        raise RunError(f"{folder} has no metrics.csv: nothing was recorded yet") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from None
-    if not runs:
-        raise RunError(f"{path} holds no episodes yet")
-    terms = tuple(name[6:-1] for name in header if name.startswith("theta["))
-    return Metrics(terms, runs)
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # a folder one may only read
+        return False
+    lock.release()
+    return False
 
 
-def cut_metrics(folder: Path, rows: int) -> None:
-    """Keep the header and the first `rows` rows: what the checkpoint knows."""
-    path = folder / "metrics.csv"
-    with path.open("rb+") as file:
-        for count in range(rows + 1):
-            if not file.readline().endswith(b"\n"):
-                raise RunError(f"{path} holds {max(0, count - 1)} rows, but the checkpoint was written after {rows}")
-        file.truncate(file.tell())
-
-
-# results ---------------------------------------------------------------------
+def version_differences(folder: Path) -> list[str]:
+    """Packages whose version is not the one that a run folder was made with: `torch 2.12.0, now 2.13.0`."""
+    try:
+        then: dict[str, str] = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["versions"]
+    except (OSError, ValueError, KeyError):
+        return []
+    now = versions()
+    return [f"{name} {then[name]}, now {now.get(name, 'absent')}" for name in then if then[name] != now.get(name)]
 
 
 def write_json(path: Path, document: Any) -> None:

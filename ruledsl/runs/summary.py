@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruledsl.runs.folder import Metrics, RunConfig, read_metrics
+from ruledsl.runs.folder import RunConfig
+from ruledsl.runs.metrics import Metrics, read_metrics
 from ruledsl.runs.statistics import mean_and_interval
 from ruledsl.settings import RunSpec
 

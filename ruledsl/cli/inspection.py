@@ -1,0 +1,110 @@
+"""`diagnose` and `watch`: what a run did, and what it is doing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ruledsl import runs
+from ruledsl.cli.progress import TrainingProgress
+from ruledsl.network import Norms, StreamReport
+from ruledsl.settings import EpisodeRecord
+
+SHOWN_TERMS = 4
+
+
+def diagnose(folder: Path, run: int | None, episode: int | None) -> int:
+    """Say where a recorded episode's stream went wrong; the exit code."""
+    found = runs.diagnose(folder, run, episode)
+    loss = f"{found.meta_loss:.3g}" if math.isfinite(found.meta_loss) else "not finite"
+    click.echo(f"run {found.run}, episode {found.episode}: meta-loss {loss}")
+    names = list(found.theta)
+    for number, stream in enumerate(found.streams):
+        task = f"task {number}: " if len(found.streams) > 1 else ""
+        click.echo(task + _verdict(stream, names))
+        _print_norms(stream, names)
+    return 0
+
+
+def _verdict(stream: StreamReport, names: Sequence[str]) -> str:
+    at = stream.blew_up
+    if at is None:
+        top = stream.largest
+        return (
+            f"no update was ever as large as its weights in {stream.samples} samples; the largest, at "
+            f"sample {top.sample} in layer {top.layer}, was {top.ratio:.2g} of them, mostly {_main(top, names)}. "
+            f"If the episode was refused, its gradient was chaotic, not its stream"
+        )
+    return (
+        f"sample {at.sample} of {stream.samples} blew up in layer {at.layer} (W from {at.layer - 1} to {at.layer}): "
+        f"‖ΔW‖ = {at.update:.3g} on ‖W‖ = {at.weights:.3g}, most of it {_main(at, names)}"
+    )
+
+
+def _main(norms: Norms, names: Sequence[str]) -> str:
+    largest = max(range(len(names)), key=lambda n: math.inf if math.isnan(norms.terms[n]) else norms.terms[n])
+    return f"`{names[largest]}` (‖θF‖ = {norms.terms[largest]:.3g})"
+
+
+def _print_norms(stream: StreamReport, names: Sequence[str]) -> None:
+    rows = [*stream.led_there, stream.blew_up or stream.largest]
+    order = sorted(range(len(names)), key=lambda n: -rows[-1].terms[n] if rows[-1].terms[n] > 0 else 0.0)
+    table = Table(title=f"layer {rows[-1].layer}; right of ‖ΔW‖ the norms ‖θF‖ of single terms", box=None)
+    for head in ("sample", "‖W‖", "‖ΔW‖", *(names[n] for n in order[:SHOWN_TERMS])):
+        table.add_column(head, justify="right", overflow="fold")
+    for row in rows:
+        numbers = (row.weights, row.update, *(row.terms[n] for n in order[:SHOWN_TERMS]))
+        table.add_row(str(row.sample), *(f"{v:.3g}" for v in numbers))
+    Console().print(table)
+
+
+def watch(folder: Path, seconds: float) -> int:
+    """Follow a run that another process trains, until it ends; the exit code."""
+    config = runs.read_config(folder)
+    seen, quiet_since = 0, time.monotonic()
+    with TrainingProgress(config.terms, config.settings.episodes, quiet=False) as progress:
+        while True:
+            for records in recorded(folder, seen, len(config.runs)):
+                progress(records)
+                seen, quiet_since = seen + 1, time.monotonic()
+            if seen >= config.settings.episodes:
+                break
+            if not runs.is_in_use(folder) and time.monotonic() - quiet_since > seconds:
+                click.echo(f"nobody trains {folder} now, after {seen} episodes; go on with: ruledsl resume {folder}")
+                return 0
+            time.sleep(seconds)
+    click.echo(f"finished: {seen} episodes in {folder}")
+    return 0
+
+
+def recorded(folder: Path, first: int, runs_per_episode: int) -> list[list[EpisodeRecord]]:
+    """The complete episodes of metrics.csv from `first` on."""
+    try:
+        metrics = runs.read_metrics(folder, complete_lines=True)
+    except runs.RunError:
+        return []  # nothing recorded yet
+    columns = list(metrics.runs.items())
+    if len(columns) < runs_per_episode:
+        return []
+    last = min(len(c["episode"]) for _, c in columns)
+    return [[_record(run, c, e, metrics.terms) for run, c in columns] for e in range(first, last)]
+
+
+def _record(run: int, columns: dict[str, list[float]], episode: int, terms: Sequence[str]) -> EpisodeRecord:
+    return EpisodeRecord(
+        run,
+        int(columns["seed"][episode]),
+        episode,
+        columns["meta_loss"][episode],
+        columns["meta_accuracy"][episode],
+        bool(columns["diverged"][episode]),
+        tuple(columns[f"theta[{name}]"][episode] for name in terms),
+        tuple(v[episode] for n, v in columns.items() if n.startswith("alpha_")),
+        tuple(v[episode] for n, v in columns.items() if n.startswith("ortho_")),
+    )

@@ -1,0 +1,26 @@
+"""What each term of a rule would change by itself, layer by layer, at given samples: for measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ruledsl.backend import EagerProgram, change_of
+from ruledsl.compiler import RuleProgram
+
+
+def layer_quantities(values: Mapping[str, Tensor], layer: int, sample: int) -> dict[str, Tensor]:
+    """`y_pre`, `e_post` … (N, n) of the weights that enter `layer` (from 1), out of `probe_values`."""
+    pre = {f"{q}_pre": values[f"{q}{layer - 1}"][:, sample] for q in "yze"}
+    return pre | {f"{q}_post": values[f"{q}{layer}"][:, sample] for q in "yze"}
+
+
+@torch.no_grad()
+def term_change(rule: RuleProgram, term: int, quantities: Mapping[str, Tensor], matrix: Tensor) -> Tensor:
+    """F^r for weights (N, n_post, n_pre): the change for a coefficient of 1, of the same shape."""
+    program = rule.single_program(term)
+    sizes = {"post": matrix.shape[1], "pre": matrix.shape[2]}
+    run = EagerProgram(program, sizes).run({**quantities, "W": matrix}, matrix.new_ones(1))
+    return change_of(program.updates[0], run, matrix).expand_as(matrix)

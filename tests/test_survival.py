@@ -1,0 +1,298 @@
+"""Run folders under attack: killed, full disks, other hands. What is there afterwards is right, or is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ruledsl.runs import read_json, read_metrics
+from tests.test_runs import ROOT, TOY, run, train
+
+KILLS = 20
+EPISODES = 250
+OPTIONS = ["--seeds", "2", "--backend", "eager", "--meta-batch", "1", "--sizes", "49-6-47", "--labels", "2"]
+OPTIONS += ["--shots", "1", "--queries", "1", "--threads", "1"]
+ZYGOTE = f"""
+OPTIONS = {OPTIONS!r}
+import os, sys, tempfile
+import ruledsl.runs.driver as driver
+from ruledsl.cli import main
+driver.CHECKPOINT_SECONDS = 0.01
+with tempfile.TemporaryDirectory() as warm:  # torch and the rule's programs are loaded once; every child starts at once
+    null = os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(1), os.dup(2)
+    os.dup2(null, 1); os.dup2(null, 2)
+    try: main(["train", "bio", *OPTIONS, "--episodes", "1", "--out", warm + "/run"])
+    except SystemExit: pass
+    os.dup2(kept[0], 1); os.dup2(kept[1], 2)
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1); os.dup2(null, 2)
+        main(line.split())
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+@pytest.fixture
+def zygote() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ZYGOTE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    process.communicate(timeout=60)
+
+
+def attempt(zygote: subprocess.Popen[str], arguments: list[str], moment: Callable[[], None] | None = None) -> int:
+    """Run a command in a fork, and kill it when `moment` returns. Its wait status."""
+    assert zygote.stdin
+    assert zygote.stdout
+    zygote.stdin.write(" ".join(arguments) + "\n")
+    zygote.stdin.flush()
+    child = int(zygote.stdout.readline())
+    if moment is not None:
+        moment()
+        os.kill(child, signal.SIGKILL)
+    return int(zygote.stdout.readline())
+
+
+def random_moments(folder: Path, count: int) -> Iterator[Callable[[], None]]:
+    """Half of them at any time from the start on, half some milliseconds after some more episodes were recorded."""
+    chance = random.Random(0)
+
+    def after_rows(more: int, seconds: float) -> None:
+        start, deadline = _rows(folder), time.monotonic() + 20
+        while _rows(folder) < start + more and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(seconds)
+
+    for number in range(count):
+        seconds = chance.uniform(0, 0.3) if number % 2 else chance.uniform(0, 0.012)
+        more = 0 if number % 2 else chance.randint(2, 12)
+        yield lambda more=more, seconds=seconds: after_rows(more, seconds)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path, zygote: subprocess.Popen[str]) -> None:
+    options = [*OPTIONS, "--episodes", str(EPISODES)]
+    assert attempt(zygote, ["train", "bio", *options, "--out", str(tmp_path / "whole")]) == 0
+    out = tmp_path / "killed"
+    begin, go_on = ["train", "bio", *options, "--out", str(out)], ["resume", str(out)]
+    known = []
+    for moment in random_moments(out, KILLS):
+        started = (out / "checkpoint.json").exists()
+        assert attempt(zygote, go_on if started else begin, moment) == signal.SIGKILL
+        known.append(read_json(out / "checkpoint.json")["episodes_done"] if (out / "checkpoint.json").exists() else 0)
+    assert len(set(known)) >= KILLS // 3, "the kills came before any work"
+    assert known[-1] < EPISODES
+    assert attempt(zygote, go_on) == 0
+    assert (out / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
+    whole, killed = (read_json(tmp_path / n / "result.json") for n in ("whole", "killed"))
+    assert whole == killed
+    assert not [p for p in out.iterdir() if "unfinished" in p.name]
+
+
+def _rows(folder: Path) -> int:
+    try:
+        return (folder / "metrics.csv").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def test_the_same_numbers_come_from_the_folder_alone(tmp_path: Path) -> None:
+    train(tmp_path / "run", "--seeds", 2)
+    result = run("rerun", tmp_path / "run", "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert "identical to" in result.output
+    assert "6 episodes × 2 runs" in result.output
+    assert (tmp_path / "again" / "metrics.csv").read_bytes() == (tmp_path / "run" / "metrics.csv").read_bytes()
+    metrics = tmp_path / "run" / "metrics.csv"
+    lines = metrics.read_text().splitlines()
+    cells = lines[3].split(",")
+    cells[6] = "0.123"
+    metrics.write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:]]) + "\n")
+    result = run("rerun", tmp_path / "run", "--out", tmp_path / "third")
+    assert result.exit_code == 1
+    assert "run 0, episode 1: meta_accuracy was 0.123, is" in result.output
+
+
+def test_versions_that_differ_are_named(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    path = tmp_path / "run" / "config.toml"
+    path.write_text(path.read_text().replace('torch = "2', 'torch = "1'))
+    result = run("rerun", tmp_path / "run", "--out", tmp_path / "again")
+    assert "made with other versions (torch 1." in result.output
+
+
+def _replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def _content(name: str, content: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / name).write_text(content)
+
+    return write
+
+
+def _cut(name: str) -> Callable[[Path], None]:
+    return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size // 2)
+
+
+def _remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (_content("checkpoint.json", "{"), "checkpoint.json is damaged"),
+        (_cut("checkpoint.json"), "checkpoint.json is damaged"),
+        (_replace("checkpoint.json", '"format": 2', '"format": 1'), "has format 1; this version of ruledsl reads 2"),
+        (_replace("checkpoint.json", '"episodes_done": 6', '"episodes_done": 5'), "was changed since it was written"),
+        (_remove("checkpoint.json"), "has no checkpoint.json"),
+        (_cut("metrics.csv"), "but the checkpoint was written after 6"),
+        (_replace("metrics.csv", "all terms", "some terms"), "metrics.csv was changed since it was written"),
+        (_remove("metrics.csv"), "metrics.csv is missing"),
+        (_content("config.toml", "format = 99"), "has format 99"),
+        (_content("config.toml", "= nonsense"), "config.toml cannot be read"),
+        (_content("config.toml", "format = 1"), "config.toml is damaged"),
+        (_replace("config.toml", "beta = 10.0", "beta = 9.0"), "config.toml was changed since the last checkpoint"),
+        (_remove("config.toml"), "it has no config.toml"),
+        (_content("rule.rule", "rule other = pseudo_gradient"), "defines other terms than config.toml names"),
+        (_replace("rule.rule", "-e_post * e_pre", "e_post * e_pre"), "rule.rule was changed since the last checkpoint"),
+        (_content("rule.rule", "rule ="), "expected"),
+        (_remove("rule.rule"), "rule.rule is missing"),
+    ],
+)
+def test_a_folder_that_another_hand_changed_is_refused_and_left_alone(
+    tmp_path: Path, harm: Callable[[Path], None], message: str
+) -> None:
+    train(tmp_path / "run")
+    harm(tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    result = run("resume", tmp_path / "run", "--episodes", 8)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_full_disk_says_what_was_saved_and_resumes(tmp_path: Path) -> None:
+    """A limit on the size of files makes the kernel refuse a write as a full disk does."""
+    out = tmp_path / "run"
+    script = (
+        "import resource, signal, ruledsl.runs.driver as d; from ruledsl.cli import main\n"
+        "d.CHECKPOINT_SECONDS = 0.0\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))\n"
+        f"main(['train', 'bio', *{TOY!r}, '--episodes', '30', '--quiet', '--recipe', 'paper', '--out', {str(out)!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    saved = json.loads((out / "checkpoint.json").read_text())["episodes_done"]
+    assert 0 < saved < 30
+    assert f"Saved: the checkpoint after episode {saved} and its metrics" in done.stderr
+    assert run("resume", out).exit_code == 0
+    train(tmp_path / "whole", "--recipe", "paper", episodes=30)
+    assert (out / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = train(tmp_path / "file" / "run")
+    assert result.exit_code == 2
+    assert "cannot be written: Not a directory. Nothing was saved there" in result.output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    (tmp_path / "run").chmod(0o500)
+    try:
+        result = run("resume", tmp_path / "run", "--episodes", 8)
+    finally:
+        (tmp_path / "run").chmod(0o700)
+    assert result.exit_code == 2
+    assert "cannot be" in result.output
+    assert len(read_metrics(tmp_path / "run").column(0, "episode")) == 6
+
+
+def test_sigterm_stops_cleanly(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "cli.py", "train", "bio", *TOY, "--episodes", "100000", "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while _rows(out) < 5 and process.poll() is None:
+        time.sleep(0.05)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert read_json(out / "checkpoint.json")["episodes_done"] == len(read_metrics(out).column(0, "episode"))
+
+
+# looking at a run -------------------------------------------------------------
+
+
+def test_a_diverged_stream_is_traced_to_its_first_sample_layer_and_term(tmp_path: Path) -> None:
+    """One planted term explodes in layer 2 only; all others are harmless."""
+    text = (
+        "term wild = exp(40 * y_post) * y_pre^T\nrule planted = pseudo_gradient + 0.5 * wild[layers = 2] + error_hebb\n"
+    )
+    (tmp_path / "planted.rule").write_text(text, encoding="utf-8")
+    result = train(tmp_path / "run", rule=str(tmp_path / "planted.rule"), episodes=3)
+    assert "ruledsl diagnose" in result.output
+    result = run("diagnose", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "run 0, episode 0: meta-loss not finite" in result.output
+    assert "blew up in layer 2" in result.output
+    assert "most of it `wild`" in result.output
+
+
+def test_a_healthy_episode_can_be_walked_through_too(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    result = run("diagnose", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "no episode of" in result.output
+    result = run("diagnose", tmp_path / "run", "--episode", 2)
+    assert "no update was ever as large as its weights" in result.output
+    assert run("diagnose", tmp_path / "run", "--episode", 99).exit_code == 2
+
+
+def test_watching_shows_what_another_process_recorded(tmp_path: Path) -> None:
+    train(tmp_path / "run", "--seeds", 2)
+    result = run("watch", tmp_path / "run", "--every", 0.1)
+    assert result.exit_code == 0
+    assert "finished: 6 episodes" in result.output
+    train(tmp_path / "short", episodes=3)
+    path = tmp_path / "short" / "config.toml"
+    path.write_text(path.read_text().replace("episodes = 3", "episodes = 30"))
+    with (tmp_path / "short" / "metrics.csv").open("a") as file:
+        file.write("0,0,0.0,all te")  # a line still being written
+    result = run("watch", tmp_path / "short", "--every", 0.1)
+    assert "nobody trains" in result.output
+    assert "after 3 episodes" in result.output
+
+
+def test_pandas_reads_a_batch_as_one_table(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    train(tmp_path / "run", "--seeds", 2, "--l1", "0,1")
+    table = pandas.read_csv(tmp_path / "run" / "metrics.csv")
+    assert len(table) == 4 * 6
+    assert table.groupby(["l1", "seed"]).size().to_dict() == {(l1, seed): 6 for l1 in (0.0, 1.0) for seed in (0, 1)}
+    assert table["theta[oja_subspace]"].dtype.kind == "f"
