@@ -195,7 +195,7 @@ def rule_source(definition: RuleDefinition) -> str:
         if line not in lines:
             lines.append(line)
         settings = item.settings
-        parts = [f"{key} = {value:.17g}" for key, value in (
+        parts = [f"{key} = {value!r}" for key, value in (
             ("init", settings.init), ("fixed", settings.fixed), ("min", settings.minimum), ("max", settings.maximum),
         ) if value is not None]  # fmt: skip
         if settings.layers is not None:

@@ -43,6 +43,8 @@ class TrainSettings:
     dtype: Literal["float32", "float64"] = "float32"
     threads: int = 0
     """CPU threads; 0 takes every core."""
+    teacher: tuple[float, ...] = ()
+    """A planted Θ*, one number per coefficient: query labels come from networks that learned by it."""
 
     @property
     def task(self) -> TaskShape:
@@ -57,7 +59,13 @@ class RunSpec:
     seed: int
     l1: float = 0.0
     terms: tuple[str, ...] = ()
-    """The coefficients that take part; none listed means all. The others are held at 0."""
+    """The coefficients that take part; none listed means all, `NO_TERMS` none. The others are held at 0."""
+    initial: tuple[float, ...] = ()
+    """Where Θ starts, one number per coefficient; none listed means the rule's own start."""
+
+
+NO_TERMS = ("∅",)
+"""The set of terms of a run that learns nothing: no term can have this name."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The index form of a term, with what can be read off it: equality, locality, formulas. The only user of SymPy."""
 
+from ruledsl.algebra.comparison import TermRelation, express
 from ruledsl.algebra.contraction import contract, expand
 from ruledsl.algebra.dependence import linear_relations
 from ruledsl.algebra.entries import (
@@ -28,10 +29,12 @@ __all__ = [
     "Entry",
     "IndexForm",
     "ReadSet",
+    "TermRelation",
     "Theta",
     "certify",
     "contract",
     "expand",
+    "express",
     "free_indices",
     "fresh_index",
     "index_form",

@@ -12,8 +12,15 @@ import click
 from click.core import ParameterSource
 
 from ruledsl import runs
-from ruledsl.cli.settings import SettingsError, default_folder, read_device, read_positive, read_rule, read_sizes
-from ruledsl.language import closest
+from ruledsl.cli.settings import (
+    SettingsError,
+    default_folder,
+    read_coefficients,
+    read_device,
+    read_positive,
+    read_rule,
+    read_sizes,
+)
 from ruledsl.meta import learning_curve
 from ruledsl.pipeline import Rule, compile_rule
 from ruledsl.report import draw_learning_curve
@@ -92,7 +99,7 @@ def _output_folder(folder: Path) -> Path:
 
 def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
     """Coefficients from the run's result, else the rule's own, with those given on the command line over them."""
-    named = _given(rule, given)
+    named = read_coefficients(rule, given, "--theta")
     theta = dict(zip(rule.names, rule.program.initial, strict=True))
     if run is not None and set(named) != set(theta):
         groups = runs.read_json(run / "result.json").get("groups", [])
@@ -103,24 +110,6 @@ def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
             )
         theta |= {name: value["mean"] for name, value in groups[0]["theta"].items()}
     return list((theta | named).values())
-
-
-def _given(rule: Rule, text: str | None) -> dict[str, float]:
-    """`NAME=VALUE,…` as numbers."""
-    named: dict[str, float] = {}
-    for part in text.split(",") if text else []:
-        name, _, value = (piece.strip() for piece in part.partition("="))
-        if name not in rule.names:
-            near = closest(name, rule.names)
-            hint = f"; did you mean `{near}`?" if near else ""
-            raise SettingsError(f"--theta: `{name}` is not a term of {rule.name}{hint}")
-        try:
-            named[name] = float(value)
-        except ValueError:
-            raise SettingsError(f"--theta: `{value}` is not a number") from None
-        if not math.isfinite(named[name]):
-            raise SettingsError(f"--theta: `{name}` needs a finite number, not {value}")
-    return named
 
 
 def _write_csv(path: Path, samples: tuple[int, ...], seeds: range, accuracy: tuple[tuple[float, ...], ...]) -> None:

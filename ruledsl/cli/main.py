@@ -155,6 +155,12 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="auto: compiled C++ when the episodes ahead repay compiling it.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option(
+    "--teacher",
+    default=None,
+    metavar="NAME=VALUE,…",
+    help="Plant a rule: query labels come from networks that learned by this Θ*.",
+)
 @click.option("--out", type=PATH, default=None, help="Run folder (default: runs/RULE-DATE).")
 @training_options
 @reports_bad_input
@@ -196,6 +202,27 @@ def rerun(folder: Path, out: Path | None, quiet: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=PATH)
+@click.option("--out", type=PATH, default=None, help="Folder for the evidence (default: RUN/selection).")
+@click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Seeds of the elimination.")
+@click.option("--episodes", type=click.IntRange(2), default=100, show_default=True, help="Episodes of a knock-out.")
+@click.option("--refit-episodes", type=click.IntRange(2), default=None, help="Of the refits (default: the run's).")
+@click.option("--measure", type=click.Choice(["accuracy", "loss"]), default="accuracy", show_default=True)
+@click.option(
+    "--tolerance", type=click.FloatRange(0), default=0.02, show_default=True, help="How much worse is as good."
+)
+@click.option("--largest", type=click.IntRange(0), default=6, show_default=True, help="Refit no larger rule.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+@reports_bad_input
+def select(folder: Path, out: Path | None, quiet: bool, refit_episodes: int | None, **plan: Any) -> None:
+    """Find the smallest rule that does as well as a trained pool, with the evidence for each term."""
+    from ruledsl.cli import selection
+    from ruledsl.selection import Plan
+
+    sys.exit(selection.run(folder, out, Plan(refit_episodes=refit_episodes or 0, **plan), quiet))
+
+
+@main.command()
+@click.argument("folder", type=PATH)
 @click.option("--run", type=click.IntRange(0), default=None, help="Which run of the batch.")
 @click.option("--episode", type=click.IntRange(0), default=None, help="Which episode (default: the first diverged).")
 @reports_bad_input
@@ -215,6 +242,39 @@ def watch(folder: Path, seconds: float) -> None:
     from ruledsl.cli import inspection
 
     sys.exit(inspection.watch(folder, seconds))
+
+
+@main.command()
+@click.argument("folders", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, default=None, help="HTML file (default: RUN/report.html, or ./comparison.html).")
+@reports_bad_input
+def report(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Write one HTML page of a run, or of several side by side, with differences and intervals."""
+    from ruledsl.report import write_page
+
+    default = folders[0] / "report.html" if len(folders) == 1 else Path("comparison.html")
+    click.echo(write_page(folders, out or default))
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+@reports_bad_input
+def diff(first: str, second: str) -> None:
+    """Say what differs between two rules, or two runs, by algebra. Exit code 0 when nothing does, else 1."""
+    from ruledsl.cli import difference
+
+    sys.exit(difference.diff(first, second))
+
+
+@main.command()
+@click.argument("folder", type=PATH)
+@reports_bad_input
+def tensorboard(folder: Path) -> None:
+    """Write a run's metrics as TensorBoard event files, under RUN/tensorboard."""
+    from ruledsl.runs.tensorboard import export_events
+
+    click.echo(f"see it with: tensorboard --logdir {export_events(folder)}")
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from ruledsl.compiler import check_layers
 from ruledsl.ir.kinds import LOCALITY_NAMES
-from ruledsl.language import split_spec
+from ruledsl.language import closest, split_spec
 from ruledsl.pipeline import Rule, load
 
 
@@ -50,6 +51,24 @@ def read_device(name: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(f"device `{name}` cannot be used: {str(error).splitlines()[0]}") from None
     return name
+
+
+def read_coefficients(rule: Rule, text: str | None, option: str) -> dict[str, float]:
+    """`NAME=VALUE,…` as numbers."""
+    named: dict[str, float] = {}
+    for part in text.split(",") if text else []:
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name not in rule.names:
+            near = closest(name, rule.names)
+            hint = f"; did you mean `{near}`?" if near else ""
+            raise SettingsError(f"{option}: `{name}` is not a term of {rule.name}{hint}")
+        try:
+            named[name] = float(value)
+        except ValueError:
+            raise SettingsError(f"{option}: `{value}` is not a number") from None
+        if not math.isfinite(named[name]):
+            raise SettingsError(f"{option}: `{name}` needs a finite number, not {value}")
+    return named
 
 
 def read_rule(files: tuple[str, ...], name: str | None, allow: str, depth: int) -> Rule:

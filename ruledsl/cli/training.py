@@ -12,6 +12,7 @@ from ruledsl.cli.progress import TrainingProgress
 from ruledsl.cli.settings import (
     SettingsError,
     default_folder,
+    read_coefficients,
     read_device,
     read_numbers,
     read_positive,
@@ -118,7 +119,14 @@ def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> Tr
         device=read_device(options["device"]),
         dtype=options["dtype"],
         threads=options["threads"],
+        teacher=_teacher(options["teacher"], rule),
     )
+
+
+def _teacher(text: str | None, rule: Rule) -> tuple[float, ...]:
+    """The planted Θ*; terms that are not named have none."""
+    named = read_coefficients(rule, text, "--teacher")
+    return tuple(named.get(name, 0.0) for name in rule.names) if text is not None else ()
 
 
 def _announce(rule: Rule, config: runs.RunConfig, quiet: bool) -> None:

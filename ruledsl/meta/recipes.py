@@ -10,7 +10,9 @@ that of F⁰. `robust` is Adam with five changes, each measured in docs/results/
     healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
     for a while.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
-5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero.
+5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It weighs what it
+    moves: λ Σ |θ_r| c_r with c_r the factor of point 1. Otherwise F⁵, which does much with a tiny coefficient,
+    would outlive every other term.
 """
 
 from __future__ import annotations
@@ -59,6 +61,10 @@ class Recipe(ABC):
     @abstractmethod
     def restore(self, state: dict[str, Any]) -> None:
         """Undo everything since `state` was taken."""
+
+    def penalty(self) -> float:
+        """λ‖Θ‖₁ as this recipe weighs it."""
+        return self.l1 * float(self.theta.abs().sum())
 
     def _bounded(self) -> None:
         self.theta.clamp_(self.terms.lower, self.terms.upper)
@@ -164,6 +170,9 @@ class RobustRecipe(Recipe):
         self.caution = _Caution()
         self.done = 0
 
+    def penalty(self) -> float:
+        return self.l1 * float((self.theta.abs() / self.scale).sum())
+
     def _schedule(self) -> float:
         """Half a cosine from 1 to `FLOOR` over the planned episodes, `FLOOR` beyond them."""
         progress = min(1.0, self.done / self.episodes)
@@ -182,7 +191,7 @@ class RobustRecipe(Recipe):
         self.caution.good = [*self.caution.good[-self.MEMORY + 1 :], _Good(self.theta.tolist(), self.adam.state())]
         direction, metric = self.adam.direction(gradient)
         moved = self.theta + rate * self.scale * direction
-        threshold = rate * self.l1 * self.scale.square() * metric * self.terms.trainable
+        threshold = rate * self.l1 * self.scale * metric * self.terms.trainable
         self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
         self._bounded()
         self.caution.rate = min(1.0, self.caution.rate * 1.02)

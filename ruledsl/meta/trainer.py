@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ruledsl.backend import CompiledRule
 from ruledsl.meta.recipes import RECIPES, Recipe, Terms
+from ruledsl.meta.teacher import teacher_labels
 from ruledsl.network import (
     Backend,
     MetaGradient,
@@ -75,9 +76,10 @@ class MetaTrainer:
 
     def _new_state(self, spec: RunSpec) -> RunState:
         taking_part = torch.tensor([not spec.terms or name in spec.terms for name in self.rule.names])
+        initial = torch.tensor(spec.initial, dtype=torch.float64) if spec.initial else self.terms.initial
         terms = replace(
             self.terms,
-            initial=self.terms.initial * taking_part,
+            initial=initial * taking_part,
             trainable=self.terms.trainable & taking_part,
             lower=torch.where(taking_part, self.terms.lower, 0.0),
             upper=torch.where(taking_part, self.terms.upper, 0.0),
@@ -131,7 +133,7 @@ class MetaTrainer:
         tasks = slice(number * self.settings.meta_batch, (number + 1) * self.settings.meta_batch)
         losses = result.loss[tasks].double().cpu()
         theta = state.recipe.theta.clone()
-        penalty = state.spec.l1 * float(theta.abs().sum())
+        penalty = state.recipe.penalty()
         moved = state.recipe.step(losses, result.grad[tasks].double().cpu())
         state.diverged += not moved
         return EpisodeRecord(
@@ -174,7 +176,14 @@ class MetaTrainer:
         drawn = [draw_task(self.source, self.settings.task, sizes, seed, episode, task) for seed, task in seeds]
         weights = [draw_weights(sizes, seed, episode, WEIGHTS, task) for seed, task in seeds]
         feedback = [draw_weights(sizes, seed, episode, FEEDBACK, task) for seed, task in seeds]
-        return _Batch.stacked(drawn, weights, feedback, self.dtype, self.settings.device)
+        batch = _Batch.stacked(drawn, weights, feedback, self.dtype, self.settings.device)
+        if not self.settings.teacher:
+            return batch
+        draws = [(seed, episode, task) for seed, task in seeds]
+        labels = teacher_labels(
+            self.rule, self.settings, batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, draws
+        )
+        return replace(batch, y_query=labels)
 
 
 @dataclass(frozen=True)

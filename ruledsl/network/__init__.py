@@ -1,7 +1,7 @@
 """Layers, feedback, and one online-learning episode under a compiled rule, with its exact meta-gradient."""
 
 from ruledsl.network.api import BACKENDS, ENGINES, Backend, Engine, MetaGradient, adapt, meta_gradient
-from ruledsl.network.engines import programs_for, query_scores
+from ruledsl.network.engines import programs_for, query_outputs, query_scores
 from ruledsl.network.forensics import Norms, StreamReport, inspect_stream
 from ruledsl.network.measure import Measurements, measure
 from ruledsl.network.scales import gradient_content
@@ -23,5 +23,6 @@ __all__ = [
     "measure",
     "meta_gradient",
     "programs_for",
+    "query_outputs",
     "query_scores",
 ]

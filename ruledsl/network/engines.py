@@ -100,13 +100,19 @@ class QueryLoss:
     gradient: list[Tensor]
 
 
-def query_scores(programs: StepPrograms, weights: Sequence[Tensor], x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and accuracy per run; x (N, Q, n_0), labels (N, Q)."""
+def query_outputs(programs: StepPrograms, weights: Sequence[Tensor], x: Tensor) -> Tensor:
+    """Pre-activations of the output, (N, Q, n_L), for x (N, Q, n_0)."""
     sizes = {"n0": weights[0].shape[2]} | {f"n{n + 1}": w.shape[1] for n, w in enumerate(weights)}
     runner = EagerProgram(programs.prediction, sizes)
     values = runner.run({"x": x} | {f"W{n}": w for n, w in enumerate(weights)}, x.new_zeros(()))
     logits = values[dict(programs.prediction.outputs)["logits"]]
     assert isinstance(logits, Tensor)
+    return logits
+
+
+def query_scores(programs: StepPrograms, weights: Sequence[Tensor], x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and accuracy per run; x (N, Q, n_0), labels (N, Q)."""
+    logits = query_outputs(programs, weights, x)
     chosen = logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     correct = (logits.argmax(-1) == labels).to(logits.dtype)
     return -chosen.mean(-1), correct.mean(-1)

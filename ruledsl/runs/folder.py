@@ -88,11 +88,16 @@ def read_config(folder: Path) -> RunConfig:
             document["dataset"],
             document["data_root"],
             TrainSettings(**settings),
-            tuple(RunSpec(**{**r, "terms": tuple(r.get("terms", ()))}) for r in document["runs"]),
+            tuple(_run_spec(r) for r in document["runs"]),
             tuple(document["terms"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
+
+
+def _run_spec(row: dict[str, Any]) -> RunSpec:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return RunSpec(**values)
 
 
 def is_in_use(folder: Path) -> bool:
@@ -108,13 +113,17 @@ def is_in_use(folder: Path) -> bool:
     return False
 
 
+def recorded_versions(folder: Path) -> dict[str, str]:
+    """The versions that a run folder was made with; none when it does not say."""
+    try:
+        return dict(tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def version_differences(folder: Path) -> list[str]:
     """Packages whose version is not the one that a run folder was made with: `torch 2.12.0, now 2.13.0`."""
-    try:
-        then: dict[str, str] = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["versions"]
-    except (OSError, ValueError, KeyError):
-        return []
-    now = versions()
+    then, now = recorded_versions(folder), versions()
     return [f"{name} {then[name]}, now {now.get(name, 'absent')}" for name in then if then[name] != now.get(name)]
 
 

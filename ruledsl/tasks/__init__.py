@@ -4,6 +4,7 @@ from ruledsl.tasks.datasets import DATASETS, open_dataset
 from ruledsl.tasks.sampler import (
     FEEDBACK,
     STREAM,
+    TEACHER,
     WEIGHTS,
     Task,
     check_task,
@@ -18,6 +19,7 @@ __all__ = [
     "DATASETS",
     "FEEDBACK",
     "STREAM",
+    "TEACHER",
     "WEIGHTS",
     "DataError",
     "ImageSource",

@@ -18,7 +18,7 @@ from torch import Tensor
 from ruledsl.settings import TaskShape
 from ruledsl.tasks.source import DataError, ImageSource, Pixels
 
-TASK, WEIGHTS, FEEDBACK, STREAM = range(4)
+TASK, WEIGHTS, FEEDBACK, STREAM, TEACHER = range(5)
 
 
 def generator(seed: int, episode: int, purpose: int, extra: int = 0) -> np.random.Generator:

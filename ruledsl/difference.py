@@ -1,0 +1,84 @@
+"""What differs between two rules after algebra: names, spacing and the order of factors do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ruledsl.algebra import express
+from ruledsl.language import RuleTerm
+from ruledsl.pipeline import Rule
+
+
+@dataclass(frozen=True)
+class TermDifference:
+    """One term of the second rule (or of the first, when it is gone there).
+
+    `kind`: `same`, `renamed`, `scaled` (one other term times a factor), `sum` (of several), `added`, `gone`.
+    `parts`: the first rule's terms it is made of, with factors. `settings`: start, bounds or layers that differ.
+    """
+
+    name: str
+    kind: str
+    parts: Mapping[str, Fraction]
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RuleDifference:
+    """`same_family`: for every Θ of one rule there is a Θ of the other with the same update."""
+
+    terms: tuple[TermDifference, ...]
+    same_family: bool
+    feedback: tuple[str | None, str | None]
+
+    @property
+    def is_empty(self) -> bool:
+        equal = all(t.kind == "same" and not t.settings for t in self.terms)
+        return equal and self.feedback[0] == self.feedback[1]
+
+
+def rule_difference(first: Rule, second: Rule) -> RuleDifference:
+    """Each term of `second` in terms of `first`, and what is gone."""
+    forms = dict(zip(first.names, first.forms, strict=True))
+    items = {t.name: t for t in first.definition.terms}
+    rows: list[TermDifference] = []
+    for item, form in zip(second.definition.terms, second.forms, strict=True):
+        ordered = {item.name: forms[item.name], **forms} if item.name in forms else forms
+        parts = express(form, item.name, ordered).sum
+        settings = tuple(_settings(items[next(iter(parts))], item)) if len(parts) == 1 else ()
+        rows.append(TermDifference(item.name, _kind(item.name, parts), parts, settings))
+    others = dict(zip(second.names, second.forms, strict=True))
+    missing = [n for n, form in forms.items() if not express(form, n, others).sum]
+    rows += [TermDifference(name, "gone", {}) for name in missing]
+    confined = any(t.settings.layers for t in (*first.definition.terms, *second.definition.terms))
+    spans = not missing and all(r.parts for r in rows)
+    return RuleDifference(
+        tuple(rows),
+        spans and (not confined or all(not r.settings for r in rows)),
+        (first.definition.feedback, second.definition.feedback),
+    )
+
+
+def _kind(name: str, parts: Mapping[str, Fraction]) -> str:
+    if not parts:
+        return "added"
+    if len(parts) > 1:
+        return "sum"
+    ((other, factor),) = parts.items()
+    if factor != 1:
+        return "scaled"
+    return "same" if other == name else "renamed"
+
+
+def _settings(old: RuleTerm, new: RuleTerm) -> list[str]:
+    pairs = {
+        "layers": (old.settings.layers, new.settings.layers),
+        "fixed": (old.settings.fixed, new.settings.fixed),
+        "init": (old.initial, new.initial),
+        "min": (old.settings.minimum, new.settings.minimum),
+        "max": (old.settings.maximum, new.settings.maximum),
+    }
+    shown = {None: "none"}
+    return [f"{k}: {shown.get(a, a)} → {shown.get(b, b)}" for k, (a, b) in pairs.items() if a != b]  # type: ignore[call-overload]
