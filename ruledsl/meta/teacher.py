@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.network import adapt, programs_for, query_outputs
+from ruledsl.network import Backend, meta_gradient, programs_for, query_outputs
 from ruledsl.settings import TrainSettings
 from ruledsl.tasks import TEACHER, generator
 
@@ -27,12 +27,19 @@ def teacher_labels(
     x: Tensor,
     y: Tensor,
     x_query: Tensor,
+    y_query: Tensor,
     draws: Sequence[tuple[int, int, int]],
+    backend: Backend,
 ) -> Tensor:
-    """(N, Q) labels for the queries x_query (N, Q, n_0), drawn by each stream's own (seed, episode, task)."""
+    """(N, Q) labels for the queries x_query (N, Q, n_0), drawn by each stream's own (seed, episode, task).
+
+    The teacher adapts in the engine that the student uses; what else that computes is not needed.
+    """
     theta = x.new_tensor(settings.teacher).expand(x.shape[0], -1)
-    weights = adapt(rule, theta, W, B, x, y, settings.feedback, settings.beta)
-    logits = query_outputs(programs_for(rule.program, len(W), settings.feedback, settings.beta), weights, x_query)
+    adapted = meta_gradient(
+        rule, theta, W, B, x, y, x_query, y_query, settings.feedback, settings.beta, backend=backend
+    ).weights
+    logits = query_outputs(programs_for(rule.program, len(W), settings.feedback, settings.beta), adapted, x_query)
     cumulative = logits.softmax(-1).cumsum(-1)
     points = torch.stack(
         [

@@ -180,9 +180,8 @@ class MetaTrainer:
         if not self.settings.teacher:
             return batch
         draws = [(seed, episode, task) for seed, task in seeds]
-        labels = teacher_labels(
-            self.rule, self.settings, batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, draws
-        )
+        given = (batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, batch.y_query)
+        labels = teacher_labels(self.rule, self.settings, *given, draws, self.backend)
         return replace(batch, y_query=labels)
 
 

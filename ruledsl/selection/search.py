@@ -93,7 +93,7 @@ class _Search:
         config = replace(self.config, settings=settings, runs=specs)
         folder = self.out / stage.name
         self._train(folder, config, stage)
-        return [self._fit(folder, terms, [s.run for s in specs if s.terms == (terms or NO_TERMS)]) for terms in groups]
+        return [self.fit(folder, terms, [s.run for s in specs if s.terms == (terms or NO_TERMS)]) for terms in groups]
 
     def _train(self, folder: Path, config: RunConfig, stage: Stage) -> None:
         def hear(records: Sequence[EpisodeRecord]) -> None:
@@ -109,7 +109,8 @@ class _Search:
         if outcome is not None and outcome.interrupted:
             raise KeyboardInterrupt
 
-    def _fit(self, folder: Path, terms: Terms, numbers: Sequence[int]) -> Fit:
+    def fit(self, folder: Path, terms: Terms, numbers: Sequence[int]) -> Fit:
+        """What some runs of a folder found, in order."""
         metrics = read_metrics(folder)
         learned = {r["run"]: r["theta"] for r in runs.read_json(folder / "result.json")["runs"]}
         late = {n: len(metrics.column(n, "episode")) // 2 for n in numbers}
@@ -145,13 +146,26 @@ def select(folder: Path, out: Path, plan: Plan, listen: Listener) -> dict[str, A
     seeds = sorted({r.seed for r in config.runs})
     nested, rounds = _eliminate(search, start, support, seeds[: plan.seeds])
     episodes = plan.refit_episodes or config.settings.episodes
-    small = [terms for terms in nested if len(terms) <= plan.largest]
-    groups = list(dict.fromkeys([rule.names, *small]))
-    stage = Stage("refits", f"{len(groups)} rules of {len(groups[0])} to 0 terms, from scratch", episodes)
-    full, *smaller = search.fits(stage, groups, seeds, {})
+    full = _full_pool(search, path, seeds, episodes)
+    found = dict.fromkeys([*nested, *(p.support for p in path if p.l1 > 0)])
+    groups = [terms for terms in found if 0 < len(terms) <= plan.largest and terms != rule.names]
+    stage = Stage("refits", f"{len(groups)} smaller rules, from scratch", episodes)
+    smaller = search.fits(stage, groups, seeds, {}) if groups else []
+    # A rule without terms learns nothing: few episodes tell how well that does.
+    smaller += search.fits(Stage("nothing", "no rule at all", min(episodes, plan.episodes)), [()], seeds, {})
     chosen = _smallest_as_good([full, *smaller], plan.tolerance)
     knocked = _knock_outs(search, chosen, [full, *smaller], seeds, episodes)
     return write_selection(out, folder, rule, config, plan, path, start, rounds, full, smaller, chosen, knocked)
+
+
+def _full_pool(search: _Search, path: Sequence[PathPoint], seeds: Sequence[int], episodes: int) -> Fit:
+    """Every term without penalty: the training itself where it has λ = 0, else trained here."""
+    config = search.config
+    numbers = [r.run for r in config.runs if r.l1 == 0.0]
+    if path[0].l1 == 0.0 and episodes == config.settings.episodes:
+        return search.fit(search.folder, search.rule.names, sorted(numbers, key=lambda n: config.runs[n].seed))
+    stage = Stage("full", "the full pool without penalty", episodes)
+    return search.fits(stage, [search.rule.names], seeds, {})[0]
 
 
 @dataclass(frozen=True)

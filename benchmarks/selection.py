@@ -1,0 +1,97 @@
+"""Is selection to be trusted? Planted rules that must be found, and planted nothing that must not."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ruledsl import __version__, runs
+from ruledsl.pipeline import load
+from ruledsl.selection import Plan, select
+from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.tasks import open_dataset
+
+PLANTED = {"pseudo_gradient": 0.02, "error_hebb": -0.03, "oja_subspace": -0.008}
+NOTHING: dict[str, float] = {}
+SEEDS = 3
+PLAN = Plan(seeds=3, episodes=40, refit_episodes=150, measure="loss", tolerance=0.01, largest=5)
+
+
+def settings(teacher: dict[str, float], names: tuple[str, ...], episodes: int = 200) -> TrainSettings:
+    """A small network whose answers a teacher gives."""
+    return TrainSettings(
+        sizes=(100, 20, 16, 12),
+        shots=15,
+        queries=20,
+        episodes=episodes,
+        learning_rate=2e-3,
+        meta_batch=1,
+        teacher=tuple(teacher.get(n, 0.0) for n in names),
+    )
+
+
+def one_selection(folder: Path, teacher: dict[str, float], first_seed: int, plan: Plan = PLAN) -> dict[str, Any]:
+    """Train the pool on a teacher's answers with λ = 0 and 0.2, and select."""
+    rule = load("pool")
+    specs = tuple(
+        RunSpec(n, seed, l1)
+        for n, (l1, seed) in enumerate((p, first_seed + s) for p in (0.0, 0.2) for s in range(SEEDS))
+    )
+    config = runs.RunConfig("pool", "glyphs", "data", settings(teacher, rule.names), specs, rule.names)
+    runs.start(folder, rule, config, open_dataset("glyphs", Path("data")), lambda _: None)
+    return select(folder, folder / "selection", plan, lambda *_: None)
+
+
+@click.command()
+@click.option("--repeats", default=10, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file.")
+def main(repeats: int, out: Path | None) -> None:
+    """Repeat both experiments with independent seeds; print one table."""
+    lines = []
+    for name, teacher in (("three terms", PLANTED), ("nothing", NOTHING)):
+        exact = extra = missed = 0
+        for repeat in range(repeats):
+            with tempfile.TemporaryDirectory() as folder:
+                found = one_selection(Path(folder) / "run", teacher, 100 * repeat)
+            chosen = set(found["chosen"]["terms"])
+            theta = {n: v["mean"] for n, v in found["chosen"]["theta"].items()}
+            exact, extra, missed = (
+                exact + (chosen == set(teacher)),
+                extra + bool(chosen - set(teacher)),
+                missed + bool(set(teacher) - chosen),
+            )
+            shown = ", ".join(f"{n} {theta[n]:+.4f}" for n in theta) or "nothing"
+            lines.append(f"| {name} | {100 * repeat} … {100 * repeat + SEEDS - 1} | {shown} |")
+            click.echo(lines[-1], err=True)
+        lines.append(f"| {name} | **all** | exact {exact}/{repeats}, with other terms {extra}, terms missed {missed} |")
+    truth = ", ".join(f"{n} {v:+g}" for n, v in PLANTED.items())
+    text = "\n".join(
+        [
+            "# Selection on planted rules",
+            "",
+            f"Query labels are drawn from networks that learned by a planted Θ*: {truth}; or by none at all.",
+            "The pool of ten is trained on them (λ = 0 and 0.2, three seeds), and `select` is asked for the smallest",
+            f"rule within {PLAN.tolerance:g} nats of the best. Each row is an independent repeat.",
+            "",
+            "| planted | seeds | found |",
+            "|---|---|---|",
+            *lines,
+            "",
+            f"Command: `{shlex.join(['python', '-m', 'benchmarks.selection', *sys.argv[1:]])}`  ",
+            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, CPU torch.",
+        ]
+    )
+    click.echo(text)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
