@@ -217,3 +217,18 @@ def test_generated_code_depends_on_nothing_but_the_program() -> None:
     programs_for.cache_clear()
     again = kernel_source(programs_for(ruledsl.load("bio").program, 2, "fixed", 10.0), sizes, "float")
     assert first == again
+
+
+def test_a_run_that_cannot_be_rebuilt_does_not_slow_its_neighbours() -> None:
+    """κ near −1 in one run of two: only that one takes the other engine, and both gradients are exact."""
+    F = ruledsl.compile_rule(ruledsl.load("pool"))
+    episode = draw_episode((6, 5, 4), 40, batch=(2,))
+    theta = torch.zeros(2, 10, dtype=torch.float64)
+    theta[:, 0] = 1e-3
+    theta[1, 3] = 0.9
+    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    for backend in ("eager", "compiled"):
+        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
+        assert found.engine == "rebuild and checkpoint"
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
+        torch.testing.assert_close(found.loss, expected.loss, rtol=1e-12, atol=0)

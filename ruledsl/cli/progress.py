@@ -65,7 +65,7 @@ class TrainingProgress:
         known = [a for a in self.accuracy if math.isfinite(a)]
         accuracy = f"{sum(known) / len(known):.3f}" if known else "–"
         skipped = f"  skipped {self.diverged}" if self.diverged else ""
-        engine = f"  engine {records[0].engine}" if records[0].engine == "checkpoint" else ""
+        engine = f"  engine {records[0].engine}" if records[0].engine not in ("", "rebuild") else ""
         return f"loss {loss} accuracy {accuracy} {self._theta(records)}{skipped}{engine}"
 
     def _theta(self, records: Sequence[EpisodeRecord]) -> str:

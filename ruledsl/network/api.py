@@ -40,7 +40,7 @@ class MetaGradient:
         accuracy: (…) fraction of query samples whose largest output is their label.
         grad: (…, R) exact derivative of `loss` with respect to theta.
         weights: the adapted weights, (…, n_{l+1}, n_l) each.
-        engine: the engine that computed it.
+        engine: the engine that computed it; `rebuild and checkpoint` when some runs of the batch had to fall back.
     """
 
     loss: Tensor
@@ -140,18 +140,25 @@ def _run_engine(
     if engine == "rebuild" and programs.has_dense_rest:
         raise ValueError("this rule has a dense rest, whose weights cannot be rebuilt; use engine='checkpoint'")
     captured = stream.x.device.type == "cuda" and backend != "eager"
-    if engine != "checkpoint" and not programs.has_dense_rest:
-        usable = is_ready if backend == "auto" else is_possible
-        fast = replay_engine if captured else compiled_engine
-        run = fast if captured or (backend != "eager" and usable(programs, stream)) else rebuild_engine
-        result = run(programs, stream, theta, x_query, y_query)
-        if result is not None:
-            return result
-    if captured:
-        result = replay_engine(programs, stream, theta, x_query, y_query, keeps_weights=True)
-        assert result is not None, "an engine that keeps its weights cannot lose them"
+    keeping = _replay_keeping_weights if captured else checkpoint_engine
+    if engine == "checkpoint" or programs.has_dense_rest:
+        return keeping(programs, stream, theta, x_query, y_query)
+    usable = is_ready if backend == "auto" else is_possible
+    fast = replay_engine if captured else compiled_engine
+    run = fast if captured or (backend != "eager" and usable(programs, stream)) else rebuild_engine
+    result = run(programs, stream, theta, x_query, y_query)
+    if result.lost is None or not bool(result.lost.any()):
         return result
-    return checkpoint_engine(programs, stream, theta, x_query, y_query)
+    # Only the runs that lost precision are computed again: the others must not pay for their neighbours.
+    rows = result.lost.nonzero().squeeze(-1)
+    again = keeping(programs, stream.rows(rows), theta[rows], x_query[rows], y_query[rows])
+    return result.with_rows(rows, again)
+
+
+def _replay_keeping_weights(
+    programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
+) -> EngineResult:
+    return replay_engine(programs, stream, theta, x_query, y_query, keeps_weights=True)
 
 
 def _prepared(

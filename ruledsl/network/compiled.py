@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ruledsl.backend import build
 from ruledsl.backend.cpp import KernelSource, NotPrintable, print_kernel, stride_of
-from ruledsl.network.engines import EngineResult, StepPrograms, Stream, query_loss, rebuilt
+from ruledsl.network.engines import EngineResult, StepPrograms, Stream, lost_runs, query_loss
 
 Sizes = tuple[tuple[str, int], ...]
 _REAL = {torch.float32: "float", torch.float64: "double"}
@@ -68,8 +68,8 @@ def is_possible(programs: StepPrograms, stream: Stream) -> bool:
 
 def compiled_engine(
     programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
-) -> EngineResult | None:
-    """As `rebuild_engine`; None when rebuilding lost precision."""
+) -> EngineResult:
+    """As `rebuild_engine`."""
     kernel = _kernel(programs, _key(stream), _REAL[stream.x.dtype])
     assert kernel is not None, "is_possible() was not asked"
     count, length = stream.x.shape[:2]
@@ -85,9 +85,8 @@ def compiled_engine(
                 lambda run: kernel.library.backward(*state.backward_arguments(run, adjoints, gradient)), range(count)
             )
         )
-    if length and not rebuilt(state.weights(stream), stream.weights, final):
-        return None
-    return EngineResult(query.loss, query.accuracy, gradient.to(theta.dtype), final, "rebuild")
+    lost = lost_runs(state.weights(stream), stream.weights, final) if length else None
+    return EngineResult(query.loss, query.accuracy, gradient.to(theta.dtype), final, "rebuild", lost)
 
 
 def _padded(matrix: Tensor) -> Tensor:

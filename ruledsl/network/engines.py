@@ -37,6 +37,11 @@ class Stream:
     def length(self) -> int:
         return self.x.shape[1]
 
+    def rows(self, rows: Tensor) -> Stream:
+        """Some of the runs, by their indices."""
+        feedback = None if self.feedback is None else [b[rows] for b in self.feedback]
+        return Stream([w[rows] for w in self.weights], feedback, self.x[rows], self.targets[rows])
+
     @property
     def sizes(self) -> dict[str, int]:
         rows = {f"n{n + 1}": w.shape[1] for n, w in enumerate(self.weights)}
@@ -136,6 +141,20 @@ class EngineResult:
     gradient: Tensor
     weights: list[Tensor]
     engine: str
+    lost: Tensor | None = None
+    """(N,) runs whose weights could not be rebuilt exactly: their gradient must be computed another way."""
+
+    def with_rows(self, rows: Tensor, other: EngineResult) -> EngineResult:
+        """This result with the rows (indices) of some runs taken from another one."""
+        whole = len(rows) == len(self.loss)
+        weights = [w.index_copy(0, rows, o) for w, o in zip(self.weights, other.weights, strict=True)]
+        return EngineResult(
+            self.loss.index_copy(0, rows, other.loss),
+            self.accuracy.index_copy(0, rows, other.accuracy),
+            self.gradient.index_copy(0, rows, other.gradient),
+            weights,
+            other.engine if whole else f"{self.engine} and {other.engine}",
+        )
 
 
 def autograd_engine(
@@ -224,10 +243,10 @@ def _forward_saving(
 @torch.no_grad()
 def rebuild_engine(
     programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
-) -> EngineResult | None:
-    """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ). None when that loses precision.
+) -> EngineResult:
+    """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ); `lost` names runs where that lost precision.
 
-    The rebuilt W_0 is compared with the true one; beyond `rebuild_tolerance` the result is refused.
+    The rebuilt W_0 is compared with the true one; beyond `rebuild_tolerance` a run's gradient is not to be used.
     """
     final, saved, _ = _forward_saving(programs, stream, theta, list(stream.weights), range(stream.length), False)
     query = query_loss(programs, final, x_query, y_query)
@@ -235,9 +254,8 @@ def rebuild_engine(
     cotangents, weights = query.gradient, final
     for time in range(stream.length - 1, -1, -1):
         cotangents, weights = backward.step(time, saved[time], cotangents, weights, None)
-    if not rebuilt(weights, stream.weights, final):
-        return None
-    return EngineResult(query.loss, query.accuracy, backward.gradient, final, "rebuild")
+    lost = lost_runs(weights, stream.weights, final)
+    return EngineResult(query.loss, query.accuracy, backward.gradient, final, "rebuild", lost)
 
 
 def rebuild_tolerance(dtype: torch.dtype) -> float:
@@ -249,14 +267,14 @@ def rebuild_tolerance(dtype: torch.dtype) -> float:
     return 30.0 * torch.finfo(dtype).eps ** 0.75
 
 
-def rebuilt(weights: Sequence[Tensor], true: Sequence[Tensor], final: Sequence[Tensor]) -> bool:
-    """Whether rebuilding came back to W_0. A run that diverged has no gradient to protect."""
+def lost_runs(weights: Sequence[Tensor], true: Sequence[Tensor], final: Sequence[Tensor]) -> Tensor:
+    """(N,) runs for which rebuilding did not come back to W_0. A run that diverged has no gradient to protect."""
+    lost = torch.zeros(true[0].shape[0], dtype=torch.bool, device=true[0].device)
     for rebuilt, start, end in zip(weights, true, final, strict=True):
         error = (rebuilt - start).flatten(1).norm(dim=1) / start.flatten(1).norm(dim=1).clamp_min(1e-30)
         finite = end.flatten(1).isfinite().all(1)
-        if bool(((error > rebuild_tolerance(start.dtype)) | ~error.isfinite())[finite].any()):
-            return False
-    return True
+        lost |= finite & ((error > rebuild_tolerance(start.dtype)) | ~error.isfinite())
+    return lost
 
 
 @torch.no_grad()

@@ -25,8 +25,8 @@ from ruledsl.network.engines import (
     Stream,
     checkpoint_engine,
     depends_on_matrices,
+    lost_runs,
     query_loss,
-    rebuilt,
 )
 
 Step = Callable[[], None]
@@ -176,8 +176,8 @@ def _episode(programs: StepPrograms, stream: Stream, theta: Tensor, keeps_weight
 @torch.no_grad()
 def replay_engine(
     programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor, keeps_weights: bool = False
-) -> EngineResult | None:
-    """As `rebuild_engine` (None when rebuilding lost precision); with `keeps_weights`, as `checkpoint_engine`."""
+) -> EngineResult:
+    """As `rebuild_engine`; with `keeps_weights`, as `checkpoint_engine`."""
     if not stream.length:  # no sample to capture
         return checkpoint_engine(programs, stream, theta, x_query, y_query)
     episode = _episode(programs, stream, theta, keeps_weights)
@@ -194,7 +194,7 @@ def _finish(episode: Episode, x_query: Tensor, y_query: Tensor, engine: str) -> 
     return EngineResult(query.loss, query.accuracy, episode.gradient, final, engine)
 
 
-def _rebuilding(episode: Episode, stream: Stream, x_query: Tensor, y_query: Tensor) -> EngineResult | None:
+def _rebuilding(episode: Episode, stream: Stream, x_query: Tensor, y_query: Tensor) -> EngineResult:
     episode.at(0)
     for _ in range(stream.length):
         episode.forward()
@@ -202,9 +202,8 @@ def _rebuilding(episode: Episode, stream: Stream, x_query: Tensor, y_query: Tens
     episode.at(stream.length)
     for _ in range(stream.length):
         episode.backward()
-    if not rebuilt(episode.stream.weights, stream.weights, result.weights):
-        return None
-    return EngineResult(result.loss, result.accuracy, episode.gradient.clone(), result.weights, "rebuild")
+    lost = lost_runs(episode.stream.weights, stream.weights, result.weights)
+    return EngineResult(result.loss, result.accuracy, episode.gradient.clone(), result.weights, "rebuild", lost)
 
 
 def _with_history(episode: Episode, stream: Stream, x_query: Tensor, y_query: Tensor) -> EngineResult:

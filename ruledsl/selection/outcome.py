@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def selected_rule(rule: Rule, theta: Mapping[str, float], comment: str) -> str:
-    """A `.rule` text with the terms named in `theta`, each starting at its value.
+    """A `.rule` text with the terms named in `theta`, each starting at its value; held ones stay held.
 
     Raises `ValueError` when no term is left: a rule needs one.
     """
     if not theta:
         raise ValueError("a rule needs at least one term")
     kept = tuple(
-        replace(t, settings=replace(t.settings, init=float(f"{theta[t.name]:.6g}"), fixed=None))
+        t if not t.trainable else replace(t, settings=replace(t.settings, init=float(f"{theta[t.name]:.6g}")))
         for t in rule.definition.terms
         if t.name in theta
     )
