@@ -24,7 +24,7 @@ SEEDS = 3
 PLAN = Plan(seeds=3, episodes=40, refit_episodes=150, measure="loss", tolerance=0.01, largest=5)
 
 
-def settings(teacher: dict[str, float], names: tuple[str, ...], episodes: int = 200) -> TrainSettings:
+def settings(teacher: dict[str, float], names: tuple[str, ...], episodes: int) -> TrainSettings:
     """A small network whose answers a teacher gives."""
     return TrainSettings(
         sizes=(100, 20, 16, 12),
@@ -37,14 +37,16 @@ def settings(teacher: dict[str, float], names: tuple[str, ...], episodes: int = 
     )
 
 
-def one_selection(folder: Path, teacher: dict[str, float], first_seed: int, plan: Plan = PLAN) -> dict[str, Any]:
+def one_selection(
+    folder: Path, teacher: dict[str, float], first_seed: int, plan: Plan = PLAN, episodes: int = 200
+) -> dict[str, Any]:
     """Train the pool on a teacher's answers with λ = 0 and 0.2, and select."""
     rule = load("pool")
     specs = tuple(
         RunSpec(n, seed, l1)
         for n, (l1, seed) in enumerate((p, first_seed + s) for p in (0.0, 0.2) for s in range(SEEDS))
     )
-    config = runs.RunConfig("pool", "glyphs", "data", settings(teacher, rule.names), specs, rule.names)
+    config = runs.RunConfig("pool", "glyphs", "data", settings(teacher, rule.names, episodes), specs, rule.names)
     runs.start(folder, rule, config, open_dataset("glyphs", Path("data")), lambda _: None)
     return select(folder, folder / "selection", plan, lambda *_: None)
 

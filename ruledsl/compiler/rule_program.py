@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from ruledsl.algebra import IndexForm
 from ruledsl.compiler.factor import NormalForm, lower_update, normal_form
@@ -54,10 +54,13 @@ class RuleProgram:
 
     def single_program(self, term: int) -> Program:
         """The update program of one term alone."""
-        only = RuleProgram(
-            (self.names[term],), (self.forms[term],), (0.0,), (True,), (None,), ((float("-inf"), float("inf")),)
-        )
-        return only.update_program
+        return _alone(self.names[term], self.forms[term])
+
+
+@lru_cache(maxsize=256)
+def _alone(name: str, form: IndexForm) -> Program:
+    # Lowering costs tens of milliseconds, and measurements ask for a term at every sample.
+    return RuleProgram((name,), (form,), (0.0,), (True,), (None,), ((float("-inf"), float("inf")),)).update_program
 
 
 def check_layers(program: RuleProgram, depth: int) -> list[str]:
