@@ -33,6 +33,7 @@ def settings(teacher: dict[str, float], names: tuple[str, ...], episodes: int) -
         episodes=episodes,
         learning_rate=2e-3,
         meta_batch=1,
+        threads=1,
         teacher=tuple(teacher.get(n, 0.0) for n in names),
     )
 
