@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite, log
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any, Literal
 
 from ruledsl import runs
@@ -115,10 +116,15 @@ class _Search:
         learned = {r["run"]: r["theta"] for r in runs.read_json(folder / "result.json")["runs"]}
         late = {n: len(metrics.column(n, "episode")) // 2 for n in numbers}
         accuracy = tuple(fmean(metrics.column(n, "meta_accuracy")[late[n] :]) for n in numbers)
-        # A median over episodes: one chaotic stream has a loss that would outweigh all others.
-        loss = tuple(-median(metrics.column(n, "meta_loss")[late[n] :]) for n in numbers)
+        # Capped, since one diverged stream would outweigh all others; a mean, so that differences are those of tasks.
+        worst = 2.0 * log(self.config.settings.sizes[-1])
+        loss = tuple(-fmean(_capped(metrics.column(n, "meta_loss")[late[n] :], worst)) for n in numbers)
         theta = {t: mean_and_interval([float(learned[n][t] or 0.0) for n in numbers]) for t in terms}
         return Fit(terms, accuracy if self.plan.measure == "accuracy" else loss, accuracy, theta)
+
+
+def _capped(losses: Sequence[float], worst: float) -> list[float]:
+    return [min(loss, worst) if isfinite(loss) else worst for loss in losses]
 
 
 def _finished(folder: Path) -> bool:
