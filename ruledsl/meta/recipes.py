@@ -10,9 +10,9 @@ that of F⁰. `robust` is Adam with five changes, each measured in docs/results/
     healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
     for a while.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
-5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It weighs what it
-    moves: λ Σ |θ_r| c_r with c_r the factor of point 1. Otherwise F⁵, which does much with a tiny coefficient,
-    would outlive every other term.
+5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r |θ_r| with
+    w_r = 1, but twice the content of a term that holds more than one F⁰. With w_r = 1 such a term (F⁵) is a cheaper
+    learning rate than θ_0 and outlives every other; with its content alone it costs the same, and both stay.
 """
 
 from __future__ import annotations
@@ -165,13 +165,16 @@ class RobustRecipe(Recipe):
 
     def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
         super().__init__(terms, learning_rate, l1, episodes)
-        self.scale = 1.0 / terms.scales.clamp_min(1.0)
+        content = terms.scales.clamp_min(1.0)
+        self.scale = 1.0 / content
+        # F⁰'s own content is 1 up to rounding; only what clearly holds more is a rival of it.
+        self.weights = torch.where(content > 1.5, 2.0 * content, torch.ones_like(content))
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
         self.done = 0
 
     def penalty(self) -> float:
-        return self.l1 * float((self.theta.abs() / self.scale).sum())
+        return self.l1 * float((self.theta.abs() * self.weights).sum())
 
     def _schedule(self) -> float:
         """Half a cosine from 1 to `FLOOR` over the planned episodes, `FLOOR` beyond them."""
@@ -191,7 +194,7 @@ class RobustRecipe(Recipe):
         self.caution.good = [*self.caution.good[-self.MEMORY + 1 :], _Good(self.theta.tolist(), self.adam.state())]
         direction, metric = self.adam.direction(gradient)
         moved = self.theta + rate * self.scale * direction
-        threshold = rate * self.l1 * self.scale * metric * self.terms.trainable
+        threshold = rate * self.l1 * self.weights * self.scale.square() * metric * self.terms.trainable
         self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
         self._bounded()
         self.caution.rate = min(1.0, self.caution.rate * 1.02)
