@@ -48,7 +48,7 @@ def test_a_selection_says_everything_and_goes_on_where_it_was(tmp_path: Path) ->
     assert again.exit_code == 0, again.output
     assert (out / "selection.json").read_bytes() == before
     assert {p: p.stat().st_mtime_ns for p in out.rglob("metrics.csv")} == stamps, "a finished stage was trained again"
-    other = run("select", tmp_path / "run", "--seeds", 2, "--episodes", 5, "--refit-episodes", 4, "--quiet")
+    other = run("select", tmp_path / "run", "--seeds", 2, "--episodes", 3, "--refit-episodes", 5, "--quiet")
     assert other.exit_code == 2
     assert "holds a selection with other options" in other.output
 

@@ -154,11 +154,10 @@ def select(folder: Path, out: Path, plan: Plan, listen: Listener) -> dict[str, A
     episodes = plan.refit_episodes or config.settings.episodes
     full = _full_pool(search, path, seeds, episodes)
     found = dict.fromkeys([*nested, *(p.support for p in path if p.l1 > 0)])
-    groups = [terms for terms in found if 0 < len(terms) <= plan.largest and terms != rule.names]
+    found[()] = None  # learning nothing is judged on the same tasks as every rule
+    groups = [terms for terms in found if len(terms) <= plan.largest and terms != rule.names]
     stage = Stage("refits", f"{len(groups)} smaller rules, from scratch", episodes)
-    smaller = search.fits(stage, groups, seeds, {}) if groups else []
-    # A rule without terms learns nothing: few episodes tell how well that does.
-    smaller += search.fits(Stage("nothing", "no rule at all", min(episodes, plan.episodes)), [()], seeds, {})
+    smaller = search.fits(stage, groups, seeds, {})
     chosen = _smallest_as_good([full, *smaller], plan.tolerance)
     knocked = _knock_outs(search, chosen, [full, *smaller], seeds, episodes)
     return write_selection(out, folder, rule, config, plan, path, start, rounds, full, smaller, chosen, knocked)
