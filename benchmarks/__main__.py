@@ -24,7 +24,7 @@ from ruledsl.backend import CompiledRule
 from ruledsl.meta import MetaTrainer
 from ruledsl.network import programs_for
 from ruledsl.network.compiled import kernel_source
-from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.settings import Network, RunSpec, TrainSettings
 from ruledsl.tasks import open_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -186,7 +186,7 @@ def main(threads: int, out: Path | None) -> None:
     )
     long = ours("pool", draw_work(1, 2500), 2)
     add(at_most("2 500 samples against 250, time", f"{long * 1e3:.0f} ms", f"{pool1 * 1e3:.1f} ms", long / pool1, 10.5))
-    programs = programs_for(rule("pool").program, 5, "fixed", 10.0)
+    programs = programs_for(rule("pool").program, 5, Network())
     source = kernel_source(programs, tuple(eight_sizes().items()), "float")
     assert source is not None
     trace = source.trace_length * 4 * 250 / 1e6

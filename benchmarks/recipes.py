@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from ruledsl import __version__
-from ruledsl.meta import MetaTrainer, recipes
+from ruledsl.meta import MetaTrainer
 from ruledsl.pipeline import compile_rule, load
+from ruledsl.registry import find
 from ruledsl.runs import mean_and_interval, use_threads
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import ImageSource, open_dataset
@@ -78,13 +79,14 @@ def main(dataset: str, data_root: Path, episodes: int, seeds: int, l1: str, abla
     add("paper", "bio", recipe="paper", meta_batch=1)
     if l1:
         add("robust", "pool", tuple(float(p) for p in l1.split(",")), meta_batch=1)
+    robust = find("recipe", "robust").item
     for label, change in ABLATIONS.items() if ablations else ():
-        before = {name: getattr(recipes.RobustRecipe, name) for name in change()}
+        before = {name: getattr(robust, name) for name in change()}
         for name, value in change().items():
-            setattr(recipes.RobustRecipe, name, value)
+            setattr(robust, name, value)
         add(f"robust, {label}", "pool")
         for name, value in before.items():
-            setattr(recipes.RobustRecipe, name, value)
+            setattr(robust, name, value)
     lines = [
         f"# Recipes on {dataset}",
         "",

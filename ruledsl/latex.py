@@ -20,13 +20,19 @@ _FUNCTIONS = {
     "exp": r"\exp",
     "log": r"\log",
     "tanh": r"\tanh",
+    "trace": r"\operatorname{trace}",
 }
 
 
 def rule_latex(definition: RuleDefinition) -> str:
     r"""`\Delta W = \theta_0 (…) + …`, one summand per term."""
-    lines = [rf"\theta_{{{r}}} \left[{term_latex(t.term.expression)}\right]" for r, t in enumerate(definition.terms)]
-    return r"\Delta \mathbf{W}_{\ell-1,\ell} = " + " + ".join(lines)
+    moved: dict[str, list[str]] = {}
+    for r, item in enumerate(definition.terms):
+        for term in (item.term, *item.companions):
+            line = rf"\theta_{{{r}}} \left[{term_latex(term.expression)}\right]"
+            moved.setdefault(term.target, []).append(line)
+    equations = [rf"\Delta {QUANTITIES[target].latex} = " + " + ".join(lines) for target, lines in moved.items()]
+    return r", \quad ".join(equations)
 
 
 def term_latex(node: Expression, minimum: int = SUM) -> str:

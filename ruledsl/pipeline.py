@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ruledsl.algebra import Certificate, IndexForm, certify, index_form, index_latex, linear_relations
+from ruledsl.algebra import Certificate, IndexForm, as_written, certify, index_form, index_latex, linear_relations
 from ruledsl.checks import check_term
-from ruledsl.compiler import RuleProgram
+from ruledsl.compiler import OtherForm, RuleProgram
 from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError, raise_errors
 from ruledsl.ir.kinds import Locality
+from ruledsl.ir.syntax import Binary, Expression, Name, Transpose
 from ruledsl.language import (
     LoadedFile,
     RuleDefinition,
+    RuleTerm,
     Term,
     load_partly,
     load_rule,
@@ -46,6 +48,8 @@ class Rule:
     forms: tuple[IndexForm, ...]
     certificates: tuple[Certificate, ...]
     warnings: tuple[Diagnostic, ...] = ()
+    companions: tuple[OtherForm, ...] = ()
+    """What coefficients scale besides their own term: terms that share one (`same = …`)."""
 
     @property
     def name(self) -> str:
@@ -76,7 +80,11 @@ class Rule:
     @cached_property
     def identity(self) -> str:
         """A hash of the algebra: the same for two texts of one rule, whatever their names and spacing."""
-        parts = [f"{form.entry}|{t.settings.layers}" for form, t in zip(self.forms, self.definition.terms, strict=True)]
+        parts = [
+            f"{form.entry}|{t.settings.layers}" + ("" if t.term.target == "W" else f"|{t.term.target}")
+            for form, t in zip(self.forms, self.definition.terms, strict=True)
+        ]
+        parts += [f"{o.form.entry}|{o.target}|{o.coefficient}" for o in self.companions]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def latex(self) -> str:
@@ -85,7 +93,11 @@ class Rule:
 
     def index_latex(self) -> list[str]:
         """Each term's entry ΔW_ji in LaTeX."""
-        return [index_latex(form.entry) for form in self.forms]
+        targets = [t.term.target for t in self.definition.terms]
+        return [
+            index_latex(as_written(form.entry) if target == "B" else form.entry)
+            for form, target in zip(self.forms, targets, strict=True)
+        ]
 
     @cached_property
     def program(self) -> RuleProgram:
@@ -93,12 +105,20 @@ class Rule:
         terms = self.definition.terms
         return RuleProgram(
             names=self.names,
-            forms=self.forms,
+            forms=tuple(f if t.term.target == "W" else None for f, t in zip(self.forms, terms, strict=True)),
             initial=tuple(t.initial for t in terms),
             trainable=tuple(t.trainable for t in terms),
             layers=tuple(t.settings.layers for t in terms),
             bounds=tuple((_or(t.settings.minimum, -inf), _or(t.settings.maximum, inf)) for t in terms),
             feedback=self.definition.feedback,
+            others=(
+                *(
+                    OtherForm(t.term.target, r, form)
+                    for r, (t, form) in enumerate(zip(terms, self.forms, strict=True))
+                    if t.term.target != "W"
+                ),
+                *self.companions,
+            ),
         )
 
 
@@ -132,13 +152,26 @@ def check(definition: RuleDefinition, allow: Locality = Locality.layer) -> Rule:
         form = checked_form(item.term, faults)
         if form is not None:
             forms.append(form)
+    companions = _companions(definition, faults)
     raise_errors(faults)
-    certificates = tuple(certify(form) for form in forms)
-    for item, certificate in zip(definition.terms, certificates, strict=True):
+    certificates = tuple(certify(f, t.term.target) for f, t in zip(forms, definition.terms, strict=True))
+    others = [(c, certify(o.form, o.target)) for c, o in companions]
+    for term, certificate in [*((t.term, c) for t, c in zip(definition.terms, certificates, strict=True)), *others]:
         if certificate.locality > allow:
-            faults.append(_not_local(item.term, certificate, allow))
+            faults.append(_not_local(term, certificate, allow))
     raise_errors(faults)
-    return Rule(definition, tuple(forms), certificates, tuple(_indistinct(definition, forms)))
+    warnings = tuple(_indistinct(definition, forms))
+    return Rule(definition, tuple(forms), certificates, warnings, tuple(o for _, o in companions))
+
+
+def _companions(definition: RuleDefinition, faults: list[Diagnostic]) -> list[tuple[Term, OtherForm]]:
+    found = []
+    for r, item in enumerate(definition.terms):
+        for term in item.companions:
+            form = checked_form(term, faults)
+            if form is not None:
+                found.append((term, OtherForm(term.target, r, form)))
+    return found
 
 
 def checked_form(term: Term, faults: list[Diagnostic]) -> IndexForm | None:
@@ -173,6 +206,51 @@ def check_file(path: str, allow: Locality = Locality.layer) -> list[Rule]:
     return [check(d, allow) for d in definitions]
 
 
+def apart(rule: Rule, per: str, depth: int) -> Rule:
+    """The rule with a Θ of its own for every layer, or for every pair of populations; `network` leaves it as it is.
+
+    The result is a rule like any other: its text says `a[layers = 2]`, or multiplies by `exc_post`, `inh_pre` ….
+    """
+    if per == "network":
+        return rule
+    split = per_layer if per == "layer" else per_population
+    terms = tuple(part for item in rule.definition.terms for part in split(item, depth))
+    return check(replace(rule.definition, terms=terms), Locality.layer)
+
+
+def per_layer(item: RuleTerm, depth: int) -> list[RuleTerm]:
+    """One coefficient for each layer that a term acts in."""
+    ranges = item.settings.layers or ((1, depth),)
+    layers = [n for low, high in ranges for n in range(low, high + 1)]
+    base = item.name.partition("[")[0]
+    return [replace(item, name=f"{base}[{n}]", settings=replace(item.settings, layers=((n, n),))) for n in layers]
+
+
+def per_population(item: RuleTerm, _depth: int) -> list[RuleTerm]:
+    """One coefficient for each pair of a postsynaptic and a presynaptic population: `_ei` is from i to e."""
+    parts = []
+    for post in ("exc", "inh"):
+        for pre in ("exc", "inh"):
+            suffix = f"_{post[0]}{pre[0]}"
+            own = _confined(item.term, post, pre, suffix)
+            others = tuple(_confined(term, post, pre, suffix) for term in item.companions)
+            parts.append(replace(item, name=item.name + suffix, term=own, companions=others))
+    return parts
+
+
+def _confined(term: Term, post: str, pre: str, suffix: str) -> Term:
+    """A term that moves only what lies between two populations."""
+    rows, columns = Name(f"{post}_post"), Name(f"{pre}_pre")
+    if term.target == "bias":
+        mask: Expression = rows
+    else:
+        first, second = (rows, columns) if term.target == "W" else (columns, rows)
+        mask = Binary("*", first, Transpose(second))
+    depth = 1 + max(term.expression.depth, 3)
+    expression = Binary(".*", term.expression, mask, span=term.expression.span, depth=depth)
+    return replace(term, name=term.name + suffix, expression=expression)
+
+
 def compile_rule(rule: Rule) -> CompiledRule:
     """A rule as a function on tensors; see `CompiledRule.update`.
 
@@ -190,10 +268,7 @@ def rule_source(definition: RuleDefinition) -> str:
     lines: list[str] = []
     items: list[str] = []
     for item in definition.terms:
-        note = f' "{item.term.note}"' if item.term.note else ""
-        line = f"term {item.term.name}{note} = {print_expression(item.term.expression)}"
-        if line not in lines:
-            lines.append(line)
+        lines += [line for term in (item.term, *item.companions) if (line := _term_line(term)) not in lines]
         settings = item.settings
         parts = [f"{key} = {value!r}" for key, value in (
             ("init", settings.init), ("fixed", settings.fixed), ("min", settings.minimum), ("max", settings.maximum),
@@ -201,11 +276,18 @@ def rule_source(definition: RuleDefinition) -> str:
         if settings.layers is not None:
             parts.append("layers = " + " ".join(str(a) if a == b else f"{a}..{b}" for a, b in settings.layers))
         items.append(item.term.name + (f"[{', '.join(parts)}]" if parts else ""))
+        items += [f"{term.name}[same = {item.term.name}]" for term in item.companions]
     feedback = f" [feedback = {definition.feedback}]" if definition.feedback else ""
     name = "".join(c if c.isalnum() or c == "_" else "_" for c in definition.name)
     name = f"{name}_rule" if name in {t.term.name for t in definition.terms} else name
     lines.append(f"rule {name}{feedback} = " + "\n  + ".join(items))
     return "\n".join(lines) + "\n"
+
+
+def _term_line(term: Term) -> str:
+    note = f' "{term.note}"' if term.note else ""
+    target = "" if term.target == "W" else f" for {term.target}"
+    return f"term {term.name}{note}{target} = {print_expression(term.expression)}"
 
 
 def _not_local(term: Term, certificate: Certificate, allow: Locality) -> Diagnostic:
@@ -221,7 +303,7 @@ def _not_local(term: Term, certificate: Certificate, allow: Locality) -> Diagnos
 
 def _indistinct(definition: RuleDefinition, forms: Sequence[IndexForm]) -> list[Diagnostic]:
     """Warnings for terms that are the same after algebra: only a combination of their θ has an effect."""
-    confined = any(t.settings.layers is not None for t in definition.terms)
+    confined = any(t.settings.layers is not None or t.companions or t.term.target != "W" for t in definition.terms)
     warnings = []
     for relation in [] if confined else linear_relations(forms):
         involved = [(c, definition.terms[r]) for r, c in enumerate(relation) if c]

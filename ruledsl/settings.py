@@ -22,6 +22,29 @@ class TaskShape:
 
 
 @dataclass(frozen=True)
+class Network:
+    """How a network is wired: everything that decides its programs besides its rule and its depth."""
+
+    feedback: str = "fixed"
+    """A feedback plugin: how errors reach the layers below the output."""
+    beta: float = 10.0
+    activation: str = "softplus"
+    """An activation plugin, for hidden cells."""
+    output: Literal["softmax", "linear"] = "softmax"
+    """Softmax with cross-entropy, or linear with half the squared error."""
+    bias: bool = False
+    """Whether cells have a bias, which terms `for bias` move."""
+    third: Literal["task", "surprise", "reward"] = "surprise"
+    """What `third` broadcasts: a signal of the task's, the sample's loss, or the probability given to its label."""
+    inhibitory: float = 0.0
+    """The fraction of inhibitory cells in hidden layers. Above 0, every weight keeps the sign of its cell (Dale)."""
+    feedback_noise: float = 0.0
+    """Noise on every carried error, as a fraction of its root mean square."""
+    costs: tuple[tuple[str, float], ...] = ()
+    """Objectives paid at every sample, with their weights."""
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Settings shared by all runs of one training (Algorithm 1, Methods 4.1–4.3)."""
 
@@ -33,11 +56,11 @@ class TrainSettings:
     episodes: int = 500
     learning_rate: float = 1e-3
     feedback: str = "fixed"
-    recipe: Literal["robust", "paper"] = "robust"
-    """How Θ moves; see `ruledsl.meta.recipes`."""
+    recipe: str = "robust"
+    """A recipe plugin: how Θ moves."""
     meta_batch: int = 2
     """Tasks whose gradients are averaged in one meta-step; 1 is the paper's."""
-    engine: Literal["auto", "rebuild", "checkpoint", "autograd"] = "auto"
+    engine: Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none"] = "auto"
     backend: Literal["auto", "compiled", "eager"] = "auto"
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
@@ -45,6 +68,22 @@ class TrainSettings:
     """CPU threads; 0 takes every core."""
     teacher: tuple[float, ...] = ()
     """A planted Θ*, one number per coefficient: query labels come from networks that learned by it."""
+    tasks: str = "classes"
+    """A task plugin: what an episode's stream and queries are."""
+    objective: tuple[tuple[str, float], ...] = (("query", 1.0),)
+    """Objective plugins with their weights."""
+    optimiser: str = ""
+    """An optimiser plugin in the recipe's place."""
+    diagnostics: tuple[str, ...] = ()
+    """Diagnostic plugins: further columns of metrics.csv."""
+    activation: str = "softplus"
+    output: Literal["softmax", "linear"] = "softmax"
+    bias: bool = False
+    third: Literal["task", "surprise", "reward"] = "surprise"
+    inhibitory: float = 0.0
+    feedback_noise: float = 0.0
+    init: str = "xavier"
+    """How initial weights are drawn. See `Network` for those before it."""
 
     @property
     def task(self) -> TaskShape:
@@ -83,3 +122,4 @@ class EpisodeRecord:
     ortho: tuple[float, ...]
     engine: str = ""
     """The engine that computed it: tells when `rebuild` fell back to `checkpoint`."""
+    diagnostics: tuple[float, ...] = ()

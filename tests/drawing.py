@@ -13,7 +13,12 @@ from torch import Tensor
 from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape, Side
 from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
 from ruledsl.language import Term
-from ruledsl.language.vocabulary import QUANTITIES
+from ruledsl.language.vocabulary import QUANTITIES as EVERY_QUANTITY
+
+QUANTITIES = {
+    n: q for n, q in EVERY_QUANTITY.items() if n[0] in "yzeW1n" and n not in ("exc_pre", "exc_post", "noise_pre")
+}
+"""What a layer always has: no third factor, no populations, nothing of B or of biases."""
 
 
 def layer_quantities(n_pre: int, n_post: int, batch: tuple[int, ...] = (), seed: int = 0) -> dict[str, Tensor]:

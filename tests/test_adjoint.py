@@ -20,6 +20,7 @@ from ruledsl.ir.program import Builder
 from ruledsl.network.compiled import kernel_source
 from ruledsl.network.engines import programs_for
 from ruledsl.network.step import step_program
+from ruledsl.settings import Network
 from tests.drawing import draw_episode, terms
 from tests.test_algebra import compiled as compiled_term
 
@@ -200,7 +201,7 @@ def test_a_diverged_run_says_so_and_leaves_its_neighbours_alone() -> None:
 
 def test_cost_does_not_grow_with_terms_that_share_vectors() -> None:
     few, many = (ruledsl.load(n).program for n in ("ehebb", "pool"))
-    small, large = (step_adjoint(step_program(p, 3, "fixed", 10.0)) for p in (few, many))
+    small, large = (step_adjoint(step_program(p, 3, Network())) for p in (few, many))
 
     def passes(pair: object, side: str) -> int:
         return sum(i.op in ("matvec", "rmatvec") for i in getattr(pair, side).instructions)
@@ -211,11 +212,11 @@ def test_cost_does_not_grow_with_terms_that_share_vectors() -> None:
 
 def test_generated_code_depends_on_nothing_but_the_program() -> None:
     sizes = (("n0", 5), ("n1", 4), ("n2", 3))
-    programs = programs_for(ruledsl.load("bio").program, 2, "fixed", 10.0)
+    programs = programs_for(ruledsl.load("bio").program, 2, Network())
     first = kernel_source(programs, sizes, "float")
     kernel_source.cache_clear()
     programs_for.cache_clear()
-    again = kernel_source(programs_for(ruledsl.load("bio").program, 2, "fixed", 10.0), sizes, "float")
+    again = kernel_source(programs_for(ruledsl.load("bio").program, 2, Network()), sizes, "float")
     assert first == again
 
 

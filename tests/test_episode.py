@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
+from torch import Tensor
 
 import ruledsl
 from ruledsl.backend.compiled_rule import CompiledRule
-from ruledsl.network import measure
+from ruledsl.network import Measurements, measure, programs_for
+from ruledsl.settings import Network as Wiring
 from tests.drawing import Episode, draw_episode
 from tests.oracle import TERMS, Network
 from tests.test_terms import SHIPPED
@@ -162,7 +166,7 @@ def test_terms_confined_to_layers_leave_the_others_alone(tmp_path: object) -> No
         ({"theta": torch.zeros(2)}, r"theta has shape \(2,\); its last axis must hold the 1 coefficients"),
         ({"x": torch.zeros(3, 7)}, r"x has shape \(3, 7\), expected \(3, 6\)"),
         ({"y": torch.tensor([0, 1, 9])}, r"labels must lie in 0 … 3"),
-        ({"feedback": "sideways"}, r"no feedback pathway 'sideways'; choose one of fixed, symmetric"),
+        ({"feedback": "sideways"}, r"no feedback pathway 'sideways'; choose one of direct, fixed"),
         ({"B": None}, r"fixed feedback needs one B for each of the 2 weight matrices"),
         ({"W": [torch.zeros(5, 6), torch.zeros(4, 4)]}, r"W\[1\] has shape \(4, 4\), expected \(4, 5\)"),
     ],
@@ -185,16 +189,16 @@ def test_update_says_what_it_needs() -> None:
 # measurements ----------------------------------------------------------------
 
 
+def measured(episode: Episode, W: Sequence[Tensor], B: Sequence[Tensor]) -> Measurements:
+    programs = programs_for(ruledsl.load("pool").program, len(W), Wiring())
+    named = {f"W{n}": w[None] for n, w in enumerate(W)} | {f"B{n}": b[None] for n, b in enumerate(B)}
+    theta = torch.zeros(1, 10, dtype=W[0].dtype)
+    return measure(programs, named, theta, episode.x_query[None], episode.y_query[None])
+
+
 def test_angles_are_those_between_averaged_errors() -> None:
     episode = draw_episode((6, 5, 4, 3), 1, queries=7)
-    found = measure(
-        [w[None] for w in episode.W],
-        [b[None] for b in episode.B],
-        "fixed",
-        10.0,
-        episode.x_query[None],
-        episode.y_query[None],
-    )
+    found = measured(episode, episode.W, episode.B)
     fixed, exact = oracle(episode, "fixed"), oracle(episode, "symmetric")
     for layer in range(4):
         sums = []
@@ -215,14 +219,7 @@ def test_the_orthonormality_error_is_equation_10_and_vanishes_for_orthonormal_ro
     rows = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64)).Q[:4]
     for first in (episode.W[0], rows):
         W = [first, episode.W[1]]
-        found = measure(
-            [w[None] for w in W],
-            [b[None] for b in episode.B],
-            "fixed",
-            10.0,
-            episode.x_query[None],
-            episode.y_query[None],
-        )
+        found = measured(episode, W, episode.B)
         total = 0.0
         for x in episode.x_query:
             z = first @ x
@@ -234,6 +231,5 @@ def test_the_orthonormality_error_is_equation_10_and_vanishes_for_orthonormal_ro
 
 def test_parallel_errors_have_angle_zero_to_full_precision() -> None:
     episode = draw_episode((5, 4, 3), 1)
-    B = [w.T[None].clone() for w in episode.W]
-    found = measure([w[None] for w in episode.W], B, "fixed", 10.0, episode.x_query[None], episode.y_query[None])
+    found = measured(episode, episode.W, [w.T.clone() for w in episode.W])
     assert float(found.alpha.abs().max()) < 1e-10

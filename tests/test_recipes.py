@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ruledsl.meta.recipes import RECIPES, PaperRecipe, Recipe, RobustRecipe, Terms
+from ruledsl.meta.optimisers import Recipe, Terms
+from ruledsl.registry import find, names_of
+
+RECIPES = {name: find("recipe", name).item for name in names_of("recipe")}
+PaperRecipe, RobustRecipe = RECIPES["paper"], RECIPES["robust"]
 
 
 def terms(changes: dict[str, object] | None = None) -> Terms:

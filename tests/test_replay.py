@@ -6,7 +6,7 @@ shown on fake CUDA tensors: torch runs every operator's own shape and device rul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,8 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
 from ruledsl.network import replay
-from ruledsl.network.engines import StepPrograms, Stream, programs_for
+from ruledsl.network.engines import StepPrograms, Stream, programs_for, weights_of
+from ruledsl.network.objectives import Ending
 from ruledsl.network.replay import Episode, replay_engine
+from ruledsl.settings import Network
 from tests.drawing import draw_episode
 
 SIZES = (6, 5, 4)
@@ -31,8 +33,12 @@ def theta_of(name: str, count: int) -> Tensor:
 def stream_of(seed: int, samples: int, feedback: str) -> tuple[Stream, tuple[Tensor, Tensor]]:
     drawn = draw_episode(SIZES, samples, batch=(2,), seed=seed)
     targets = torch.nn.functional.one_hot(drawn.y, SIZES[-1]).double()
-    stream = Stream(drawn.W, None if feedback == "symmetric" else drawn.B, drawn.x, targets)
-    return stream, (drawn.x_query, drawn.y_query)
+    back = {} if feedback == "symmetric" else named("B", drawn.B)
+    return Stream(named("W", drawn.W), back, {"x": drawn.x, "target": targets}), (drawn.x_query, drawn.y_query)
+
+
+def named(letter: str, matrices: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"{letter}{n}": m for n, m in enumerate(matrices)}
 
 
 @pytest.mark.parametrize("samples", [0, 1, 23])
@@ -40,7 +46,7 @@ def stream_of(seed: int, samples: int, feedback: str) -> tuple[Stream, tuple[Ten
 @pytest.mark.parametrize("name", ["pool", "soft_bound", "oja_single"])
 def test_replayed_steps_have_autograds_gradient(name: str, feedback: str, samples: int) -> None:
     """Twice each: the second episode goes through the buffers of the first."""
-    programs = programs_for(ruledsl.load(name).program, len(SIZES) - 1, feedback, 10.0)
+    programs = programs_for(ruledsl.load(name).program, len(SIZES) - 1, Network(feedback=feedback))
     theta = theta_of(name, 2)
     F = ruledsl.compile_rule(ruledsl.load(name))
     for seed in (3, 4):
@@ -48,27 +54,31 @@ def test_replayed_steps_have_autograds_gradient(name: str, feedback: str, sample
         drawn = draw_episode(SIZES, samples, batch=(2,), seed=seed)
         expected = ruledsl.meta_gradient(F, theta, *drawn.arguments(), feedback=feedback, engine="autograd")
         for keeps_weights in {programs.has_dense_rest, True}:
-            found = replay_engine(programs, stream, theta, *query, keeps_weights=keeps_weights)
-            assert found is not None
+            ending = Ending(programs, *query, samples)
+            found = replay_engine(programs, stream, theta, ending, keeps_weights=keeps_weights)
             assert samples == 0 or float(expected.grad.abs().min()) > 0
             torch.testing.assert_close(found.gradient, expected.grad, rtol=1e-9, atol=1e-15)
-            for a, b in zip(found.weights, expected.weights, strict=True):
+            for a, b in zip(weights_of(found.state), expected.weights, strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
 
 def test_a_step_works_in_place_on_buffers_that_never_move() -> None:
-    programs = programs_for(ruledsl.load("pool").program, len(SIZES) - 1, "fixed", 10.0)
+    programs = programs_for(ruledsl.load("pool").program, len(SIZES) - 1, Network())
     stream, _ = stream_of(1, 5, "fixed")
     episode = Episode(programs, stream, theta_of("pool", 2), keeps_weights=False)
     episode.load(stream, theta_of("pool", 2))
-    buffers = [*episode.stream.weights, *episode.cotangents, *episode.saved, episode.gradient, episode.time]
+    buffers = buffers_of(episode)
     addresses = [b.data_ptr() for b in buffers]
     episode.at(0)
     for step in (episode.forward, episode.forward, episode.backward):
         step()
-    after = [*episode.stream.weights, *episode.cotangents, *episode.saved, episode.gradient, episode.time]
-    assert [b.data_ptr() for b in after] == addresses
+    assert [b.data_ptr() for b in buffers_of(episode)] == addresses
     assert int(episode.time) == 1
+
+
+def buffers_of(episode: Episode) -> list[Tensor]:
+    states = [*episode.stream.state.values(), *episode.cotangents.values()]
+    return [*states, *episode.saved, episode.gradient, episode.time]
 
 
 class OnDeviceOnly(TorchDispatchMode):
@@ -86,16 +96,15 @@ def fake_episode(programs: StepPrograms, keeps_weights: bool) -> Episode:
     def fake(*shape: int) -> Tensor:
         return torch.zeros(2, *shape, device="cuda")
 
-    weights = [fake(5, 6), fake(4, 5)]
-    feedback = [fake(6, 5), fake(5, 4)]
-    stream = Stream(weights, feedback, fake(9, 6), fake(9, 4))
+    weights, feedback = named("W", [fake(5, 6), fake(4, 5)]), named("B", [fake(6, 5), fake(5, 4)])
+    stream = Stream(weights, feedback, {"x": fake(9, 6), "target": fake(9, 4)})
     return Episode(programs, stream, fake(len(programs.rule.names)), keeps_weights)
 
 
 @pytest.mark.parametrize("name", ["pool", "soft_bound", "competition", "bcm", "covariance"])
 def test_steps_can_be_captured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "recorded", lambda step, prepare, on: step)
-    programs = programs_for(ruledsl.load(name).program, 2, "fixed", 10.0)
+    programs = programs_for(ruledsl.load(name).program, 2, Network())
     with FakeTensorMode():
         episode = fake_episode(programs, programs.has_dense_rest)
         with OnDeviceOnly():
@@ -121,7 +130,7 @@ def test_a_step_that_could_not_be_captured_is_caught(
 ) -> None:
     """Negative control of the test above."""
     monkeypatch.setattr(replay, "recorded", lambda step, prepare, on: step)
-    programs = programs_for(ruledsl.load("pool").program, 2, "fixed", 10.0)
+    programs = programs_for(ruledsl.load("pool").program, 2, Network())
     with FakeTensorMode():
         episode = fake_episode(programs, False)
         with pytest.raises((DataDependentOutputException, RuntimeError, AssertionError)), OnDeviceOnly():

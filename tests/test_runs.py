@@ -182,7 +182,7 @@ def test_rules_trained_separately_share_a_batch_but_not_their_terms(tmp_path: Pa
         (["--lr", "0"], "--lr needs a positive number"),
         (["--device", "cuda:7"], "device `cuda:7` cannot be used"),
         (["--labels", "60"], "has 47 classes; a task of 60 cannot be drawn"),
-        (["--feedback", "sideways"], "Invalid value for '--feedback'"),
+        (["--feedback", "sideways"], "there is no feedback `sideways`"),
         (["--allow", "synapse"], "beyond the limit `synapse`"),
         (["--rule", "bioo"], "did you mean `bio`?"),
         (["--sizes", "196-12-47", "--rule", "nothing"], "defines no rule or term `nothing`"),

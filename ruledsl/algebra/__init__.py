@@ -15,7 +15,7 @@ from ruledsl.algebra.entries import (
     fresh_index,
     side_of,
 )
-from ruledsl.algebra.index_form import IndexForm, index_form
+from ruledsl.algebra.index_form import IndexForm, as_written, index_form
 from ruledsl.algebra.locality import Certificate, ReadSet, certify
 from ruledsl.algebra.printing import index_latex, index_text
 
@@ -31,6 +31,7 @@ __all__ = [
     "ReadSet",
     "TermRelation",
     "Theta",
+    "as_written",
     "certify",
     "contract",
     "expand",

@@ -111,6 +111,17 @@ def make_function(name: str, argument: sp.Expr) -> sp.Expr:
     return Elementwise(sp.Symbol(name), argument)  # type: ignore[return-value]
 
 
+def make_trace(tau: sp.Expr, argument: sp.Expr) -> sp.Expr:
+    """The leaky average over the stream of one entry: for the algebra a function like any other."""
+    return make_function(f"trace@{tau}", argument)
+
+
+def trace_time(expression: sp.Expr) -> float | None:
+    """τ of a trace, in samples; None for anything else."""
+    name = expression.function if isinstance(expression, Elementwise) else ""
+    return float(sp.Rational(name.removeprefix("trace@"))) if name.startswith("trace@") else None
+
+
 def entry(name: str, *indices: sp.Symbol) -> sp.Expr:
     """The entry of a quantity at given indices; ones are the number 1 everywhere."""
     return sp.Integer(1) if name.startswith("1_") else Entry(sp.Symbol(name), *indices)  # type: ignore[return-value]

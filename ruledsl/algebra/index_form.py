@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy as sp
 
@@ -12,9 +12,13 @@ from ruledsl.algebra.entries import (
     COLUMN,
     ROW,
     SIZE,
+    Entry,
     entry,
+    factors_of,
+    free_indices,
     fresh_index,
     make_function,
+    make_trace,
     product_of,
     renamed,
     summands_of,
@@ -24,7 +28,7 @@ from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location, RuleErro
 from ruledsl.ir.kinds import SCALAR, Shape, Side
 from ruledsl.ir.source import SourceFile
 from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
-from ruledsl.language import FUNCTIONS, QUANTITIES, Term
+from ruledsl.language import FUNCTIONS, OTHER_SIDE, Term, shape_of_quantity
 
 MAX_MONOMIALS = 500
 LARGEST = 10**308
@@ -37,6 +41,11 @@ class IndexForm:
     entry: sp.Expr
 
     @property
+    def reads(self) -> frozenset[str]:
+        """The names of all quantities that occur."""
+        return frozenset(atom.quantity for atom in self.entry.atoms(Entry))
+
+    @property
     def monomials(self) -> tuple[sp.Expr, ...]:
         return tuple(summands_of(self.entry))  # type: ignore[arg-type]
 
@@ -47,7 +56,8 @@ def index_form(term: Term) -> IndexForm:
     Raises `RuleError` when the term is identically zero, holds a number that is not finite, or
     grows beyond reason when multiplied out.
     """
-    form = expand(_Folder(term.source).fold(term.expression))
+    expression = seen_from_feedback(term.expression) if term.target == "B" else term.expression
+    form = expand(_Folder(term.source).fold(expression))
     at = Location(term.source, term.span)
     if not _is_finite(form):
         message = f"`{term.name}` holds a number that is not real and finite"
@@ -63,6 +73,46 @@ def index_form(term: Term) -> IndexForm:
             )
         )
     return IndexForm(form)
+
+
+def seen_from_feedback(node: Expression) -> Expression:
+    """The expression with pre and post exchanged: B's synapse runs from the postsynaptic to the presynaptic cell.
+
+    From there it is a forward synapse like any other, so algebra, locality and lowering need no second form.
+    """
+    match node:
+        case Name(name):
+            return replace(node, name=OTHER_SIDE.get(name, name))
+        case Negate(operand) | Transpose(operand):
+            return replace(node, operand=seen_from_feedback(operand))
+        case Binary(_, left, right):
+            return replace(node, left=seen_from_feedback(left), right=seen_from_feedback(right))
+        case Power(base, exponent):
+            return replace(node, base=seen_from_feedback(base), exponent=seen_from_feedback(exponent))
+        case Call(_, arguments):
+            return replace(node, arguments=tuple(seen_from_feedback(a) for a in arguments))
+        case _:
+            return node
+
+
+def as_written(expression: sp.Expr) -> sp.Expr:
+    """A form of B in the names of its text again: the inverse of `seen_from_feedback`, indices included."""
+    names = {other: own for own, other in OTHER_SIDE.items()}
+    symbols = {s for s in expression.atoms(sp.Symbol) if s.is_integer}
+    swapped = {s: _across(s) for s in symbols}
+    entries = {
+        atom: entry(names.get(atom.quantity, atom.quantity), *(swapped[i] for i in atom.indices))
+        for atom in expression.atoms(Entry)
+    }
+    return expression.xreplace(entries | swapped)  # type: ignore[return-value]
+
+
+def _across(symbol: sp.Symbol) -> sp.Symbol:
+    """The index, or size, of the other side that has the same place in its naming scheme."""
+    name = symbol.name
+    if name.startswith("n_"):
+        return SIZE["post" if name == "n_pre" else "pre"]
+    return sp.Symbol(("i" if name[0] == "j" else "j") + name[1:], integer=True)
 
 
 def _is_finite(form: sp.Expr) -> bool:
@@ -182,8 +232,25 @@ class _Folder:
             case "diag":
                 side = shape.rows or "post"
                 return expand(value * sp.KroneckerDelta(ROW[side], COLUMN[side]))
+            case "trace":
+                return self._trace(node, value)
         self._refuse_diagonal(value, node)
         return _elementwise(node.function, value)
+
+    def _trace(self, node: Call, value: sp.Expr) -> sp.Expr:
+        """A trace is linear: one for each monomial, numbers and sizes in front of it."""
+        self._refuse_diagonal(value, node)
+        tau = self.fold(node.arguments[1])
+        total: sp.Expr = sp.S.Zero
+        for monomial in summands_of(value):
+            numbers = [f for f in factors_of(monomial) if not f.has(Entry)]
+            followed = product_of(*(f for f in factors_of(monomial) if f.has(Entry)))
+            if not free_indices(followed):
+                message = "a trace of something that no single cell or synapse has"
+                at = Location(self.source, node.span)
+                raise RuleError(Diagnostic("bad-trace", message, at, help="take numbers and ones out of the trace"))
+            total += product_of(*numbers) * (followed if tau == 1 else make_trace(tau, followed))
+        return expand(total)
 
     def _refuse_diagonal(self, value: sp.Expr, node: Expression) -> None:
         if value.has(sp.KroneckerDelta):
@@ -205,9 +272,9 @@ def column_index(shape: Shape) -> sp.Symbol:
 
 
 def _quantity(name: str) -> sp.Expr:
-    shape = QUANTITIES[name].shape
+    shape = shape_of_quantity(name)
     if shape == SCALAR:
-        return SIZE["pre" if name == "n_pre" else "post"]
+        return SIZE["pre" if name == "n_pre" else "post"] if name.startswith("n_") else entry(name)
     if shape.columns is None:
         return entry(name, ROW[shape.rows])  # type: ignore[index]
     return entry(name, ROW["post"], ROW["pre"])

@@ -8,7 +8,7 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-from ruledsl.algebra.entries import Contract, Elementwise, Entry, Theta
+from ruledsl.algebra.entries import Contract, Elementwise, Entry, Theta, trace_time
 from ruledsl.language import QUANTITIES
 
 _GREEK_NAME = {
@@ -18,6 +18,16 @@ _GREEK_NAME = {
 }
 
 
+_LETTERS = {
+    "y": "y", "z": "z", "e": "e", "W": "W", "B": "B", "bias": "b", "third": r"\theta_3", "exc": "x", "inh": "h",
+    "noise": r"\xi", "response": r"\rho",
+}  # fmt: skip
+
+
+def _trace_name(tau: float) -> str:
+    return rf"\operatorname{{trace}}_{{{tau:g}}}"
+
+
 class _IndexText(StrPrinter):
     """`-e_post[j]·y_pre[i]`, `(Σ_k …)`: compact, one line, Unicode."""
 
@@ -25,13 +35,16 @@ class _IndexText(StrPrinter):
 
     def _print_Entry(self, expr: Entry) -> str:
         name = expr.quantity
-        return f"{name}[{','.join(_index(k) for k in expr.indices)}]"
+        return f"{name}[{','.join(_index(k) for k in expr.indices)}]" if expr.indices else name
 
     def _print_Contract(self, expr: Contract) -> str:
         bound = ",".join(_index(k) for k in expr.bound)
         return f"(Σ_{bound} {self._print(expr.body)})"
 
     def _print_Elementwise(self, expr: Elementwise) -> str:
+        tau = trace_time(expr)
+        if tau is not None:
+            return f"trace({self._print(expr.args[1])}, {tau:g})"
         return f"{expr.function}({self._print(expr.args[1])})"
 
     def _print_Theta(self, expr: Theta) -> str:
@@ -46,9 +59,11 @@ class _IndexText(StrPrinter):
 
 class _IndexLatex(LatexPrinter):
     def _print_Entry(self, expr: Entry, exp: str | None = None) -> str:
-        base = {"y": "y", "z": "z", "e": "e", "W": "W"}[expr.quantity[0]]
+        base = _LETTERS[expr.quantity.partition("_")[0]]
         layer = r"^{\ell-1}" if expr.quantity.endswith("_pre") else r"^{\ell}"
-        layer = "" if expr.quantity == "W" else layer
+        layer = "" if expr.quantity in ("W", "B", "third") else layer
+        if not expr.indices:
+            return base if exp is None else f"{base}^{{{exp}}}"
         text = f"{base}{layer}_{{{''.join(_index(k) for k in expr.indices)}}}"
         return text if exp is None else rf"\left({text}\right)^{{{exp}}}"
 
@@ -58,7 +73,8 @@ class _IndexLatex(LatexPrinter):
         return text if exp is None else rf"{text}^{{{exp}}}"
 
     def _print_Elementwise(self, expr: Elementwise, exp: str | None = None) -> str:
-        name = _GREEK_NAME.get(expr.function, rf"\{expr.function}")
+        tau = trace_time(expr)
+        name = _GREEK_NAME.get(expr.function, rf"\{expr.function}") if tau is None else _trace_name(tau)
         text = rf"{name}\left({self._print(expr.args[1])}\right)"
         return text if exp is None else rf"\left({text}\right)^{{{exp}}}"
 

@@ -15,13 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass
-from ruledsl.compiler import StepAdjoint
+from ruledsl.compiler import StepAdjoint, forward_costs
 from ruledsl.ir.diagnostics import InternalError
 from ruledsl.ir.program import Instruction, Program, Update
 
 LANES = 16
 """Rows start at multiples of this many numbers."""
 MATRIX_OPS = ("matvec", "rmatvec")
+SIGNALS = ("x", "target")
+"""What generated code is given anew at every sample."""
 
 
 class NotPrintable(Exception):
@@ -41,7 +43,9 @@ class KernelSource:
     trace_length: int
     """Numbers saved per sample."""
     matrices: tuple[str, ...]
-    """Names of the matrices `forward` and `backward` take, in order: W0 …, then B0 … if any."""
+    """Names of the matrices `forward` and `backward` take, in order: those the step updates, then the others."""
+    costs: list[int]
+    """Where in the trace a sample's cost lies, if there is one."""
 
 
 def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], real: str) -> KernelSource:
@@ -50,13 +54,24 @@ def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], real: str) -> Kern
         _require_printable(program)
     offsets, length = _trace_layout(pair, sizes)
     weights = [u.target for u in pair.forward.updates]
-    names = set(pair.forward.inputs()) | set(pair.backward.inputs())
-    back = sorted(n for n in names if n.startswith("B"))
-    forward = _Direction(pair.forward, sizes, "forward", dict(offsets.items()), weights, back)
-    saved = {pair.backward.inputs()[f"saved{n}"]: offsets[n] for n in pair.saved}
-    backward = _Direction(pair.backward, sizes, "backward", saved, weights, back)
+    shapes = _matrix_shapes(pair)
+    back = sorted(name for name in shapes if name not in weights)
+    forward = _Direction(pair.forward, sizes, "forward", dict(offsets.items()), weights, back, shapes)
+    loaded = pair.backward.inputs()
+    saved = {loaded[f"saved{n}"]: offsets[n] for n in pair.saved if f"saved{n}" in loaded}
+    backward = _Direction(pair.backward, sizes, "backward", saved, weights, back, shapes)
     code = "\n".join([_PRELUDE.replace("REAL", real), forward.print(length, sizes), backward.print(length, sizes)])
-    return KernelSource(code, length, (*weights, *back))
+    return KernelSource(code, length, (*weights, *back), [offsets[n] for n in forward_costs(pair.forward)])
+
+
+def _matrix_shapes(pair: StepAdjoint) -> dict[str, tuple[str, ...]]:
+    """Symbolic shapes of all matrices that either direction reads, cotangents left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    for program in (pair.forward, pair.backward):
+        for name, number in program.inputs().items():
+            if len(program.instructions[number].shape) == 2 and not name.startswith("adjoint_"):
+                found[name] = program.instructions[number].shape
+    return found
 
 
 def _require_printable(program: Program) -> None:
@@ -65,8 +80,11 @@ def _require_printable(program: Program) -> None:
             raise NotPrintable(f"`{instruction.op}` gives a matrix")
         if instruction.op in ("row_sum", "column_sum"):
             raise NotPrintable(f"`{instruction.op}` is not fused")
-    if any(update.dense is not None for update in program.updates):
-        raise NotPrintable("the update has a dense rest")
+        name = str(instruction.attribute)
+        if instruction.op == "input" and len(instruction.shape) < 2 and not name.startswith(("saved", *SIGNALS)):
+            raise NotPrintable(f"`{name}` is not an input of generated code")
+    if any(update.dense is not None or update.rank == 1 for update in program.updates):
+        raise NotPrintable("the update has a dense rest, or the stream carries vectors along")
 
 
 def _trace_layout(pair: StepAdjoint, sizes: Mapping[str, int]) -> tuple[dict[int, int], int]:
@@ -90,6 +108,7 @@ class _Direction:
     traced: Mapping[int, int]
     weights: list[str]
     back: list[str]
+    shapes: Mapping[str, tuple[str, ...]]
     early: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -151,17 +170,8 @@ class _Direction:
         return self.sizes[instruction.shape[0]]
 
     def _shape(self, matrix: str) -> MatrixShape:
-        dims = (
-            self.instructions[self.program.inputs()[matrix]].shape
-            if matrix in self.program.inputs()
-            else self._dims(matrix)
-        )
-        rows, columns = (self.sizes[d] for d in dims)
+        rows, columns = (self.sizes[d] for d in self.shapes[matrix.removeprefix("adjoint_")])
         return MatrixShape(rows, columns, stride_of(columns))
-
-    def _dims(self, matrix: str) -> tuple[str, str]:
-        layer = int("".join(c for c in matrix if c.isdigit()))
-        return (f"n{layer + 1}", f"n{layer}")
 
     # printing ----------------------------------------------------------------
 

@@ -175,13 +175,13 @@ def _tensor(value: Value | None, like: Tensor) -> Tensor:
 
 
 def change_of(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
-    """κ W + Σ u vᵀ + dense for a target of shape (…, rows, columns)."""
+    """κ W + Σ u vᵀ + dense for a target of shape (…, rows, columns), or (…, n) of rank 1."""
     change: Tensor | None = None
     if update.pairs:
         rows, columns = _stacked(update, values, target)
         change = rows @ columns.mT
     if update.kappa is not None:
-        decay = _lift(values[update.kappa], 2) * target
+        decay = _lift(values[update.kappa], update.rank) * target
         change = decay if change is None else change + decay
     if update.dense is not None:
         dense = _tensor(values[update.dense], target)

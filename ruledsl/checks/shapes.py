@@ -10,22 +10,24 @@ from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location
 from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape
 from ruledsl.ir.source import SourceFile, Span
 from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
-from ruledsl.language import FUNCTIONS, QUANTITIES, Term, print_expression
+from ruledsl.language import FUNCTIONS, TARGETS, Term, print_expression, shape_of_quantity
 
 
 def check_term(term: Term) -> list[Diagnostic]:
-    """Every shape fault of a term; an empty list proves that it is post × pre."""
+    """Every shape fault of a term; an empty list proves that it has the shape of what it moves."""
     checker = _Checker(term.source)
-    shape = checker.shape(term.expression)
-    if shape is not None and shape != WEIGHTS:
-        checker.fault(
-            "not-an-update",
-            "a term must have one row per postsynaptic and one column per presynaptic cell",
-            term.expression.span,
-            "post×pre",
-            str(shape),
-            _to_update(term.expression, shape),
-        )
+    shape, target = checker.shape(term.expression), TARGETS[term.target]
+    if shape is not None and shape != target.shape:
+        needed = {
+            "W": "a term must have one row per postsynaptic and one column per presynaptic cell",
+            "B": "a term for `B` must have one row per presynaptic and one column per postsynaptic cell",
+            "bias": "a term for `bias` must have one number per postsynaptic cell",
+        }[term.target]
+        if target.shape == WEIGHTS:
+            help = _to_update(term.expression, shape)
+        else:
+            help = f"transpose it: `{_transposed(term.expression)}`" if shape == target.shape.transposed else None
+        checker.fault("not-an-update", needed, term.expression.span, target.shown_shape, str(shape), help)
     return checker.faults
 
 
@@ -94,7 +96,7 @@ class _Checker:
             case Number():
                 return SCALAR
             case Name(name):
-                return QUANTITIES[name].shape
+                return shape_of_quantity(name)
             case Negate(operand):
                 return self.shape(operand)
             case Transpose(operand):
@@ -198,6 +200,8 @@ class _Checker:
             return known[0]
         if spec.kind == "reduction":
             return SCALAR
+        if spec.kind == "memory":
+            return self._trace(node, known[0])
         for argument, shape in zip(node.arguments, known, strict=True):
             if shape.columns is not None or shape.rows is None:
                 transposed = shape.rows is None and shape.columns is not None
@@ -206,6 +210,19 @@ class _Checker:
                            "pre×1 or post×1", str(shape), help)  # fmt: skip
                 return None
         return Shape(known[0].rows, known[-1].rows)
+
+    def _trace(self, node: Call, shape: Shape) -> Shape | None:
+        tau = constant_value(node.arguments[1])
+        if tau is None or tau < 1:
+            self.fault("bad-time", "a trace's time is a number of samples, at least 1", node.arguments[1].span,
+                       "a constant such as `20`", f"`{print_expression(node.arguments[1])}`",
+                       "trace(x, 1) is x itself")  # fmt: skip
+            return None
+        if shape.is_scalar:
+            self.fault("shape-argument", "`trace` follows a vector or a matrix: something that cells or synapses can "
+                       "keep", node.arguments[0].span, "pre×1, post×1 or post×pre", str(shape))  # fmt: skip
+            return None
+        return shape
 
 
 MAX_CONSTANT_POWER = 64

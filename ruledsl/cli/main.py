@@ -14,6 +14,7 @@ from ruledsl import __version__
 from ruledsl.cli import rules as rule_commands
 from ruledsl.ir.diagnostics import RuleError
 from ruledsl.ir.kinds import LOCALITY_NAMES
+from ruledsl.registry import PluginError, use_folders
 
 BAD_INPUT = 2
 PATH: click.Path = click.Path(path_type=Path)
@@ -30,7 +31,7 @@ def reports_bad_input(command: Callable[..., Any]) -> Callable[..., Any]:
             click.echo(str(error), err=True)
         except Exception as error:
             # Imported late: by now whatever raised it has loaded these modules anyway.
-            if type(error).__name__ not in ("DataError", "RunError", "SettingsError"):
+            if type(error).__name__ not in ("DataError", "RunError", "SettingsError", "PluginError"):
                 raise
             click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
@@ -38,8 +39,30 @@ def reports_bad_input(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def name_folders(_context: click.Context, _option: click.Parameter, folders: tuple[Path, ...]) -> None:
+    """Take the folders in whose plugins may be run."""
+    try:
+        use_folders(folders)
+    except PluginError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+plugins_option = click.option(
+    "--plugins",
+    type=PATH,
+    multiple=True,
+    metavar="DIR",
+    callback=name_folders,
+    is_eager=True,
+    expose_value=False,
+    help="A folder whose plugin files may be run (also: $RULEDSL_PLUGINS); may be repeated.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ruledsl")
+@plugins_option
 def main() -> None:
     """Discover learning rules that a brain could run.
 
@@ -94,10 +117,26 @@ def show(rule: str, form: str, allow: str) -> None:
 
 
 @main.command(name="list")
+@click.argument("what", type=click.Choice(["rules", "plugins"]), default="rules")
+@plugins_option
 @reports_bad_input
-def list_rules() -> None:
-    """List every rule and term on the search path, with where it is defined."""
+def list_(what: str) -> None:
+    """List every rule and term on the search path, or every plugin, with where it is defined."""
+    if what == "plugins":
+        from ruledsl.cli import plugins
+
+        sys.exit(plugins.list_plugins())
     rule_commands.list_definitions()
+
+
+@main.command(name="plugin-test")
+@click.argument("file", type=PATH)
+@reports_bad_input
+def plugin_test(file: Path) -> None:
+    """Run the contract of its kind for every plugin in FILE: shapes, batches, determinism, gradients, progress."""
+    from ruledsl.cli import plugins
+
+    sys.exit(plugins.test_plugins(file))
 
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,9 +145,23 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dataset", default="glyphs", show_default=True, metavar="NAME[/PART]", help="Images to use."),
         click.option("--data-root", type=PATH, default=Path("data"), show_default=True, help="Folder of data sets."),
         click.option("--download", is_flag=True, help="Fetch the data set through torchvision if it is missing."),
-        click.option("--feedback", type=click.Choice(["fixed", "symmetric"]), help="Default: the rule's, else fixed."),
+        click.option("--feedback", metavar="NAME", help="How errors travel back: a feedback plugin (`list plugins`).  "
+                     "[default: the rule's, else fixed]"),
         click.option("--sizes", default="784-170-130-100-70-47", show_default=True, help="Layer sizes."),
-        click.option("--beta", type=float, default=10.0, show_default=True, help="Slope of the softplus."),
+        click.option("--beta", type=float, default=10.0, show_default=True, help="Sharpness of the activation."),
+        click.option("--activation", default="softplus", show_default=True, metavar="NAME", help="Of hidden cells."),
+        click.option("--output", type=click.Choice(["softmax", "linear"]), default="softmax", show_default=True,
+                     help="Softmax with cross-entropy, or linear with squared error."),
+        click.option("--bias", is_flag=True, help="Give cells biases, which terms `for bias` move."),
+        click.option("--init", type=click.Choice(["xavier", "kaiming", "orthogonal"]), default="xavier",
+                     show_default=True, help="How initial weights are drawn."),
+        click.option("--third", type=click.Choice(["task", "surprise", "reward"]), default="surprise",
+                     show_default=True, help="What `third` in a rule stands for."),
+        click.option("--inhibitory", type=float, default=0.0, show_default=True,
+                     help="Fraction of inhibitory cells; above 0 every weight keeps its cell's sign (Dale)."),
+        click.option("--feedback-noise", type=float, default=0.0, show_default=True,
+                     help="Noise on every carried error, relative to it."),
+        plugins_option,
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed."),
         click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many, counting up."),
         click.option("--device", default="cpu", show_default=True, help="Torch device."),
@@ -130,10 +183,23 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--lr", "learning_rate", type=float, default=1e-3, show_default=True, help="Adam's rate.")
 @click.option(
     "--recipe",
-    type=click.Choice(["robust", "paper"]),
     default="robust",
     show_default=True,
-    help="How Θ moves: robust, or Algorithm 1 to the letter.",
+    metavar="NAME",
+    help="How Θ moves: robust, paper (Algorithm 1 to the letter), or a recipe plugin.",
+)
+@click.option("--optimiser", default=None, metavar="NAME", help="A meta-optimiser in the recipe's place: adam, cma …")
+@click.option("--task", "tasks", default="classes", show_default=True, metavar="NAME", help="What a stream shows.")
+@click.option(
+    "--objective", default="query", show_default=True, metavar="SUM", help="What is made small: query + 0.1*activity …"
+)
+@click.option("--diagnostic", "diagnostics", multiple=True, metavar="NAME", help="One more column of metrics.csv.")
+@click.option(
+    "--theta-per",
+    type=click.Choice(["network", "layer", "population"]),
+    default="network",
+    show_default=True,
+    help="One Θ for all, one for each layer, or one for each pair of excitatory and inhibitory populations.",
 )
 @click.option(
     "--l1", default="0", show_default=True, help="λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed."
@@ -145,7 +211,11 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Tasks averaged per meta-step.  [default: 2 for robust, 1 for paper]",
 )
 @click.option(
-    "--engine", type=click.Choice(["auto", "rebuild", "checkpoint", "autograd"]), default="auto", show_default=True
+    "--engine",
+    type=click.Choice(["auto", "rebuild", "checkpoint", "autograd", "forward"]),
+    default="auto",
+    show_default=True,
+    help="How gradients are computed; forward keeps memory flat on very long streams.",
 )
 @click.option(
     "--backend",

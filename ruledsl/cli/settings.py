@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from ruledsl.compiler import check_layers
 from ruledsl.ir.kinds import LOCALITY_NAMES
 from ruledsl.language import closest, split_spec
 from ruledsl.pipeline import Rule, load
+from ruledsl.registry import find
 
 
 class SettingsError(Exception):
@@ -42,6 +44,41 @@ def read_positive(value: float, option: str) -> float:
     if not 0 < value < float("inf"):
         raise SettingsError(f"{option} needs a positive number, not {value}")
     return value
+
+
+def read_feedback(given: str | None, rule: Rule) -> str:
+    """The pathway of the command line, else the rule's own, else `fixed`."""
+    name = given or rule.definition.feedback or "fixed"
+    find("feedback", name)
+    return name
+
+
+def read_objective(text: str) -> tuple[tuple[str, float], ...]:
+    """`query + 0.1*activity` as names and weights."""
+    found: dict[str, float] = {}
+    for part in text.replace("-", "+-").split("+"):
+        if not part.strip() and not found:
+            continue
+        weight, _, name = part.strip().rpartition("*")
+        sign, name = (-1.0, name.strip()[1:]) if name.strip().startswith("-") else (1.0, name.strip())
+        find("objective", name.strip())
+        try:
+            found[name.strip()] = sign * (float(weight) if weight else 1.0)
+        except ValueError:
+            raise SettingsError(f"--objective: `{weight}` is not a number; write `query + 0.1*activity`") from None
+    if not found or not all(math.isfinite(w) for w in found.values()):
+        raise SettingsError("--objective needs objectives with finite weights, such as `query + 0.1*activity`")
+    return tuple(found.items())
+
+
+def network_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that say how a network is wired, as settings."""
+    find("activation", options["activation"])
+    for option in ("inhibitory", "feedback_noise"):
+        if not 0 <= options[option] < (1 if option == "inhibitory" else math.inf):
+            raise SettingsError(f"--{option.replace('_', '-')} needs a number from 0, not {options[option]}")
+    names = ("activation", "output", "bias", "third", "inhibitory", "feedback_noise", "init")
+    return {"beta": read_positive(options["beta"], "--beta"), **{name: options[name] for name in names}}
 
 
 def read_device(name: str) -> str:

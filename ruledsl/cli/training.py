@@ -12,18 +12,22 @@ from ruledsl.cli.progress import TrainingProgress
 from ruledsl.cli.settings import (
     SettingsError,
     default_folder,
+    network_settings,
     read_coefficients,
     read_device,
+    read_feedback,
     read_numbers,
+    read_objective,
     read_positive,
     read_rule,
     read_sizes,
 )
 from ruledsl.ir.kinds import LOCALITY_NAMES
-from ruledsl.pipeline import Rule, load
+from ruledsl.meta import coefficient_names
+from ruledsl.pipeline import Rule, apart, load
 from ruledsl.report import draw_training
 from ruledsl.settings import RunSpec, TrainSettings
-from ruledsl.tasks import check_task, open_dataset
+from ruledsl.tasks import draw_task, open_dataset
 
 INTERRUPTED = 130
 
@@ -32,18 +36,21 @@ def train(**options: Any) -> int:
     """Check everything, then train; the exit code."""
     sizes = read_sizes(options["sizes"])
     rule = read_rule(options["files"], options["rule_name"], options["allow"], len(sizes) - 1)
+    rule = apart(rule, options["theta_per"], len(sizes) - 1)
     settings = _settings(options, sizes, rule)
     source = open_dataset(options["dataset"], options["data_root"], options["download"])
-    check_task(source, settings.task, sizes)  # before a folder is made for a run that cannot start
+    # Before a folder is made for a run that cannot start:
+    draw_task(source, settings.task, sizes, 0, 0, 0, settings.tasks, settings.output)
+    names = coefficient_names(rule.program, settings)
     penalties = dict.fromkeys(read_numbers(options["l1"], "--l1"))  # the same λ twice would be no second run
     seeds = range(options["seed"], options["seed"] + options["seeds"])
     groups = _groups(options["files"], options["allow"]) if options["separately"] else [()]
     each = ((terms, l1, seed) for terms in groups for l1 in penalties for seed in seeds)
     specs = tuple(RunSpec(n, seed, l1, terms) for n, (terms, l1, seed) in enumerate(each))
     folder = options["out"] or default_folder(rule.name)
-    config = runs.RunConfig(rule.name, options["dataset"], str(options["data_root"]), settings, specs, rule.names)
+    config = runs.RunConfig(rule.name, options["dataset"], str(options["data_root"]), settings, specs, names)
     _announce(rule, config, options["quiet"])
-    with TrainingProgress(rule.names, settings.episodes, options["quiet"]) as progress:
+    with TrainingProgress(names, settings.episodes, options["quiet"]) as progress:
         outcome = runs.start(folder, rule, config, source, progress)
     return _close(outcome)
 
@@ -105,13 +112,12 @@ def _groups(files: tuple[str, ...], allow: str) -> list[tuple[str, ...]]:
 def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> TrainSettings:
     return TrainSettings(
         sizes=sizes,
-        beta=read_positive(options["beta"], "--beta"),
         labels=options["labels"],
         shots=options["shots"],
         queries=options["queries"],
         episodes=options["episodes"],
         learning_rate=read_positive(options["learning_rate"], "--lr"),
-        feedback=options["feedback"] or rule.definition.feedback or "fixed",
+        feedback=read_feedback(options["feedback"], rule),
         recipe=options["recipe"],
         meta_batch=options["meta_batch"] or (2 if options["recipe"] == "robust" else 1),
         engine=options["engine"],
@@ -120,6 +126,11 @@ def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> Tr
         dtype=options["dtype"],
         threads=options["threads"],
         teacher=_teacher(options["teacher"], rule),
+        tasks=options["tasks"],
+        objective=read_objective(options["objective"]),
+        optimiser=options["optimiser"] or "",
+        diagnostics=options["diagnostics"],
+        **network_settings(options),
     )
 
 

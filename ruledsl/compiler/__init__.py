@@ -1,14 +1,16 @@
 """Index form to program: normal form κ W + Σ u vᵀ + rest, straight-line instructions, and their adjoint."""
 
-from ruledsl.compiler.adjoint import StepAdjoint, forward_update, step_adjoint
+from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, forward_update, step_adjoint
 from ruledsl.compiler.factor import NormalForm, normal_form
-from ruledsl.compiler.rule_program import RuleProgram, check_layers
+from ruledsl.compiler.rule_program import OtherForm, RuleProgram, check_layers
 
 __all__ = [
     "NormalForm",
+    "OtherForm",
     "RuleProgram",
     "StepAdjoint",
     "check_layers",
+    "forward_costs",
     "forward_update",
     "normal_form",
     "step_adjoint",

@@ -58,20 +58,34 @@ def step_adjoint(forward: Program) -> StepAdjoint:
     cotangents: dict[int, list[int]] = {}
     for update in forward.updates:
         _seed_update(builder, update, values, forward, cotangents)
+    for number in forward_costs(forward):
+        cotangents.setdefault(number, []).append(builder.const(1.0))
     outputs = _reverse(forward, builder, values, cotangents)
-    updates = [_moved(update, values) for update in forward.updates]
+    updates = [_moved(update, values) for update in forward.updates if update.rank == 2]
     updates += [_weight_update(forward, builder, update, values, cotangents) for update in forward.updates]
     backward = builder.finish(outputs, updates)
     verify(backward)
-    saved = sorted(int(name[5:]) for name in backward.inputs() if name.startswith("saved"))
-    return StepAdjoint(forward, backward, tuple(saved))
+    saved = {int(name[5:]) for name in backward.inputs() if name.startswith("saved")}
+    saved |= set(forward_costs(forward))
+    return StepAdjoint(forward, backward, tuple(sorted(saved)))
+
+
+def forward_costs(forward: Program) -> list[int]:
+    """The instruction of the running cost, if the step has one: it adds to the loss at every sample."""
+    return [number for name, number in forward.outputs if name == "cost"]
 
 
 def _reload(forward: Program, builder: Builder) -> list[int]:
-    """Forward values in the backward program: saved ones are loaded, cheap ones computed again."""
+    """Forward values in the backward program: saved ones are loaded, cheap ones computed again.
+
+    Vectors that the stream carries along are saved too: they are small, and leaky ones could not be rebuilt.
+    """
+    carried = {update.target for update in forward.updates if update.rank == 1}
     values: list[int] = []
     for number, instruction in enumerate(forward.instructions):
-        if instruction.op in SAVED_OPS and len(instruction.shape) < 2:
+        if (instruction.op in SAVED_OPS and len(instruction.shape) < 2) or (
+            instruction.op == "input" and instruction.attribute in carried
+        ):
             values.append(builder.input(f"saved{number}", instruction.shape))
         else:
             arguments = [values[a] for a in instruction.arguments]
@@ -136,6 +150,7 @@ def _moved(update: Update, values: list[int]) -> Update:
         None if update.kappa is None else values[update.kappa],
         tuple((values[u], values[v]) for u, v in update.pairs),
         None if update.dense is None else values[update.dense],
+        update.rank,
     )
 
 
@@ -153,7 +168,8 @@ def _weight_update(
         else:
             dense.append(part)
     kappa = None if update.kappa is None else values[update.kappa]
-    return Update(f"adjoint_{update.target}", kappa, tuple(pairs), _total(b, dense) if dense else None)
+    rest = _total(b, dense) if dense else None
+    return Update(f"adjoint_{update.target}", kappa, tuple(pairs), rest, update.rank)
 
 
 def _outer_pair(b: Builder, number: int) -> tuple[int, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -34,11 +34,11 @@ class NormalForm:
         return "\n".join(lines)
 
 
-def normal_form(forms: Sequence[IndexForm | None]) -> NormalForm:
-    """Σ_r θ_r F^r sorted by factors; `None` leaves term r out."""
+def normal_form(forms: Iterable[tuple[int, IndexForm]]) -> NormalForm:
+    """Σ θ_r F^r sorted by factors, over the given (r, F^r)."""
     normal = NormalForm()
-    for number, form in enumerate(forms):
-        for monomial in form.monomials if form else ():
+    for number, form in forms:
+        for monomial in form.monomials:
             _add_monomial(normal, Theta(number), monomial)
     return normal
 

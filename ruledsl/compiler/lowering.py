@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from ruledsl.algebra import SIZE, Contract, Elementwise, Entry, Theta, free_indices
-from ruledsl.algebra.entries import COLUMN, ROW, children_of, entry, factors_of, make_sum, side_of
+from ruledsl.algebra.entries import COLUMN, ROW, children_of, entry, factors_of, make_sum, side_of, trace_time
 from ruledsl.compiler.nesting import nested_sum, normal_indices
 from ruledsl.ir.diagnostics import Diagnostic, InternalError, RuleError
-from ruledsl.ir.program import Builder
+from ruledsl.ir.program import Builder, Update
 
 Indices = tuple[sp.Symbol, ...]
 
@@ -31,13 +31,18 @@ class Lowering:
     `dims` names the sizes of the two sides in the program. `inputs` gives instructions for
     quantities; one that is missing is loaded as an input of its own name. With
     `z_post_is_product`, W y_pre is read as z_post: true in a network without biases.
+
+    Traces become states of names that begin with `traces`, whose updates are left in `carried`. Without such a
+    name every trace is taken to have settled on what it follows.
     """
 
     builder: Builder
     dims: dict[str, str] = field(default_factory=lambda: {"post": "post", "pre": "pre"})
     inputs: dict[str, int] = field(default_factory=dict)
     z_post_is_product: bool = False
+    traces: str | None = None
     demand: Counter[sp.Expr] = field(default_factory=Counter)
+    carried: list[Update] = field(default_factory=list)
     _memo: dict[sp.Expr, Operand] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,12 +104,29 @@ class Lowering:
             return self._contract(expression)
         function = _function_name(expression)
         argument = self.lower(expression.args[-1])  # type: ignore[arg-type]
+        if (tau := trace_time(expression)) is not None:
+            return self._trace(argument, tau)
         return Operand(b.unary(function, argument.number, 1.0 if function == "softplus" else None), argument.indices)
 
     def _input(self, name: str, sides: tuple[str, ...]) -> int:
         if name not in self.inputs:
             self.inputs[name] = self.builder.input(name, tuple(self.dims[s] for s in sides))
         return self.inputs[name]
+
+    def _trace(self, argument: Operand, tau: float) -> Operand:
+        """x̄ ← x̄ + (x − x̄)/τ, from zero; the value is the one that includes this sample."""
+        if self.traces is None or tau == 1.0:
+            return argument
+        b, name = self.builder, f"{self.traces}{len(self.carried)}"
+        old, rate = b.input(name, b.shape(argument.number)), b.const(1.0 / tau)
+        value = b.add(old, b.mul(rate, b.sub(argument.number, old)))
+        source = b.instructions[argument.number]
+        if source.op == "outer":
+            pairs, dense = ((b.mul(rate, source.arguments[0]), source.arguments[1]),), None
+        else:
+            pairs, dense = (), b.mul(rate, argument.number)
+        self.carried.append(Update(name, b.const(-1.0 / tau), pairs, dense, len(argument.indices)))
+        return Operand(value, argument.indices)
 
     # sums and products -------------------------------------------------------
 

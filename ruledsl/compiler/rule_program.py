@@ -16,30 +16,83 @@ LayerRange = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class OtherForm:
+    """What a coefficient scales besides W: a term for `B` or for `bias`."""
+
+    target: str
+    coefficient: int
+    form: IndexForm
+
+
+@dataclass(frozen=True)
 class RuleProgram:
-    """Σ_r θ_r F^r ready for lowering. `layers[r]` confines term r to postsynaptic layers ℓ ≥ 1."""
+    """Σ_r θ_r F^r ready for lowering. `layers[r]` confines term r to postsynaptic layers ℓ ≥ 1.
+
+    `forms[r]` is what θ_r scales in W, if it does; `others` lists what coefficients scale in the feedback weights B
+    and in the biases. Forms of B are seen from its own synapses, which run from the post to the pre side.
+    """
 
     names: tuple[str, ...]
-    forms: tuple[IndexForm, ...]
+    forms: tuple[IndexForm | None, ...]
     initial: tuple[float, ...]
     trainable: tuple[bool, ...]
     layers: tuple[tuple[LayerRange, ...] | None, ...]
     bounds: tuple[tuple[float, float], ...]
     feedback: str | None = None
+    others: tuple[OtherForm, ...] = ()
+
+    def trains(self, target: str) -> bool:
+        """Whether a term moves `W`, `B` or `bias`."""
+        return any(f is not None for f in self.forms) if target == "W" else any(o.target == target for o in self.others)
 
     def acts_in(self, term: int, layer: int) -> bool:
         """Whether a term takes part in the weights that enter postsynaptic layer `layer` (from 1)."""
         ranges = self.layers[term]
         return ranges is None or any(low <= layer <= high for low, high in ranges)
 
-    def normal_form(self, layer: int | None = None) -> NormalForm:
+    def normal_form(self, layer: int | None = None, target: str = "W") -> NormalForm:
         """κ, pairs and dense rest, of every term or of those that act in one layer."""
-        return normal_form([f if layer is None or self.acts_in(r, layer) else None for r, f in enumerate(self.forms)])
+        forms = enumerate(self.forms) if target == "W" else ((o.coefficient, o.form) for o in self.others_of(target))
+        return normal_form([(r, f) for r, f in forms if f is not None and (layer is None or self.acts_in(r, layer))])
 
-    def lower_into(self, builder: Builder, dims: dict[str, str], inputs: dict[str, int], layer: int) -> Update:
-        """This rule's update of one layer inside a larger program where z_post = W y_pre."""
-        lowering = Lowering(builder, dims, inputs, z_post_is_product=True)
-        return lower_update(self.normal_form(layer), lowering, f"W{layer - 1}")
+    def others_of(self, target: str) -> list[OtherForm]:
+        return [o for o in self.others if o.target == target]
+
+    def lower_into(self, builder: Builder, layer: int, inputs: dict[str, int], has_bias: bool = False) -> list[Update]:
+        """This rule's updates of one layer inside a larger program; z_post = W y_pre unless there is a bias."""
+        dims = {"post": f"n{layer}", "pre": f"n{layer - 1}"}
+        lowering = Lowering(builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=f"trace{layer}_")
+        updates = [lower_update(self.normal_form(layer), lowering, f"W{layer - 1}")]
+        if has_bias:
+            updates += self._lower_bias(lowering, layer)
+        updates += lowering.carried
+        if self.trains("B"):
+            updates += self._lower_feedback(builder, layer, inputs)
+        return updates
+
+    def _lower_bias(self, lowering: Lowering, layer: int) -> list[Update]:
+        b, target = lowering.builder, f"b{layer}"
+        lowering.inputs["bias"] = b.input(target, (f"n{layer}",))
+        total: int | None = None
+        for other in self.others_of("bias"):
+            if self.acts_in(other.coefficient, layer):
+                part = b.mul(b.theta(other.coefficient), lowering.post_vector(other.form.entry))
+                total = part if total is None else b.add(total, part)
+        return [Update(target, None, (), total, rank=1)]
+
+    def _lower_feedback(self, b: Builder, layer: int, inputs: dict[str, int]) -> list[Update]:
+        """B's update. Its synapse runs from cell j of this layer to cell i of the layer below: pre and post change
+        places, and it is W's update from there on."""
+        dims = {"post": f"n{layer - 1}", "pre": f"n{layer}"}
+        back = {f"{q}_post": inputs[f"{q}_pre"] for q in "yze"} | {f"{q}_pre": inputs[f"{q}_post"] for q in "yze"}
+        back |= {"third": inputs["third"]} if "third" in inputs else {}
+        back["W"] = b.input(f"B{layer - 1}", (f"n{layer - 1}", f"n{layer}"))
+        if any(o.form.reads & {"noise_post", "response_pre"} for o in self.others_of("B")):
+            noise = b.input(f"noise{layer - 1}", (f"n{layer - 1}",))
+            back |= {"noise_post": noise, "response_pre": b.matvec(inputs["W"], noise)}
+        lowering = Lowering(b, dims, back, traces=f"traceB{layer}_")
+        update = lower_update(self.normal_form(layer, "B"), lowering, f"B{layer - 1}")
+        return [update, *lowering.carried]
 
     @cached_property
     def update_program(self) -> Program:
@@ -53,12 +106,12 @@ class RuleProgram:
         return program
 
     def single_program(self, term: int) -> Program:
-        """The update program of one term alone."""
+        """The update program of one term alone; it changes nothing when the term does not move W."""
         return _alone(self.names[term], self.forms[term])
 
 
 @lru_cache(maxsize=256)
-def _alone(name: str, form: IndexForm) -> Program:
+def _alone(name: str, form: IndexForm | None) -> Program:
     # Lowering costs tens of milliseconds, and measurements ask for a term at every sample.
     return RuleProgram((name,), (form,), (0.0,), (True,), (None,), ((float("-inf"), float("inf")),)).update_program
 

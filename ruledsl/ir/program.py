@@ -26,12 +26,16 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Update:
-    """target ← target + κ target + Σ u vᵀ + dense, the one thing a program writes."""
+    """target ← target + κ target + Σ u vᵀ + dense, the one thing a program writes.
+
+    A target is a matrix (rank 2) or a vector (rank 1): the weights, or anything else a stream carries along.
+    """
 
     target: str
     kappa: int | None = None
     pairs: tuple[tuple[int, int], ...] = ()
     dense: int | None = None
+    rank: int = 2
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,7 @@ class Builder:
                 None if u.kappa is None else number[u.kappa],
                 tuple((number[a], number[b]) for a, b in u.pairs),
                 None if u.dense is None else number[u.dense],
+                u.rank,
             )
             for u in program.updates
         )

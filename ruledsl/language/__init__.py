@@ -8,12 +8,22 @@ from ruledsl.language.messages import closest
 from ruledsl.language.parser import parse, read_source
 from ruledsl.language.printer import format_number, print_expression, print_module, print_statement
 from ruledsl.language.resolver import children, count_nodes
-from ruledsl.language.vocabulary import FUNCTIONS, QUANTITIES, READABLE
+from ruledsl.language.vocabulary import (
+    FUNCTIONS,
+    OTHER_SIDE,
+    QUANTITIES,
+    READABLE,
+    TARGETS,
+    readable_by,
+    shape_of_quantity,
+)
 
 __all__ = [
     "FUNCTIONS",
+    "OTHER_SIDE",
     "QUANTITIES",
     "READABLE",
+    "TARGETS",
     "LoadedFile",
     "RuleDefinition",
     "RuleTerm",
@@ -34,7 +44,9 @@ __all__ = [
     "print_module",
     "print_statement",
     "read_source",
+    "readable_by",
     "search_folders",
+    "shape_of_quantity",
     "split_spec",
     "union",
 ]

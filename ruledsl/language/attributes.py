@@ -11,7 +11,7 @@ from ruledsl.ir.syntax import Atom, Attribute
 from ruledsl.language.definitions import LayerRange, Settings
 from ruledsl.language.messages import closest
 
-TERM_ATTRIBUTES = ("init", "fixed", "sign", "min", "max", "bounds", "cite", "layers")
+TERM_ATTRIBUTES = ("init", "fixed", "sign", "min", "max", "bounds", "cite", "layers", "same")
 RULE_ATTRIBUTES = ("feedback", "cite")
 
 
@@ -33,6 +33,7 @@ class AttributeReader:
             "bounds": self._bounds,
             "cite": lambda a: {"cite": self._text(a)},
             "layers": lambda a: {"layers": self._layers(a)},
+            "same": lambda a: {"same": self._name(a, "the term whose coefficient this one shares")},
         }
         for attribute in self._known(attributes, TERM_ATTRIBUTES):
             found.update(readers[attribute.name](attribute))
@@ -46,8 +47,7 @@ class AttributeReader:
         feedback = None
         for attribute in self._known(attributes, RULE_ATTRIBUTES):
             if attribute.name == "feedback":
-                atom = self._single(attribute, "name", "the name of a feedback pathway")
-                feedback = atom.text if atom else None
+                feedback = self._name(attribute, "the name of a feedback pathway")
             else:
                 self._text(attribute)
         return feedback
@@ -104,6 +104,10 @@ class AttributeReader:
 
     def _text(self, attribute: Attribute) -> str | None:
         atom = self._single(attribute, "string", 'a text in "…"')
+        return atom.text if atom else None
+
+    def _name(self, attribute: Attribute, expected: str) -> str | None:
+        atom = self._single(attribute, "name", expected)
         return atom.text if atom else None
 
     def _fixed(self, attribute: Attribute) -> dict[str, object]:

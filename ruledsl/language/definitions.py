@@ -24,6 +24,8 @@ class Settings:
     cite: str | None = None
     layers: tuple[LayerRange, ...] | None = None
     """Postsynaptic layers ℓ (from 1) a term acts in, as inclusive ranges; `None` is every layer."""
+    same: str | None = None
+    """The term of the same rule whose coefficient scales this one too: W and B moved in step."""
 
     def overridden_by(self, other: Settings) -> Settings:
         """These settings with everything that `other` gives put over them."""
@@ -51,6 +53,8 @@ class RuleTerm:
     name: str
     term: Term
     settings: Settings
+    companions: tuple[Term, ...] = ()
+    """Terms for other targets that this coefficient scales too."""
 
     @property
     def initial(self) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError
@@ -155,8 +155,8 @@ class Library:
             return RuleDefinition(statement.name, _united(terms), statement.note, None, definition.module.source)
         reader = AttributeReader(definition.module.source, faults)
         feedback = reader.rule_feedback(statement.attributes)
-        terms = self._flatten(definition, (), faults)
-        return RuleDefinition(statement.name, _united(terms), statement.note, feedback, definition.module.source)
+        terms = _tied(_united(self._flatten(definition, (), faults)), faults)
+        return RuleDefinition(statement.name, terms, statement.note, feedback, definition.module.source)
 
     def _flatten(
         self, definition: Definition, trail: tuple[str, ...], faults: list[Diagnostic]
@@ -231,6 +231,30 @@ def _united(terms: Iterable[tuple[Term, Settings]]) -> tuple[RuleTerm, ...]:
     )
 
 
+def _tied(terms: tuple[RuleTerm, ...], faults: list[Diagnostic]) -> tuple[RuleTerm, ...]:
+    """Terms with `same = NAME` become companions of NAME: one coefficient for both."""
+    companions: dict[str, list[Term]] = {}
+    for item in terms:
+        partner = item.settings.same
+        if partner is None:
+            continue
+        owner = next((t for t in terms if t.name == partner and t.settings.same is None), None)
+        at = Location(item.term.source, item.term.span)
+        if owner is None:
+            names = [t.name for t in terms if t.settings.same is None]
+            near = closest(partner, names)
+            hint = f"did you mean `{near}`?" if near else None
+            faults.append(Diagnostic("unknown-term", f"`{item.name}` shares the coefficient of `{partner}`, which is "
+                                     "not a term of this rule", at, ", ".join(names), help=hint))  # fmt: skip
+        elif item.term.target in [owner.term.target, *(c.target for c in companions.get(partner, []))]:
+            faults.append(Diagnostic("same-target", f"`{item.name}` and `{partner}` both move `{item.term.target}`", at,
+                                     help="write one term that is the sum of the two"))  # fmt: skip
+        else:
+            companions.setdefault(partner, []).append(item.term)
+    kept = [t for t in terms if t.settings.same is None]
+    return tuple(replace(t, companions=tuple(companions.get(t.name, ()))) for t in kept)
+
+
 def layers_text(settings: Settings) -> str:
     """`[1,3..4]` for a confined term, nothing for one that acts everywhere."""
     if settings.layers is None:
@@ -243,5 +267,7 @@ def union(rules: Sequence[RuleDefinition]) -> RuleDefinition:
     if len(rules) == 1:
         return rules[0]
     terms = _united((t.term, t.settings) for rule in rules for t in rule.terms)
+    companions = {t.name: t.companions for rule in reversed(rules) for t in rule.terms}
+    terms = tuple(replace(t, companions=companions.get(t.name, ())) for t in terms)
     feedback = next((r.feedback for r in rules if r.feedback), None)
     return RuleDefinition("+".join(r.name for r in rules), terms, None, feedback, rules[0].source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location
@@ -22,8 +23,18 @@ from ruledsl.ir.syntax import (
 from ruledsl.language.attributes import AttributeReader
 from ruledsl.language.builder import MAX_DEPTH
 from ruledsl.language.definitions import Term
+from ruledsl.language.functions import Formula
 from ruledsl.language.messages import closest
-from ruledsl.language.vocabulary import ALIASES, FUNCTIONS, NON_LOCAL, QUANTITIES
+from ruledsl.language.vocabulary import (
+    ALIASES,
+    FUNCTIONS,
+    NON_LOCAL,
+    QUANTITIES,
+    TARGETS,
+    readable_by,
+    why_hidden,
+)
+from ruledsl.registry import PluginError, find, names_of
 
 MAX_NODES = 5000
 
@@ -50,21 +61,39 @@ class ModuleResolver:
     def term(self, statement: TermStatement) -> Term | None:
         """The resolved term, or None when its expression has a fault."""
         self._check_name(statement.name, statement.name_span)
-        if statement.target != "W":
+        if statement.target not in TARGETS:
+            near = closest(statement.target, TARGETS)
             self._fault(
                 "unknown-target",
-                f"a term updates `W`, not `{statement.target}`",
+                f"a term updates `W`, `B` or `bias`, not `{statement.target}`",
                 statement.target_span,
-                expected="`W`",
-                help=f"write `term {statement.name} = …`",
+                expected=", ".join(f"`{t.name}` ({t.meaning})" for t in TARGETS.values()),
+                help=f"did you mean `{near}`?" if near else f"write `term {statement.name} = …`",
             )
+            return None
         reader = AttributeReader(self.module.source, self.faults)
         settings = reader.term_settings(statement.attributes)
         expression = self._resolve(statement.expression)
         if expression is None or self._too_large(expression, statement.expression.span):
             return None
+        if not self._readable(expression, statement.target):
+            return None
         source, span = self.module.source, statement.name_span
         return Term(statement.name, expression, statement.note, settings, statement.target, source, span)
+
+    def _readable(self, expression: Expression, target: str) -> bool:
+        """Whether a term reads only what is present at the synapses, or cells, that it moves."""
+        allowed = readable_by(target)
+        for node in names_in(expression):
+            if node.name not in allowed:
+                self._fault(
+                    "non-local-name",
+                    f"`{node.name}` is not local: {why_hidden(node.name, target)}",
+                    node.span,
+                    expected="quantities of one synapse layer: " + ", ".join(allowed),
+                )
+                return False
+        return True
 
     # -------------------------------------------------------------------------
 
@@ -105,8 +134,7 @@ class ModuleResolver:
         arguments = [self._resolve(a) for a in node.arguments]
         spec = FUNCTIONS.get(node.function)
         if spec is None:
-            self._unknown_function(node)
-            return None
+            return self._from_plugin(node, arguments)
         if spec.arity != len(arguments):
             count = f"{spec.arity} argument{'s' if spec.arity > 1 else ''}"
             self._fault("wrong-arity", f"`{spec.name}` takes {count}, not {len(arguments)}", node.span, expected=count)
@@ -116,18 +144,35 @@ class ModuleResolver:
         inner = tuple(a for a in arguments if a is not None)
         return replace(node, arguments=inner, depth=1 + max(a.depth for a in inner))
 
+    def _from_plugin(self, node: Call, arguments: list[Expression | None]) -> Expression | None:
+        """A call of a plugin's function, written out."""
+        if node.function not in names_of("function"):
+            self._unknown_function(node)
+            return None
+        if len(arguments) != 1:
+            self._fault("wrong-arity", f"`{node.function}` takes 1 argument, not {len(arguments)}", node.span)
+            return None
+        if arguments[0] is None:
+            return None
+        try:
+            return find("function", node.function).item(Formula(arguments[0], node.span)).expression
+        except (PluginError, TypeError, AttributeError) as error:
+            self._fault("broken-plugin", f"the plugin of `{node.function}` cannot be used: {error}", node.name_span)
+            return None
+
     def _unknown_function(self, node: Call) -> None:
         if node.function in QUANTITIES or node.function in self._lets:
             argument = self.module.source.slice(node.arguments[0].span)
             hint = f"write `{node.function} * ({argument})` for a product"
             self._fault("unknown-function", f"`{node.function}` is not a function", node.name_span, help=hint)
             return
-        near = ALIASES.get(node.function) or closest(node.function, FUNCTIONS)
+        known = [*FUNCTIONS, *names_of("function")]
+        near = ALIASES.get(node.function) or closest(node.function, known)
         self._fault(
             "unknown-function",
             f"there is no function `{node.function}`",
             node.name_span,
-            expected=", ".join(FUNCTIONS),
+            expected=", ".join(known),
             help=f"did you mean `{near}`?" if near else None,
         )
 
@@ -140,7 +185,7 @@ class ModuleResolver:
                 "non-local-name",
                 f"`{node.name}` is not local: {NON_LOCAL[node.name]}",
                 node.span,
-                expected="quantities of one synapse layer: " + ", ".join(QUANTITIES),
+                expected="quantities of one synapse layer: " + ", ".join(readable_by("W")),
             )
             return None
         self._unknown_name(node)
@@ -159,7 +204,7 @@ class ModuleResolver:
             "unknown-name",
             f"`{node.name[:60]}` is not a quantity, constant or abbreviation",
             node.span,
-            expected="one of " + ", ".join([*QUANTITIES, *self._lets]),
+            expected="one of " + ", ".join([*readable_by("W"), *self._lets]),
             help=hint,
         )
 
@@ -205,6 +250,16 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return arguments
         case _:
             return ()
+
+
+def names_in(node: Expression) -> Iterator[Name]:
+    """Every name of a tree with its place, left to right."""
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Name):
+            yield current
+        pending.extend(reversed(children(current)))
 
 
 def count_nodes(node: Expression, limit: int) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape
+from ruledsl.ir.kinds import FEEDBACK, SCALAR, WEIGHTS, Shape
 
 POST = Shape("post")
 PRE = Shape("pre")
+SIDES = (("pre", "post"), ("post", "pre"))
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,82 @@ QUANTITIES = {
         Quantity("1_post", POST, r"\mathbf{1}_{\ell}", "ones, one per postsynaptic cell"),
         Quantity("n_pre", SCALAR, r"n_{\ell-1}", "number of presynaptic cells"),
         Quantity("n_post", SCALAR, r"n_{\ell}", "number of postsynaptic cells"),
+        Quantity("third", SCALAR, r"\theta_3", "third factor: one number that every synapse hears, such as surprise"),
+        Quantity("exc_pre", PRE, r"\mathbf{x}_{\ell-1}", "1 for excitatory presynaptic cells, 0 for others"),
+        Quantity("exc_post", POST, r"\mathbf{x}_{\ell}", "1 for excitatory postsynaptic cells, 0 for others"),
+        Quantity("inh_pre", PRE, r"\mathbf{h}_{\ell-1}", "1 for inhibitory presynaptic cells, 0 for others"),
+        Quantity("inh_post", POST, r"\mathbf{h}_{\ell}", "1 for inhibitory postsynaptic cells, 0 for others"),
+        Quantity("B", FEEDBACK, r"\mathbf{B}_{\ell,\ell-1}", "feedback weights; only terms for `B` may read them"),
+        Quantity("bias", POST, r"\mathbf{b}_{\ell}", "biases; only terms for `bias` may read them"),
+        Quantity(
+            "noise_pre",
+            PRE,
+            r"\boldsymbol{\xi}_{\ell-1}",
+            "noise that presynaptic cells emit while nothing is shown; only terms for `B` may read it",
+        ),
+        Quantity(
+            "response_post",
+            POST,
+            r"\boldsymbol{\rho}_{\ell}",
+            "what that noise evokes, W noise_pre; only terms for `B` may read it",
+        ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Target:
+    """What terms can move: its shape, and the quantities that only its own terms may read or that they may not."""
+
+    name: str
+    shape: Shape
+    shown_shape: str
+    own: tuple[str, ...]
+    hidden: tuple[str, ...]
+    meaning: str
+
+
+TARGETS = {
+    t.name: t
+    for t in (
+        Target("W", WEIGHTS, "post×pre", (), (), "forward weights"),
+        Target("B", FEEDBACK, "pre×post", ("B", "noise_pre", "response_post"), ("W",), "feedback weights"),
+        Target("bias", POST, "post", ("bias",), ("W",), "biases"),
+    )
+}
+
+OTHER_SIDE = {
+    **{f"{q}_{a}": f"{q}_{b}" for q in ("y", "z", "e", "1", "n", "exc", "inh") for a, b in SIDES},
+    "B": "W",
+    "noise_pre": "noise_post",
+    "response_post": "response_pre",
+}
+"""A quantity as the feedback synapse sees it, which runs from the postsynaptic to the presynaptic cell."""
+
+INTERNAL = {"noise_post": POST, "response_pre": PRE}
+"""Shapes of names that only this change of sides makes."""
+
+
+def shape_of_quantity(name: str) -> Shape:
+    """The shape of a quantity, seen from either side."""
+    return QUANTITIES[name].shape if name in QUANTITIES else INTERNAL[name]
+
+
+def readable_by(target: str) -> list[str]:
+    """The quantities that terms for a target may read."""
+    withheld = {name for t in TARGETS.values() if t.name != target for name in t.own}
+    return [name for name in QUANTITIES if name not in withheld and name not in TARGETS[target].hidden]
+
+
+def why_hidden(name: str, target: str) -> str:
+    """Why terms for a target may not read a quantity."""
+    if target == "W" and name == "B":
+        return FEEDBACK_HIDDEN
+    if target == "B" and name == "W":
+        return "a feedback synapse has no access to the forward synapse that runs the other way (weight transport)"
+    owner = next((t.name for t in TARGETS.values() if name in t.own), None)
+    return f"it is known where `{owner}` is" if owner else f"a {target} has no synapse of its own"
+
 
 READABLE = ("y_pre", "y_post", "z_pre", "z_post", "e_pre", "e_post", "W")
 """The quantities that carry values of a synapse layer (ones and sizes do not)."""
@@ -50,7 +125,7 @@ class FunctionSpec:
 
     name: str
     arity: int
-    kind: Literal["elementwise", "reduction", "vector"]
+    kind: Literal["elementwise", "reduction", "vector", "memory"]
     meaning: str
 
 
@@ -62,6 +137,9 @@ FUNCTIONS = {
         FunctionSpec("norm", 1, "reduction", "square root of the sum of squared entries"),
         FunctionSpec("outer", 2, "vector", "outer product u vᵀ of two vectors"),
         FunctionSpec("diag", 1, "vector", "diagonal matrix of a vector"),
+        FunctionSpec(
+            "trace", 2, "memory", "trace(x, tau): leaky average of x over about tau samples, this one included"
+        ),
         FunctionSpec("exp", 1, "elementwise", "exponential"),
         FunctionSpec("log", 1, "elementwise", "natural logarithm"),
         FunctionSpec("tanh", 1, "elementwise", "hyperbolic tangent"),
@@ -78,13 +156,13 @@ FUNCTIONS = {
 KEYWORDS = ("term", "rule", "let", "const", "for")
 
 _OTHER_LAYER = "it belongs to another layer, and a synapse has no access to other layers than its own two"
-_FEEDBACK = "feedback weights are not present at forward synapses; their effect arrives as `e_pre` and `e_post`"
+FEEDBACK_HIDDEN = "feedback weights are not present at forward synapses; their effect arrives as `e_pre` and `e_post`"
 _TEACHER = "the teacher's signal reaches a synapse only as the modulatory signals `e_pre` and `e_post`"
 
 NON_LOCAL = {
     **dict.fromkeys(("y_out", "y_L", "y_last", "e_out", "e_L", "e_last", "z_out", "z_L"), _OTHER_LAYER),
     **dict.fromkeys(("y_next", "e_next", "z_next", "W_next", "y_prev", "e_prev", "z_prev", "W_prev"), _OTHER_LAYER),
-    **dict.fromkeys(("B", "B_pre", "B_post", "B_next"), _FEEDBACK),
+    **dict.fromkeys(("B_pre", "B_post", "B_next"), FEEDBACK_HIDDEN),
     **dict.fromkeys(("loss", "Loss", "target", "label", "labels", "y_true", "y_target", "y_star", "error"), _TEACHER),
     **dict.fromkeys(("x", "input"), "the network's input is visible to the first layer only, as `y_pre`"),
 }
@@ -105,6 +183,5 @@ ALIASES = {
     "matmul": "*",
     "transpose": "^T",
     "power": ".^",
-    "trace": "sum",
 }
 """Near synonyms that no spelling distance would find."""

@@ -9,9 +9,19 @@ import numpy as np
 import torch
 
 from ruledsl.backend import CompiledRule
-from ruledsl.network import adapt, programs_for, query_scores
+from ruledsl.network import Learner, programs_of, query_scores
 from ruledsl.settings import TrainSettings
-from ruledsl.tasks import FEEDBACK, STREAM, WEIGHTS, DataError, ImageSource, draw_weights, fit_pixels, generator
+from ruledsl.tasks import (
+    STREAM,
+    WEIGHTS,
+    DataError,
+    ImageSource,
+    draw_feedback,
+    draw_signals,
+    draw_weights,
+    fit_pixels,
+    generator,
+)
 
 
 @dataclass(frozen=True)
@@ -57,20 +67,23 @@ def learning_curve(
     drawn = [_draw_stream(source, settings, seed, chosen, samples, test_images) for seed in seeds]
     x, y, x_test, y_test = (torch.stack([d[part] for d in drawn]) for part in range(4))
     dtype = getattr(torch, settings.dtype)
-    layers = range(len(settings.sizes) - 1)
-    initial = [draw_weights(settings.sizes, seed, 0, WEIGHTS) for seed in seeds]
-    back = [draw_weights(settings.sizes, seed, 0, FEEDBACK) for seed in seeds]
-    weights = [torch.stack([w[n] for w in initial]).to(dtype) for n in layers]
-    feedback = [torch.stack([b[n] for b in back]).to(dtype) for n in layers]
+    programs = programs_of(rule.program, settings)
+    shapes = {f"n{n}": size for n, size in enumerate(settings.sizes)}
+    back = {name: (shapes[rows], shapes[columns]) for name, (rows, columns) in programs.matrices.items()}
+    heard = {name: shapes[dims[0]] for name, dims in programs.further_signals.items() if dims}
+    initial = [draw_weights(settings.sizes, seed, 0, WEIGHTS, 0, settings.init) for seed in seeds]
+    drawn_back = [draw_feedback(back, seed, 0) for seed in seeds]
+    noise = [draw_signals(heard, samples, seed, 0) for seed in seeds]
+    weights = [torch.stack([w[n] for w in initial]).to(dtype) for n in range(len(settings.sizes) - 1)]
+    feedback = {name: torch.stack([b[name] for b in drawn_back]).to(dtype) for name in back}
+    signals = {name: torch.stack([s[name] for s in noise]).to(dtype) for name in heard}
     coefficients = torch.tensor(theta, dtype=dtype).expand(len(seeds), -1)
-    programs = programs_for(rule.program, len(weights), settings.feedback, settings.beta)
+    learner = Learner(rule, coefficients, programs.network, weights, feedback)
     points, rows = measuring_points(samples), []
     for before, now in zip((0, *points), points, strict=False):
         part = slice(before, now)
-        weights = adapt(
-            rule, coefficients, weights, feedback, x[:, part].to(dtype), y[:, part], settings.feedback, settings.beta
-        )
-        rows.append(query_scores(programs, weights, x_test.to(dtype), y_test)[1])
+        learner.see(x[:, part].to(dtype), y[:, part], {name: s[:, part] for name, s in signals.items()})
+        rows.append(query_scores(programs, learner.state, x_test.to(dtype), y_test)[1])
         said(now)
     accuracy = torch.stack(rows, -1)
     return LearningCurve(points, tuple(tuple(row) for row in accuracy.tolist()))

@@ -13,39 +13,30 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.network import Backend, meta_gradient, programs_for, query_outputs
+from ruledsl.meta.draws import Batch
+from ruledsl.network import Backend, meta_gradient, programs_of, query_outputs
 from ruledsl.settings import TrainSettings
 from ruledsl.tasks import TEACHER, generator
 
 
 @torch.no_grad()
 def teacher_labels(
-    rule: CompiledRule,
-    settings: TrainSettings,
-    W: Sequence[Tensor],
-    B: Sequence[Tensor],
-    x: Tensor,
-    y: Tensor,
-    x_query: Tensor,
-    y_query: Tensor,
-    draws: Sequence[tuple[int, int, int]],
-    backend: Backend,
+    rule: CompiledRule, settings: TrainSettings, batch: Batch, streams: Sequence[tuple[int, int, int]], backend: Backend
 ) -> Tensor:
-    """(N, Q) labels for the queries x_query (N, Q, n_0), drawn by each stream's own (seed, episode, task).
+    """(N, Q) labels for the queries (N, Q, n_0), drawn by each stream's own (seed, episode, task).
 
     The teacher adapts in the engine that the student uses; what else that computes is not needed.
     """
-    theta = x.new_tensor(settings.teacher).expand(x.shape[0], -1)
+    programs = programs_of(rule.program, settings)
+    theta = batch.x.new_tensor(settings.teacher).expand(len(batch.x), -1)
     adapted = meta_gradient(
-        rule, theta, W, B, x, y, x_query, y_query, settings.feedback, settings.beta, backend=backend
-    ).weights
-    logits = query_outputs(programs_for(rule.program, len(W), settings.feedback, settings.beta), adapted, x_query)
+        rule, theta, batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, batch.y_query,
+        backend=backend, network=programs.network, signals=batch.signals,
+    ).carried  # fmt: skip
+    logits = query_outputs(programs, adapted, batch.x_query)
     cumulative = logits.softmax(-1).cumsum(-1)
-    points = torch.stack(
-        [
-            torch.from_numpy(generator(seed, episode, TEACHER, task).random(x_query.shape[1]))
-            for seed, episode, task in draws
-        ]
-    )
-    below = cumulative < points.to(cumulative).unsqueeze(-1) * cumulative[..., -1:]
+    count = batch.x_query.shape[1]
+    draws = [generator(seed, episode, TEACHER, task) for seed, episode, task in streams]
+    points = [torch.from_numpy(random.random(count)) for random in draws]
+    below = cumulative < torch.stack(points).to(cumulative).unsqueeze(-1) * cumulative[..., -1:]
     return below.sum(-1).clamp_max(cumulative.shape[-1] - 1)

@@ -10,19 +10,27 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.meta.recipes import RECIPES, Recipe, Terms
+from ruledsl.compiler import RuleProgram
+from ruledsl.meta.draws import Batch, draw_batch
+from ruledsl.meta.optimisers import Optimiser, Terms
 from ruledsl.meta.teacher import teacher_labels
 from ruledsl.network import (
     Backend,
+    EndView,
+    Engine,
     MetaGradient,
     StreamReport,
+    cell_signs,
+    endings_of,
     gradient_content,
     inspect_stream,
     measure,
     meta_gradient,
+    programs_of,
 )
+from ruledsl.registry import PluginError, find
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
-from ruledsl.tasks import FEEDBACK, WEIGHTS, ImageSource, Task, check_task, draw_task, draw_weights
+from ruledsl.tasks import ImageSource
 
 SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
 """Naive networks on draws of their own: the same for every run of a training."""
@@ -32,11 +40,16 @@ WORTH_COMPILING = 40
 
 @dataclass
 class RunState:
-    """One run with a recipe of its own, so that one run's mishap touches no other."""
+    """One run with an optimiser of its own, so that one run's mishap touches no other."""
 
     spec: RunSpec
-    recipe: Recipe
+    recipe: Optimiser
     diverged: int = 0
+
+
+def coefficient_names(rule: RuleProgram, settings: TrainSettings) -> tuple[str, ...]:
+    """One name per number in Θ: the rule's terms, then what the feedback pathway adds."""
+    return (*rule.names, *(name for name, *_ in programs_of(rule, settings).pathway_coefficients))
 
 
 class MetaTrainer:
@@ -45,37 +58,56 @@ class MetaTrainer:
     def __init__(
         self, rule: CompiledRule, settings: TrainSettings, runs: Sequence[RunSpec], source: ImageSource
     ) -> None:
-        check_task(source, settings.task, settings.sizes)
         self.rule, self.settings, self.source = rule, settings, source
+        self.programs = programs_of(rule.program, settings)
+        self.names = coefficient_names(rule.program, settings)
         self.dtype = getattr(torch, settings.dtype)
         self.terms = self._terms()
         self.states = [self._new_state(spec) for spec in runs]
 
     def _terms(self) -> Terms:
         """The coefficients' starts and bounds, and what each holds of F⁰, measured in a few naive networks."""
-        program, settings = self.rule.program, self.settings
-        numbers = range(SCALE_NETWORKS)
-        tasks = [draw_task(self.source, settings.task, settings.sizes, SCALE_SEED, n) for n in numbers]
-        weights, feedback = (
-            [draw_weights(settings.sizes, SCALE_SEED, n, purpose) for n in numbers] for purpose in (WEIGHTS, FEEDBACK)
-        )
-        batch = _Batch.stacked(tasks, weights, feedback, torch.float32, "cpu")
-        scales = gradient_content(
-            program, batch.weights, batch.feedback, settings.feedback, settings.beta,
-            batch.x[:, :SCALE_SAMPLES], batch.y[:, :SCALE_SAMPLES],
-        ).double()  # fmt: skip
+        program, added = self.rule.program, self.programs.pathway_coefficients
+        settings = replace(self.settings, dtype="float32", device="cpu")
+        batch = draw_batch(self.programs, settings, self.source, [(SCALE_SEED, n, 0) for n in range(SCALE_NETWORKS)])
+        initial = torch.tensor([*program.initial, *(start for _, start, _, _ in added)], dtype=torch.float64)
+        named = {f"W{n}": w for n, w in enumerate(batch.weights)} | batch.feedback | self._resting(batch)
+        samples = slice(0, SCALE_SAMPLES)
+        theta = initial.float().expand(SCALE_NETWORKS, -1)
+        scales = gradient_content(self.programs, named, theta, batch.x[:, samples], batch.y[:, samples]).double()
         scales[~scales.isfinite()] = 1.0
+        bounds = [*program.bounds, *((low, high) for *_, low, high in added)]
         return Terms(
-            torch.tensor(program.initial, dtype=torch.float64),
-            torch.tensor(program.trainable),
-            torch.tensor([low for low, _ in program.bounds], dtype=torch.float64),
-            torch.tensor([high for _, high in program.bounds], dtype=torch.float64),
-            scales,
-            worst_loss=2.0 * math.log(settings.sizes[-1]),
+            initial,
+            torch.tensor([*program.trainable, *(True for _ in added)]),
+            torch.tensor([low for low, _ in bounds], dtype=torch.float64),
+            torch.tensor([high for _, high in bounds], dtype=torch.float64),
+            torch.cat([scales, torch.ones(len(added), dtype=torch.float64)]),
+            worst_loss=self._worst_loss(batch),
         )
 
+    def _resting(self, batch: Batch) -> dict[str, Tensor]:
+        """Biases, and which cells are inhibitory, before anything was learned."""
+        shapes, sizes = self.programs.shapes, self.settings.sizes
+        count = len(batch.x)
+        named = {f"b{n}": torch.zeros(count, sizes[n]) for n in range(1, len(sizes)) if f"b{n}" in shapes}
+        signs = {name: cell_signs(sizes[int(name[4:])], self.settings.inhibitory) for name in self.programs.signs}
+        return named | {name: value.expand(count, -1) for name, value in signs.items()}
+
+    def _worst_loss(self, batch: Batch) -> float:
+        """A query loss beyond this is that of a stream that diverged: far above what knowing nothing costs."""
+        weight = sum(abs(w) for name, w in self.settings.objective)
+        if self.settings.output == "softmax":
+            return max(1.0, weight) * 2.0 * math.log(max(2, self.settings.sizes[-1]))
+        if not batch.y.is_floating_point():
+            return max(1.0, weight) * 5.0
+        return max(1.0, weight) * 5.0 * float(batch.y.square().sum(-1).mean())
+
     def _new_state(self, spec: RunSpec) -> RunState:
-        taking_part = torch.tensor([not spec.terms or name in spec.terms for name in self.rule.names])
+        own = len(self.rule.names)
+        taking_part = torch.tensor(
+            [n >= own or not spec.terms or name in spec.terms for n, name in enumerate(self.names)]
+        )
         initial = torch.tensor(spec.initial, dtype=torch.float64) if spec.initial else self.terms.initial
         terms = replace(
             self.terms,
@@ -84,9 +116,17 @@ class MetaTrainer:
             lower=torch.where(taking_part, self.terms.lower, 0.0),
             upper=torch.where(taking_part, self.terms.upper, 0.0),
         )
-        return RunState(
-            spec, RECIPES[self.settings.recipe](terms, self.settings.learning_rate, spec.l1, self.settings.episodes)
-        )
+        settings = self.settings
+        kind, name = ("optimiser", settings.optimiser) if settings.optimiser else ("recipe", settings.recipe)
+        try:
+            made = find(kind, name).item(terms, settings.learning_rate, spec.l1, settings.episodes, spec.seed)
+        except ImportError as error:
+            raise PluginError(f"{kind} `{name}`: {error}") from None
+        return RunState(spec, made)
+
+    @property
+    def needs_gradient(self) -> bool:
+        return self.states[0].recipe.needs_gradient
 
     @property
     def backend(self) -> Backend:
@@ -99,10 +139,18 @@ class MetaTrainer:
         ahead = self.settings.episodes * self.settings.meta_batch * len(self.states)
         return "compiled" if ahead >= WORTH_COMPILING else "eager"
 
+    @property
+    def engine(self) -> Engine:
+        return self.settings.engine if self.needs_gradient else "none"
+
     def step(self, episode: int) -> list[EpisodeRecord]:
         """One episode and one meta-step of every run; the records, in order of runs."""
-        batch = self._draw(episode)
-        theta = torch.stack([s.recipe.theta for s in self.states]).repeat_interleave(self.settings.meta_batch, 0)
+        asked = [state.recipe.ask() for state in self.states]
+        candidates = asked[0].shape[0]
+        tasks = self.settings.meta_batch
+        batch = self._draw(episode).repeated(candidates)
+        # Streams stand in the order of (run, task, candidate).
+        theta = torch.stack(asked).unsqueeze(1).expand(-1, tasks, -1, -1).reshape(-1, len(self.names))
         settings = self.settings
         result = meta_gradient(
             self.rule,
@@ -113,40 +161,61 @@ class MetaTrainer:
             batch.y,
             batch.x_query,
             batch.y_query,
-            feedback=settings.feedback,
-            beta=settings.beta,
-            engine=settings.engine,
+            engine=self.engine,
             backend=self.backend,
+            network=self.programs.network,
+            signals=batch.signals,
+            objectives=endings_of(settings),
+            keys=batch.keys,
         )
-        measured = measure(
-            result.weights, batch.feedback, settings.feedback, settings.beta, batch.x_query, batch.y_query
-        )
-        alpha, ortho = self._per_run(measured.alpha), self._per_run(measured.ortho)
-        return [self._finish(n, episode, result, alpha[n], ortho[n]) for n in range(len(self.states))]
+        measured = self._measured(batch, result, theta)
+        return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
+
+    def _measured(self, batch: Batch, result: MetaGradient, theta: Tensor) -> list[Tensor]:
+        """Angles, E_W and every diagnostic, averaged over the streams of each run."""
+        named = {**batch.feedback, **result.carried, **self._signs_on(batch)}
+        coefficients = theta.to(batch.x)
+        found = measure(self.programs, named, coefficients, batch.x_query, batch.y_query)
+        per_run = [found.alpha, found.ortho]
+        view = EndView(self.programs, named, batch.x_query, batch.y_query, batch.keys)
+        with torch.no_grad():
+            for name in self.settings.diagnostics:
+                value = find("diagnostic", name).item(view)
+                if not isinstance(value, Tensor) or value.shape != batch.x.shape[:1]:
+                    raise PluginError(f"diagnostic `{name}` must give one number per run, a tensor of shape (N,)")
+                per_run.append(value)
+        return [self._per_run(value) for value in per_run]
+
+    def _signs_on(self, batch: Batch) -> dict[str, Tensor]:
+        return {n: v.to(batch.x).expand(len(batch.x), -1) for n, v in self._resting(batch).items() if n[0] == "s"}
 
     def _per_run(self, values: Tensor) -> Tensor:
-        """Mean over the tasks of a meta-step: (runs · tasks, …) to (runs, …)."""
-        return values.reshape(len(self.states), self.settings.meta_batch, *values.shape[1:]).mean(1)
+        """Mean over the streams of a meta-step: (runs · streams, …) to (runs, …)."""
+        return values.reshape(len(self.states), -1, *values.shape[1:]).mean(1)
 
-    def _finish(self, number: int, episode: int, result: MetaGradient, alpha: Tensor, ortho: Tensor) -> EpisodeRecord:
-        state = self.states[number]
-        tasks = slice(number * self.settings.meta_batch, (number + 1) * self.settings.meta_batch)
-        losses = result.loss[tasks].double().cpu()
+    def _finish(self, number: int, episode: int, result: MetaGradient, measured: list[Tensor]) -> EpisodeRecord:
+        state, tasks = self.states[number], self.settings.meta_batch
+        streams = len(result.loss) // len(self.states)
+        own = slice(number * streams, (number + 1) * streams)
+        losses = result.loss[own].double().cpu().reshape(tasks, -1).T
+        gradients = result.grad[own].double().cpu().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
         theta = state.recipe.theta.clone()
         penalty = state.recipe.penalty()
-        moved = state.recipe.step(losses, result.grad[tasks].double().cpu())
+        moved = state.recipe.tell(losses, gradients if self.needs_gradient else None)
         state.diverged += not moved
+        alpha, ortho, *diagnostics = measured
         return EpisodeRecord(
             state.spec.run,
             state.spec.seed,
             episode,
             float(losses.mean()) + penalty,
-            float(result.accuracy[tasks].mean()),
+            float(result.accuracy[own].mean()),
             not moved,
             tuple(theta.tolist()),
             tuple(alpha.tolist()),
             tuple(ortho.tolist()),
             result.engine,
+            tuple(float(d) for d in diagnostics),
         )
 
     def inspect(self, run: int, episode: int, theta: Sequence[float]) -> list[StreamReport]:
@@ -158,61 +227,21 @@ class MetaTrainer:
                 self.rule,
                 torch.tensor(theta, dtype=self.dtype),
                 [w[task].cpu() for w in batch.weights],
-                [b[task].cpu() for b in batch.feedback],
+                {name: b[task].cpu() for name, b in batch.feedback.items()},
                 batch.x[task].cpu(),
                 batch.y[task].cpu(),
-                self.settings.feedback,
-                self.settings.beta,
+                self.programs.network,
+                {name: s[task].cpu() for name, s in batch.signals.items()},
             )
             for task in range(self.settings.meta_batch)
         ]
 
-    def _draw(self, episode: int) -> _Batch:
+    def _draw(self, episode: int) -> Batch:
         return self._draw_for([state.spec.seed for state in self.states], episode)
 
-    def _draw_for(self, run_seeds: Sequence[int], episode: int) -> _Batch:
-        sizes, tasks = self.settings.sizes, range(self.settings.meta_batch)
-        seeds = [(seed, task) for seed in run_seeds for task in tasks]
-        drawn = [draw_task(self.source, self.settings.task, sizes, seed, episode, task) for seed, task in seeds]
-        weights = [draw_weights(sizes, seed, episode, WEIGHTS, task) for seed, task in seeds]
-        feedback = [draw_weights(sizes, seed, episode, FEEDBACK, task) for seed, task in seeds]
-        batch = _Batch.stacked(drawn, weights, feedback, self.dtype, self.settings.device)
+    def _draw_for(self, run_seeds: Sequence[int], episode: int) -> Batch:
+        streams = [(seed, episode, task) for seed in run_seeds for task in range(self.settings.meta_batch)]
+        batch = draw_batch(self.programs, self.settings, self.source, streams)
         if not self.settings.teacher:
             return batch
-        draws = [(seed, episode, task) for seed, task in seeds]
-        given = (batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, batch.y_query)
-        labels = teacher_labels(self.rule, self.settings, *given, draws, self.backend)
-        return replace(batch, y_query=labels)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    weights: list[Tensor]
-    feedback: list[Tensor]
-    x: Tensor
-    y: Tensor
-    x_query: Tensor
-    y_query: Tensor
-
-    @classmethod
-    def stacked(
-        cls,
-        tasks: list[Task],
-        weights: list[list[Tensor]],
-        feedback: list[list[Tensor]],
-        dtype: torch.dtype,
-        device: str,
-    ) -> _Batch:
-        def put(parts: list[Tensor]) -> Tensor:
-            stacked = torch.stack(parts)
-            return stacked.to(device, dtype if stacked.is_floating_point() else stacked.dtype)
-
-        layers = range(len(weights[0]))
-        return cls(
-            [put([w[n] for w in weights]) for n in layers],
-            [put([b[n] for b in feedback]) for n in layers],
-            put([t.x for t in tasks]),
-            put([t.y for t in tasks]),
-            put([t.x_query for t in tasks]),
-            put([t.y_query for t in tasks]),
-        )
+        return replace(batch, y_query=teacher_labels(self.rule, self.settings, batch, streams, self.backend))

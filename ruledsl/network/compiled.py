@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from ruledsl.backend import build
 from ruledsl.backend.cpp import KernelSource, NotPrintable, print_kernel, stride_of
-from ruledsl.network.engines import EngineResult, StepPrograms, Stream, lost_runs, query_loss
+from ruledsl.network.engines import EngineResult, State, StepPrograms, Stream, lost_runs, plus
+from ruledsl.network.objectives import Ending
 
 Sizes = tuple[tuple[str, int], ...]
 _REAL = {torch.float32: "float", torch.float64: "double"}
@@ -53,40 +55,59 @@ def _key(stream: Stream) -> Sizes:
 
 def is_ready(programs: StepPrograms, stream: Stream) -> bool:
     """Whether a compiled form is there already, so that using it costs nothing."""
-    if stream.x.device.type != "cpu" or stream.x.dtype not in _REAL:
+    if not _on_cpu(stream):
         return False
-    source = kernel_source(programs, _key(stream), _REAL[stream.x.dtype])
+    source = kernel_source(programs, _key(stream), _real(stream))
     return source is not None and build.is_built(source.code)
 
 
 def is_possible(programs: StepPrograms, stream: Stream) -> bool:
     """Whether this step can run compiled here; compiles it when it is not yet (seconds)."""
-    if stream.x.device.type != "cpu" or stream.x.dtype not in _REAL:
-        return False
-    return _kernel(programs, _key(stream), _REAL[stream.x.dtype]) is not None
+    return _on_cpu(stream) and _kernel(programs, _key(stream), _real(stream)) is not None
 
 
-def compiled_engine(
-    programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor
-) -> EngineResult:
-    """As `rebuild_engine`."""
-    kernel = _kernel(programs, _key(stream), _REAL[stream.x.dtype])
+def _on_cpu(stream: Stream) -> bool:
+    x = stream.signals["x"]
+    return x.device.type == "cpu" and x.dtype in _REAL
+
+
+def _real(stream: Stream) -> str:
+    return _REAL[stream.signals["x"].dtype]
+
+
+def compiled_engine(programs: StepPrograms, stream: Stream, theta: Tensor, ending: Ending) -> EngineResult:
+    """As `rebuild_engine`. The kernels run from point to point, where objectives look at the weights."""
+    kernel = _kernel(programs, _key(stream), _real(stream))
     assert kernel is not None, "is_possible() was not asked"
-    count, length = stream.x.shape[:2]
-    state = _State.of(kernel.source, stream, theta)
+    count, length = stream.count, stream.length
+    state = _Buffers.of(kernel.source, stream, theta)
+    points = sorted({*ending.points, length} - {0})
+    segments = list(itertools.pairwise([0, *points]))
     with ThreadPoolExecutor(max(1, min(count, torch.get_num_threads()))) as pool:
-        list(pool.map(lambda run: kernel.library.forward(*state.forward_arguments(run)), range(count)))
-        final = state.weights(stream)
-        query = query_loss(programs, final, x_query, y_query)
-        adjoints = [_padded(g) for g in query.gradient]
+        for start, end in segments:
+            list(pool.map(lambda run, a=start, b=end: kernel.library.forward(*state.forward(run, a, b)), range(count)))
+            ending.see(end, state.carried(stream))
+        if kernel.source.costs:
+            ending.pay(state.trace[:, :, kernel.source.costs[0]].sum(1))
+        final = state.carried(stream)
+        loss, accuracy = ending.total(final)
+        cotangents = {n: torch.zeros_like(v) for n, v in final.items()}
         gradient = torch.zeros(count, theta.shape[1], dtype=torch.float64)
-        list(
-            pool.map(
-                lambda run: kernel.library.backward(*state.backward_arguments(run, adjoints, gradient)), range(count)
+        for start, end in reversed(segments):
+            cotangents = plus(cotangents, ending.cotangents(end, stream.state))
+            padded = {name: _padded(c) for name, c in cotangents.items()}
+            list(
+                pool.map(
+                    lambda run, a=start, b=end, c=padded: kernel.library.backward(
+                        *state.backward(run, a, b, c, gradient)
+                    ),
+                    range(count),
+                )
             )
-        )
-    lost = lost_runs(state.weights(stream), stream.weights, final) if length else None
-    return EngineResult(query.loss, query.accuracy, gradient.to(theta.dtype), final, "rebuild", lost)
+            cotangents = {name: c[:, :, : stream.state[name].shape[2]] for name, c in padded.items()}
+    lost = lost_runs(state.carried(stream), stream.state, final) if length else None
+    gradient = (gradient / ending.scale).to(theta.dtype)
+    return EngineResult(loss, accuracy, gradient, final, "rebuild", lost)
 
 
 def _padded(matrix: Tensor) -> Tensor:
@@ -98,37 +119,38 @@ def _padded(matrix: Tensor) -> Tensor:
 
 
 @dataclass
-class _State:
-    """Buffers of one call, with a pointer to each run's part."""
+class _Buffers:
+    """Buffers of one call, with a pointer to each run's part from a sample on."""
 
     theta: Tensor
     x: Tensor
     targets: Tensor
     trace: Tensor
-    matrices: list[Tensor]
+    matrices: dict[str, Tensor]
 
     @classmethod
-    def of(cls, source: KernelSource, stream: Stream, theta: Tensor) -> _State:
-        count, length = stream.x.shape[:2]
-        named: Mapping[str, Tensor] = {f"W{n}": w for n, w in enumerate(stream.weights)} | {
-            f"B{n}": b for n, b in enumerate(stream.feedback or [])
-        }
-        matrices = [_padded(named[name].detach()) for name in source.matrices]
-        trace = torch.empty(count, length, source.trace_length, dtype=theta.dtype)
-        return cls(theta.detach().contiguous(), stream.x.contiguous(), stream.targets.contiguous(), trace, matrices)
+    def of(cls, source: KernelSource, stream: Stream, theta: Tensor) -> _Buffers:
+        named: Mapping[str, Tensor] = stream.state | stream.constants
+        matrices = {name: _padded(named[name].detach()) for name in source.matrices}
+        trace = torch.empty(stream.count, stream.length, source.trace_length, dtype=theta.dtype)
+        x, targets = stream.signals["x"].contiguous(), stream.signals["target"].contiguous()
+        return cls(theta.detach().contiguous(), x, targets, trace, matrices)
 
-    def weights(self, stream: Stream) -> list[Tensor]:
-        """The weights as they are now, without padding."""
-        return [m[:, :, : w.shape[2]].clone() for m, w in zip(self.matrices, stream.weights, strict=False)]
+    def carried(self, stream: Stream) -> State:
+        """What the step updates, as it is now, without padding."""
+        return {n: self.matrices[n][:, :, : v.shape[2]].clone() for n, v in stream.state.items()}
 
-    def forward_arguments(self, run: int) -> list[object]:
-        parts = [_pointer(self.theta, run), ctypes.c_int(self.x.shape[1]), _pointer(self.x, run)]
-        parts += [_pointer(self.targets, run), _pointer(self.trace, run)]
-        return [*parts, *(_pointer(m, run) for m in self.matrices)]
+    def forward(self, run: int, start: int, end: int) -> list[object]:
+        """Arguments of `forward` for samples start … end − 1 of one run."""
+        parts = [_pointer(self.theta[run]), ctypes.c_int(end - start)]
+        parts += [_pointer(t[run, start:]) for t in (self.x, self.targets, self.trace)]
+        return [*parts, *(_pointer(m[run]) for m in self.matrices.values())]
 
-    def backward_arguments(self, run: int, adjoints: list[Tensor], gradient: Tensor) -> list[object]:
-        return [*self.forward_arguments(run), *(_pointer(a, run) for a in adjoints), _pointer(gradient, run)]
+    def backward(self, run: int, start: int, end: int, cotangents: State, gradient: Tensor) -> list[object]:
+        # In the order of the updates: that of the state, whatever else holds matrices.
+        adjoints = [_pointer(cotangents[name][run]) for name in self.matrices if name in cotangents]
+        return [*self.forward(run, start, end), *adjoints, _pointer(gradient[run])]
 
 
-def _pointer(tensor: Tensor, run: int) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr() + run * tensor.stride(0) * tensor.element_size())
+def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())

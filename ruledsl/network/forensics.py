@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
 import torch
 from torch import Tensor
 
-from ruledsl.backend import CompiledRule, EagerProgram, apply_update
-from ruledsl.network.engines import Stream, programs_for
+from ruledsl.backend import CompiledRule, EagerProgram
+from ruledsl.network.engines import State, StepPrograms, Stream, moved, weights_of
 from ruledsl.network.measure import probe_values
-from ruledsl.network.terms import layer_quantities, term_change
+from ruledsl.network.streams import Given, prepare
+from ruledsl.network.terms import layer_quantities, signs_of, term_change
+from ruledsl.settings import Network
 
 TOO_LARGE = 1.0
 """‖ΔW‖/‖W‖ from which on an update is a blow-up: the weights after it are mostly that one sample."""
@@ -50,35 +52,37 @@ def inspect_stream(
     rule: CompiledRule,
     theta: Tensor,
     W: Sequence[Tensor],
-    B: Sequence[Tensor],
+    B: Sequence[Tensor] | Mapping[str, Tensor] | None,
     x: Tensor,
     y: Tensor,
-    feedback: str,
-    beta: float,
+    network: Network,
+    signals: Mapping[str, Tensor] | None = None,
 ) -> StreamReport:
     """Walk one episode sample by sample, and measure every update on the way.
 
-    Args: theta (R,), W[l] (n_{l+1}, n_l), B[l] (n_l, n_{l+1}), x (T, n_0), y (T,), of one run.
+    Args: as for `adapt`, for one run and without batch axes.
 
     Raises:
         ValueError: the stream holds no sample.
     """
     if not x.shape[0]:
         raise ValueError("a stream without samples changes nothing")
-    history, ratios = _walk(rule, theta, W, B, x, y, feedback, beta)
+    prepared = prepare(rule, theta, network, Given(W, B, x, y, signals or {}))
+    programs, stream = prepared.programs, prepared.stream
+    history, ratios = _walk(programs, stream, prepared.theta)
     flat = [(t, layer) for t, row in enumerate(ratios) for layer, r in enumerate(row, start=1) if not r < TOO_LARGE]
     sizes = [(r, t, layer) for t, row in enumerate(ratios) for layer, r in enumerate(row, start=1) if not isnan(r)]
     _, peak, peak_layer = max(sizes, default=(0.0, 0, 1))
 
     def norms(sample: int, layer: int) -> Norms:
-        values = probe_values(
-            history[sample], [b[None] for b in B], feedback, beta, x[None, sample, None], y[None, sample, None]
-        )
-        matrix = history[sample][layer - 1]
-        quantities = layer_quantities(values, layer, 0)
+        named = stream.constants | history[sample]
+        seen = stream.part(slice(sample, sample + 1))
+        values = probe_values(programs, named, prepared.theta, seen["x"], seen["target"])
+        matrix = named[f"W{layer - 1}"]
+        quantities = layer_quantities(values, layer, 0) | signs_of(named, layer)
         changes = [
             theta[r] * term_change(rule.program, r, quantities, matrix)
-            if rule.program.acts_in(r, layer) and float(theta[r])
+            if rule.program.acts_in(r, layer) and rule.program.forms[r] is not None and float(theta[r])
             else torch.zeros_like(matrix)
             for r in range(len(rule.names))
         ]
@@ -92,28 +96,17 @@ def inspect_stream(
     return StreamReport(x.shape[0], norms(at, layer) if flat else None, led, norms(peak, peak_layer))
 
 
-def _walk(
-    rule: CompiledRule,
-    theta: Tensor,
-    W: Sequence[Tensor],
-    B: Sequence[Tensor],
-    x: Tensor,
-    y: Tensor,
-    feedback: str,
-    beta: float,
-) -> tuple[list[list[Tensor]], list[list[float]]]:
-    """Weights before each of the last samples walked, and ‖ΔW‖/‖W‖ of every layer; ends at what is not finite."""
-    programs = programs_for(rule.program, len(W), feedback, beta)
-    targets = torch.nn.functional.one_hot(y, W[-1].shape[0]).to(x.dtype)[None]
-    stream = Stream([w[None] for w in W], [b[None] for b in B], x[None], targets)
+def _walk(programs: StepPrograms, stream: Stream, theta: Tensor) -> tuple[list[State], list[list[float]]]:
+    """The state before each of the samples walked, and ‖ΔW‖/‖W‖ of every layer; ends at what is not finite."""
     runner = EagerProgram(programs.step, stream.sizes)
-    weights, history, ratios = stream.weights, [], []
+    state, history, ratios = dict(stream.state), [], []
     for time in range(stream.length):
-        history.append(weights)
-        values = runner.run(stream.inputs(time, weights), theta[None])
-        moved = [apply_update(u, values, w) for u, w in zip(programs.step.updates, weights, strict=True)]
-        ratios.append([float((b - a).norm() / a.norm()) for a, b in zip(weights, moved, strict=True)])
-        weights = moved
+        history.append(state)
+        values = runner.run(stream.inputs(time, state), theta)
+        after = moved(programs.step.updates, values, state)
+        pairs = zip(weights_of(state), weights_of(after), strict=True)
+        ratios.append([float((b - a).norm() / a.norm()) for a, b in pairs])
+        state = after
         if not all(r < float("inf") for r in ratios[-1]):
             break
     return history, ratios

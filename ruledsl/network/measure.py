@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ruledsl.backend import EagerProgram
-from ruledsl.ir.program import Program
-from ruledsl.network.step import probe_program
+from ruledsl.network.engines import StepPrograms, programs_for, sizes_of
+from ruledsl.network.objectives import as_targets
 
 
 @dataclass(frozen=True)
@@ -22,44 +21,53 @@ class Measurements:
     ortho: Tensor
 
 
-@lru_cache(maxsize=32)
-def _probe(depth: int, feedback: str, beta: float) -> Program:
-    return probe_program(depth, feedback, beta)
-
-
 @torch.no_grad()
-def measure(
-    weights: Sequence[Tensor], feedback: Sequence[Tensor], pathway: str, beta: float, x: Tensor, labels: Tensor
-) -> Measurements:
-    """Angles and E_W of networks with weights W[l] (N, n_{l+1}, n_l) on queries x (N, Q, n_0).
+def measure(programs: StepPrograms, named: Mapping[str, Tensor], theta: Tensor, x: Tensor, y: Tensor) -> Measurements:
+    """Angles and E_W of networks on queries x (N, Q, n_0), y labels (N, Q) or targets (N, Q, n_L).
 
-    α_ℓ is the angle between e_ℓ carried by B and e_ℓ carried by Wᵀ, from the same activities and the
+    `named` holds W0 … (N, n_{l+1}, n_l), and B0 …, b1 … where the network has them; theta (N, R).
+
+    α_ℓ is the angle between e_ℓ as the pathway carries it and e_ℓ carried by Wᵀ, from the same activities and the
     same e_L, both averaged over the queries first. E_W = ‖z_ℓ − W Wᵀ y_ℓ‖² (Eq. 10), averaged over
     the queries. A run whose weights are not finite measures NaN.
     """
-    depth = len(weights)
-    carried = probe_values(weights, feedback, pathway, beta, x, labels)
-    exact = probe_values(weights, feedback, "symmetric", beta, x, labels)
+    depth = programs.depth
+    exact_programs = programs_for(
+        programs.rule, depth, replace(programs.network, feedback="symmetric", feedback_noise=0.0)
+    )
+    carried = probe_values(programs, named, theta, x, y)
+    exact = probe_values(exact_programs, named, theta, x, y)
     angles = [_angle(carried[f"e{n}"].mean(1), exact[f"e{n}"].mean(1)) for n in range(depth + 1)]
     errors = []
     for layer in range(1, depth):
-        matrix = weights[layer - 1]
+        matrix = named[f"W{layer - 1}"]
         back = carried[f"y{layer}"] @ matrix
         errors.append((carried[f"z{layer}"] - back @ matrix.mT).square().sum(-1).mean(-1))
     ortho = torch.stack(errors, -1) if errors else x.new_zeros(x.shape[0], 0)
     return Measurements(torch.stack(angles, -1), ortho)
 
 
+MEAN_GAIN = 0.7978845608028654
+"""⟨|g|⟩ of a standard normal: what stands for a pathway's random gains when it is measured."""
+
+
 def probe_values(
-    weights: Sequence[Tensor], feedback: Sequence[Tensor], pathway: str, beta: float, x: Tensor, labels: Tensor
+    programs: StepPrograms, named: Mapping[str, Tensor], theta: Tensor, x: Tensor, y: Tensor
 ) -> dict[str, Tensor]:
-    """z0 …, y0 … and e0 … of networks (N) on samples x (N, Q, n_0): each (N, Q, n_ℓ)."""
-    depth = len(weights)
-    sizes = {"n0": weights[0].shape[2]} | {f"n{n + 1}": w.shape[1] for n, w in enumerate(weights)}
-    inputs = {"x": x, "target": torch.nn.functional.one_hot(labels, sizes[f"n{depth}"]).to(x.dtype)}
-    inputs |= {f"W{n}": w for n, w in enumerate(weights)} | {f"B{n}": b for n, b in enumerate(feedback)}
-    program = _probe(depth, pathway, beta)
-    values = EagerProgram(program, sizes).run(inputs, x.new_zeros(()))
+    """z0 …, y0 … and e0 … of networks (N) on samples x (N, Q, n_0): each (N, Q, n_ℓ); `third` is (N, Q).
+
+    What the feedback pathway draws anew at every sample takes its mean.
+    """
+    program = programs.probe
+    depth = programs.depth
+    sizes = sizes_of([named[f"W{n}"] for n in range(depth)])
+    inputs = {name: value if value.dim() == 3 else value.unsqueeze(1) for name, value in named.items()}
+    inputs |= {"x": x, "target": as_targets(y, sizes[f"n{depth}"], x.dtype)}
+    for name, number in program.inputs().items():
+        if name not in inputs:
+            mean = MEAN_GAIN if name.startswith("gain") else 0.0
+            inputs[name] = x.new_full((1, 1, *(sizes[d] for d in program.instructions[number].shape)), mean)
+    values = EagerProgram(program, sizes).run(inputs, theta.unsqueeze(1))
     found = {name: values[number] for name, number in program.outputs}
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 

@@ -11,7 +11,7 @@ On any other device the very same steps run without being captured: that is how 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import isqrt
 
 import torch
@@ -21,13 +21,17 @@ from ruledsl.backend import EagerProgram, apply_update, undo_update
 from ruledsl.backend.eager import Value
 from ruledsl.network.engines import (
     EngineResult,
+    State,
     StepPrograms,
     Stream,
+    adjoint_updates,
     checkpoint_engine,
     depends_on_matrices,
     lost_runs,
-    query_loss,
+    moved,
+    own_updates,
 )
+from ruledsl.network.objectives import Ending
 
 Step = Callable[[], None]
 WARM_UP = 3
@@ -41,38 +45,43 @@ class Episode:
         self.programs, self.keeps_weights = programs, keeps_weights
         self.stride = max(1, isqrt(stream.length)) if keeps_weights else 1
         self.stream = Stream(
-            [torch.empty_like(w) for w in stream.weights],
-            None if stream.feedback is None else [torch.empty_like(b) for b in stream.feedback],
-            torch.empty_like(stream.x.transpose(0, 1), memory_format=torch.contiguous_format),
-            torch.empty_like(stream.targets.transpose(0, 1), memory_format=torch.contiguous_format),
+            {name: torch.empty_like(v) for name, v in stream.state.items()},
+            {name: torch.empty_like(v) for name, v in stream.constants.items()},
+            {
+                name: torch.empty_like(v.transpose(0, 1), memory_format=torch.contiguous_format)
+                for name, v in stream.signals.items()
+            },
         )
         self.theta = torch.empty_like(theta)
         self.gradient = torch.zeros_like(theta)
-        self.cotangents = [torch.empty_like(w) for w in stream.weights]
+        self.cost = theta.new_zeros(stream.count)
+        self.cotangents = {name: torch.empty_like(v) for name, v in stream.state.items()}
         self.time = torch.zeros(1, dtype=torch.long, device=theta.device)
         self.slot = torch.zeros(1, dtype=torch.long, device=theta.device)
         pair, sizes = programs.adjoint, stream.sizes
         self.forward_run = EagerProgram(programs.step, sizes)
         self.backward_run = EagerProgram(pair.backward, sizes)
         self.late = depends_on_matrices(pair.backward)
+        self.own, self.adjoint = own_updates(pair.backward), adjoint_updates(pair.backward)
         self.saved = [self._trace(pair.forward.instructions[n].shape, sizes, stream) for n in pair.saved]
         depth = self.stride if keeps_weights else 0
-        self.history = [w.new_empty(depth, *w.shape) for w in stream.weights]
+        self.history = {u.target: v.new_empty(depth, *v.shape) for u in self.own for v in [stream.state[u.target]]}
         self.forward = recorded(self._forward, lambda: self.at(0), theta)
         self.backward = recorded(self._backward, lambda: self.at(1, 1), theta)
 
     def _trace(self, shape: tuple[str, ...], sizes: dict[str, int], stream: Stream) -> Tensor:
         """(T, N, …): a saved value of every sample."""
-        return stream.x.new_empty(stream.length, stream.x.shape[0], *(sizes[d] for d in shape))
+        return stream.signals["x"].new_empty(stream.length, stream.count, *(sizes[d] for d in shape))
 
     def load(self, stream: Stream, theta: Tensor) -> None:
         """Copy an episode's inputs into the buffers."""
-        _copy(self.stream.weights, stream.weights)
-        _copy(self.stream.feedback or [], stream.feedback or [])
-        self.stream.x.copy_(stream.x.transpose(0, 1))
-        self.stream.targets.copy_(stream.targets.transpose(0, 1))
+        copy_named(self.stream.state, stream.state)
+        copy_named(self.stream.constants, stream.constants)
+        for name, signal in stream.signals.items():
+            self.stream.signals[name].copy_(signal.transpose(0, 1))
         self.theta.copy_(theta)
         self.gradient.zero_()
+        self.cost.zero_()
 
     def at(self, time: int, slot: int = 0) -> None:
         """The sample that the next step works on, and the place of its weights in the segment."""
@@ -80,22 +89,21 @@ class Episode:
         self.slot.fill_(slot)
 
     def _inputs(self) -> dict[str, Tensor]:
-        named = {"x": _take(self.stream.x, self.time), "target": _take(self.stream.targets, self.time)}
-        return named | {f"B{n}": b for n, b in enumerate(self.stream.feedback or [])}
+        return {name: _take(signal, self.time) for name, signal in self.stream.signals.items()} | self.stream.constants
 
     def _forward(self) -> None:
         """One sample: values saved, weights moved in place, time and slot one further."""
-        pair, weights = self.programs.adjoint, self.stream.weights
-        inputs = self._inputs() | {f"W{n}": w for n, w in enumerate(weights)}
-        values = self.forward_run.run(inputs, self.theta, keep=pair.saved)
+        pair, state = self.programs.adjoint, self.stream.state
+        values = self.forward_run.run(self._inputs() | state, self.theta, keep=pair.saved)
         for trace, number in zip(self.saved, pair.saved, strict=True):
             trace.index_copy_(0, self.time, _row(values[number], trace))
         if self.keeps_weights:
-            for history, w in zip(self.history, weights, strict=True):
-                history.index_copy_(0, self.slot, w.unsqueeze(0))
+            for name, history in self.history.items():
+                history.index_copy_(0, self.slot, state[name].unsqueeze(0))
+        if self.programs.cost is not None:
+            self.cost.add_(values[self.programs.cost])  # type: ignore[arg-type]
         # All updates come from the weights before the sample (Algorithm 1), so none is written until all are known.
-        moved = [apply_update(u, values, w) for u, w in zip(self.programs.step.updates, weights, strict=True)]
-        _copy(weights, moved)
+        copy_named(state, moved(self.programs.step.updates, values, state))
         self.time.add_(1)
         self.slot.add_(1)
 
@@ -103,30 +111,28 @@ class Episode:
         """One sample's adjoint: cotangents and weights moved in place to before it, time and slot one back."""
         self.time.sub_(1)
         self.slot.sub_(1)
-        pair, weights = self.programs.adjoint, self.stream.weights
+        pair, state = self.programs.adjoint, self.stream.state
         inputs = self._inputs()
         inputs |= {f"saved{n}": _take(trace, self.time) for n, trace in zip(pair.saved, self.saved, strict=True)}
         values = self.backward_run.run(inputs, self.theta, only=[not flag for flag in self.late])
-        updates = pair.backward.updates
         if self.keeps_weights:
-            before = [_take(history, self.slot) for history in self.history]
+            before = {name: _take(history, self.slot) for name, history in self.history.items()}
         else:
-            own = [u for u in updates if not u.target.startswith("adjoint_")]
-            before = [undo_update(u, values, w) for u, w in zip(own, weights, strict=True)]
-        inputs |= {f"W{n}": w for n, w in enumerate(before)}
-        inputs |= {f"adjoint_W{n}": c for n, c in enumerate(self.cotangents)}
+            before = {u.target: undo_update(u, values, state[u.target]) for u in self.own}
+        inputs |= before
+        inputs |= {f"adjoint_{name}": c for name, c in self.cotangents.items()}
         values = self.backward_run.run(inputs, self.theta, values, only=self.late)
         for name, number in pair.backward.outputs:
             self.gradient.select(-1, int(name[5:])).add_(values[number])  # type: ignore[arg-type]
-        adjoint = [u for u in updates if u.target.startswith("adjoint_")]
-        _copy(self.cotangents, [apply_update(u, values, c) for u, c in zip(adjoint, self.cotangents, strict=True)])
-        _copy(weights, before)
+        earlier = {u.target[8:]: apply_update(u, values, self.cotangents[u.target[8:]]) for u in self.adjoint}
+        copy_named(self.cotangents, earlier)
+        copy_named(state, before)
 
 
-def _copy(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """All in one kernel: copies are most of the launches of a small network."""
-    if targets:
-        torch._foreach_copy_(list(targets), list(values))
+def copy_named(targets: State, values: State) -> None:
+    """Every value into the buffer of its name, in one kernel: copies are most launches of a small network."""
+    if values:
+        torch._foreach_copy_([targets[name] for name in values], list(values.values()))
 
 
 def _take(trace: Tensor, time: Tensor) -> Tensor:
@@ -164,7 +170,8 @@ _episodes: OrderedDict[tuple[object, ...], Episode] = OrderedDict()
 
 
 def _episode(programs: StepPrograms, stream: Stream, theta: Tensor, keeps_weights: bool) -> Episode:
-    key = (programs, keeps_weights, theta.shape, theta.dtype, theta.device, stream.x.shape, *stream.sizes.values())
+    shapes = tuple((n, v.shape) for part in (stream.state, stream.constants, stream.signals) for n, v in part.items())
+    key = (programs, keeps_weights, theta.shape, theta.dtype, theta.device, shapes)
     if key not in _episodes:
         _episodes[key] = Episode(programs, stream, theta, keeps_weights)
         while len(_episodes) > _KEPT:
@@ -175,54 +182,72 @@ def _episode(programs: StepPrograms, stream: Stream, theta: Tensor, keeps_weight
 
 @torch.no_grad()
 def replay_engine(
-    programs: StepPrograms, stream: Stream, theta: Tensor, x_query: Tensor, y_query: Tensor, keeps_weights: bool = False
+    programs: StepPrograms, stream: Stream, theta: Tensor, ending: Ending, keeps_weights: bool = False
 ) -> EngineResult:
     """As `rebuild_engine`; with `keeps_weights`, as `checkpoint_engine`."""
     if not stream.length:  # no sample to capture
-        return checkpoint_engine(programs, stream, theta, x_query, y_query)
+        return checkpoint_engine(programs, stream, theta, ending)
     episode = _episode(programs, stream, theta, keeps_weights)
     episode.load(stream, theta)
     run = _with_history if keeps_weights else _rebuilding
-    return run(episode, stream, x_query, y_query)
+    return run(episode, stream, ending)
 
 
-def _finish(episode: Episode, x_query: Tensor, y_query: Tensor, engine: str) -> EngineResult:
-    """The query loss after the stream; its gradient becomes the cotangent of the last weights."""
-    final = [w.clone() for w in episode.stream.weights]
-    query = query_loss(episode.programs, final, x_query, y_query)
-    _copy(episode.cotangents, query.gradient)
-    return EngineResult(query.loss, query.accuracy, episode.gradient, final, engine)
-
-
-def _rebuilding(episode: Episode, stream: Stream, x_query: Tensor, y_query: Tensor) -> EngineResult:
-    episode.at(0)
-    for _ in range(stream.length):
+def _play(episode: Episode, times: range, ending: Ending | None) -> None:
+    """Forward over some samples; objectives look at the buffers where they have a point."""
+    episode.at(times.start)
+    for time in times:
         episode.forward()
-    result = _finish(episode, x_query, y_query, "rebuild")
-    episode.at(stream.length)
-    for _ in range(stream.length):
+        if ending is not None and time + 1 in ending.points:
+            ending.see(time + 1, {name: v.clone() for name, v in episode.stream.state.items()})
+
+
+def _finish(episode: Episode, ending: Ending, engine: str) -> EngineResult:
+    """The objectives after the stream; their gradient becomes the cotangent of the last state."""
+    final = {name: v.clone() for name, v in episode.stream.state.items()}
+    if episode.programs.cost is not None:
+        ending.pay(episode.cost.clone())
+    loss, accuracy = ending.total(final)
+    copy_named(episode.cotangents, ending.cotangents(ending.length, final))
+    return EngineResult(loss, accuracy, episode.gradient, final, engine)
+
+
+def _return(episode: Episode, times: range, ending: Ending) -> None:
+    """Backward over some samples, the last first."""
+    for time in reversed(times):
         episode.backward()
-    lost = lost_runs(episode.stream.weights, stream.weights, result.weights)
-    return EngineResult(result.loss, result.accuracy, episode.gradient.clone(), result.weights, "rebuild", lost)
+        if time in ending.gradients:
+            for name, part in ending.cotangents(time, episode.stream.state).items():
+                episode.cotangents[name].add_(part)
 
 
-def _with_history(episode: Episode, stream: Stream, x_query: Tensor, y_query: Tensor) -> EngineResult:
+def _result(episode: Episode, ending: Ending, found: EngineResult, lost: Tensor | None = None) -> EngineResult:
+    gradient = episode.gradient / ending.scale
+    return EngineResult(found.loss, found.accuracy, gradient, found.state, found.engine, lost)
+
+
+def _rebuilding(episode: Episode, stream: Stream, ending: Ending) -> EngineResult:
+    times = range(stream.length)
+    _play(episode, times, ending)
+    found = _finish(episode, ending, "rebuild")
+    episode.at(stream.length)
+    _return(episode, times, ending)
+    rebuilt = {u.target: episode.stream.state[u.target] for u in episode.own}
+    return _result(episode, ending, found, lost_runs(rebuilt, stream.state, found.state))
+
+
+def _with_history(episode: Episode, stream: Stream, ending: Ending) -> EngineResult:
     """Weights kept at the borders of segments; a segment is run again, keeping each W_t, before its adjoint."""
-    borders: list[list[Tensor]] = []
+    borders: list[State] = []
     segments = [
         range(start, min(start + episode.stride, stream.length)) for start in range(0, stream.length, episode.stride)
     ]
     for segment in segments:
-        borders.append([w.clone() for w in episode.stream.weights])
-        episode.at(segment.start)
-        for _ in segment:
-            episode.forward()
-    result = _finish(episode, x_query, y_query, "checkpoint")
+        borders.append({name: v.clone() for name, v in episode.stream.state.items()})
+        _play(episode, segment, ending)
+    found = _finish(episode, ending, "checkpoint")
     for segment, border in zip(reversed(segments), reversed(borders), strict=True):
-        _copy(episode.stream.weights, border)
-        episode.at(segment.start)
-        for _ in segment:
-            episode.forward()
-        for _ in segment:
-            episode.backward()
-    return EngineResult(result.loss, result.accuracy, episode.gradient.clone(), result.weights, "checkpoint")
+        copy_named(episode.stream.state, border)
+        _play(episode, segment, None)
+        _return(episode, segment, ending)
+    return _result(episode, ending, found)

@@ -6,85 +6,279 @@ before its update: updates are written at the end of the step, after everything 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ruledsl.compiler import RuleProgram
-from ruledsl.ir.ops import softplus_slope, verify
-from ruledsl.ir.program import Builder, Program
-
-FEEDBACKS = ("fixed", "symmetric")
+from ruledsl.ir.ops import verify
+from ruledsl.ir.program import Builder, Program, Update
+from ruledsl.ir.values import Value, slope_of
+from ruledsl.registry import PluginError, find
+from ruledsl.settings import Network
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Instructions that hold pre-activations and activities of layers 0 … L."""
+    """Pre-activations and activities of layers 0 … L; z_0 = y_0 = x."""
 
-    z: list[int]
-    y: list[int]
+    z: list[Value]
+    y: list[Value]
 
 
-def forward_layers(b: Builder, depth: int, beta: float) -> Activity:
-    """z_ℓ = W y_{ℓ−1} (1), y_ℓ = softplus_β(z_ℓ) (2, 11), softmax at the output; z_0 = y_0 = x."""
-    x = b.input("x", ("n0",))
+def dim(layer: int) -> str:
+    """The symbolic size of a layer."""
+    return f"n{layer}"
+
+
+def weights_into(b: Builder, layer: int) -> Value:
+    """W of the synapses that enter postsynaptic layer `layer` (from 1)."""
+    return Value(b, b.input(f"W{layer - 1}", (dim(layer), dim(layer - 1))))
+
+
+def forward_layers(b: Builder, depth: int, network: Network) -> Activity:
+    """z_ℓ = W y_{ℓ−1} (1), y_ℓ = σ(z_ℓ) (2, 11), softmax or identity at the output; z_0 = y_0 = x."""
+    x = Value(b, b.input("x", (dim(0),)))
     z, y = [x], [x]
+    hidden = find("activation", network.activation).item
     for layer in range(1, depth + 1):
-        weights = b.input(f"W{layer - 1}", (f"n{layer}", f"n{layer - 1}"))
-        z.append(b.matvec(weights, y[-1]))
-        y.append(b.unary("softmax", z[-1]) if layer == depth else b.unary("softplus", z[-1], beta))
+        total = weights_into(b, layer) @ y[-1]
+        if network.bias:
+            total = total + Value(b, b.input(f"b{layer}", (dim(layer),)))
+        z.append(total)
+        if layer < depth:
+            y.append(hidden(total, network.beta))
+        else:
+            y.append(total.apply("softmax") if network.output == "softmax" else total)
     return Activity(z, y)
 
 
-def backward_errors(b: Builder, y: list[int], feedback: str, beta: float) -> list[int]:
-    """e_L = y_L − onehot; e_ℓ = B e_{ℓ+1} ⊙ (1 − exp(−β y_ℓ)) down to the synthetic e_0 (3, 4)."""
-    depth = len(y) - 1
-    errors = [b.sub(y[depth], b.input("target", (f"n{depth}",)))]
-    for layer in range(depth - 1, -1, -1):
-        if feedback == "symmetric":
-            weights = b.input(f"W{layer}", (f"n{layer + 1}", f"n{layer}"))
-            carried = b.rmatvec(weights, errors[0])
-        else:
-            carried = b.matvec(b.input(f"B{layer}", (f"n{layer}", f"n{layer + 1}")), errors[0])
-        errors.insert(0, b.mul(carried, softplus_slope(b, y[layer], beta)))
-    return errors
+@dataclass
+class Pathway:
+    """What a feedback plugin sees, and where it leaves the errors it carries.
+
+    `net.error(L)` is given: e_L = y_L − target (Eq. 3's start). For every layer below, down to the synthetic e_0, the
+    plugin calls `net.carry(layer, signal)` with a vector of that layer's size: e_ℓ = signal ⊙ σ'(z_ℓ).
+    """
+
+    depth: int
+    activity: Activity
+    builder: Builder
+    network: Network
+    rule_terms: int
+    errors: dict[int, Value] = field(default_factory=dict)
+    coefficients: list[tuple[str, float, float, float]] = field(default_factory=list)
+    """(name, start, lower, upper) of coefficients that the pathway adds to Θ."""
+
+    def __post_init__(self) -> None:
+        target = Value(self.builder, self.builder.input("target", (dim(self.depth),)))
+        self.errors[self.depth] = self.activity.y[self.depth] - target
+
+    @property
+    def hidden(self) -> range:
+        """Layers L−1 … 0, in the order in which errors travel."""
+        return range(self.depth - 1, -1, -1)
+
+    def error(self, layer: int) -> Value:
+        """e of a layer that is known already."""
+        return self.errors[layer]
+
+    def weights(self, layer: int) -> Value:
+        """W from `layer` to `layer + 1`, (n_{ℓ+1}, n_ℓ), as it is before this sample's update."""
+        return weights_into(self.builder, layer + 1)
+
+    def back(self, layer: int, source: int | None = None, family: str = "B") -> Value:
+        """A random matrix (n_layer, n_source) drawn once per episode; `source` is the layer above unless given.
+
+        Rules for `B` train the family B. Another family is drawn independently.
+        """
+        rows, columns = dim(layer), dim(layer + 1 if source is None else source)
+        return Value(self.builder, self.builder.input(f"{family}{layer}", (rows, columns)))
+
+    def random(self, layer: int, what: str = "gain") -> Value:
+        """A standard normal vector of a layer's size, drawn anew for every sample."""
+        return Value(self.builder, self.builder.input(f"{what}{layer}", (dim(layer),)))
+
+    def coefficient(self, name: str, start: float, low: float = float("-inf"), high: float = float("inf")) -> Value:
+        """One more coefficient of Θ, meta-learned with those of the rule."""
+        self.coefficients.append((name, start, low, high))
+        return Value(self.builder, self.builder.theta(self.rule_terms + len(self.coefficients) - 1))
+
+    def carry(self, layer: int, signal: Value) -> None:
+        """e_layer = signal ⊙ σ'(z_layer), plus the noise of the feedback where the network has some."""
+        if self.network.feedback_noise:
+            # Noise as large as a fraction of the signal's own root mean square, at every cell.
+            spread = (signal * signal).mean() ** 0.5 * self.network.feedback_noise
+            signal = signal + self.random(layer, "unrest") * spread
+        self.errors[layer] = signal * self._slope(layer)
+
+    def _slope(self, layer: int) -> Value:
+        """σ'; at the input, which no cell computes, as if x were the activity of such cells (paper, below Eq. 3)."""
+        plugin = find("activation", self.network.activation)
+        z, y = self.activity.z[layer], self.activity.y[layer]
+        if "slope" in plugin.options:
+            return plugin.options["slope"](y, self.network.beta)
+        value = plugin.item(z, self.network.beta) if layer == 0 else y
+        return slope_of(lambda v: plugin.item(v, self.network.beta), z, value)
 
 
-def step_program(rule: RuleProgram, depth: int, feedback: str, beta: float) -> Program:
+def backward_errors(b: Builder, activity: Activity, network: Network, rule_terms: int = 0) -> Pathway:
+    """e_L = y_L − target; every e_ℓ below as the feedback pathway carries it (3, 4).
+
+    Raises `PluginError` when a pathway leaves a layer without an error.
+    """
+    net = Pathway(len(activity.y) - 1, activity, b, network, rule_terms)
+    find("feedback", network.feedback).item(net)
+    for layer in net.hidden:
+        if layer not in net.errors:
+            raise PluginError(f"feedback `{network.feedback}` carries no error to layer {layer}")
+        if net.errors[layer].dims != (dim(layer),):
+            raise PluginError(f"feedback `{network.feedback}` carries to layer {layer} what has not its size")
+    return net
+
+
+@dataclass(frozen=True)
+class SampleView:
+    """What an objective with `when="sample"` sees of one sample: values of the step, before its update is made."""
+
+    depth: int
+    z: list[Value]
+    y: list[Value]
+    e: list[Value]
+    loss: Value
+    """Cross-entropy of the sample (squared error for a linear output), before its update."""
+    changes: list[list[tuple[Value, Value]]]
+    """For each synapse layer the pairs (u, v) of ΔW = Σ u vᵀ; without κ W and what is not of that form."""
+    weights: list[Value]
+
+
+def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
     """W_t → W_{t+1} for one sample; inputs x, target, W0 …, B0 …, and θ."""
     b = Builder()
-    activity = forward_layers(b, depth, beta)
-    errors = backward_errors(b, activity.y, feedback, beta)
-    updates = []
+    activity = forward_layers(b, depth, network)
+    errors = backward_errors(b, activity, network, len(rule.names)).errors
+    target = Value(b, b.input("target", (dim(depth),)))
+    loss = sample_loss(activity, target, network)
+    updates: list[Update] = []
     for layer in range(1, depth + 1):
         inputs = {
-            "y_pre": activity.y[layer - 1],
-            "y_post": activity.y[layer],
-            "z_pre": activity.z[layer - 1],
-            "z_post": activity.z[layer],
-            "e_pre": errors[layer - 1],
-            "e_post": errors[layer],
-            "W": b.input(f"W{layer - 1}", (f"n{layer}", f"n{layer - 1}")),
+            "y_pre": activity.y[layer - 1].number,
+            "y_post": activity.y[layer].number,
+            "z_pre": activity.z[layer - 1].number,
+            "z_post": activity.z[layer].number,
+            "e_pre": errors[layer - 1].number,
+            "e_post": errors[layer].number,
+            "W": weights_into(b, layer).number,
         }
-        updates.append(rule.lower_into(b, {"post": f"n{layer}", "pre": f"n{layer - 1}"}, inputs, layer))
-    # Every weight stays an input, also where a rule never reads it: engines need its shape and place.
-    weights = {f"W{n}": b.input(f"W{n}", (f"n{n + 1}", f"n{n}")) for n in range(depth)}
-    program = b.finish(weights, updates)
+        inputs |= _broadcast(network, activity, target, loss) | _populations(b, layer, network)
+        found = rule.lower_into(b, layer, inputs, network.bias)
+        updates += [_sign_kept(b, u, layer) if network.inhibitory and u.target[0] == "W" else u for u in found]
+    costs = _cost(b, depth, network, activity, errors, loss, updates)
+    # Whatever is carried along stays an input, also where nothing reads it: engines need its shape and place.
+    weights = {f"W{n}": weights_into(b, n + 1).number for n in range(depth)}
+    program = b.finish(weights | costs, updates)
     verify(program)
     return program
 
 
-def prediction_program(depth: int, beta: float) -> Program:
+def sample_loss(activity: Activity, target: Value, network: Network) -> Value:
+    """−log y_target of a softmax, ½ ‖y − target‖² of a linear output."""
+    if network.output == "softmax":
+        return -activity.y[-1].dot(target).apply("log")
+    difference = activity.y[-1] - target
+    return 0.5 * difference.dot(difference)
+
+
+def _broadcast(network: Network, activity: Activity, target: Value, loss: Value) -> dict[str, int]:
+    """`third`, the scalar that every synapse hears: from the task, or from the sample's own outcome."""
+    if network.third == "surprise":
+        return {"third": loss.number}
+    if network.third == "reward":
+        return {"third": activity.y[-1].dot(target).number}
+    return {}
+
+
+def _populations(b: Builder, layer: int, network: Network) -> dict[str, int]:
+    """Which cells are excitatory and which inhibitory, as vectors of 1 and 0."""
+    found: dict[str, int] = {}
+    for side, own in (("pre", layer - 1), ("post", layer)):
+        if network.inhibitory:
+            signs = Value(b, b.input(f"sign{own}", (dim(own),)))
+            found |= {f"exc_{side}": (0.5 + 0.5 * signs).number, f"inh_{side}": (0.5 - 0.5 * signs).number}
+        else:
+            one, zero = b.const(1.0), b.const(0.0)
+            found |= {f"exc_{side}": b.fill(one, (dim(own),)), f"inh_{side}": b.fill(zero, (dim(own),))}
+    return found
+
+
+def _sign_kept(b: Builder, update: Update, layer: int) -> Update:
+    """The update cut off where a weight would leave the sign of its presynaptic cell (Dale's law).
+
+    Cutting loses what was cut: such weights cannot be rebuilt, so the change is a dense one.
+    """
+    weights = weights_into(b, layer)
+    after = weights
+    if update.kappa is not None:
+        after = after + Value(b, update.kappa) * weights
+    for u, v in update.pairs:
+        after = after + Value(b, u).outer(Value(b, v))
+    if update.dense is not None:
+        after = after + Value(b, update.dense)
+    signs = Value(b, b.input(f"sign{layer - 1}", (dim(layer - 1),))).over_rows(dim(layer))
+    kept = signs * (signs * after).apply("relu")
+    return Update(update.target, None, (), (kept - weights).number)
+
+
+def _cost(
+    b: Builder,
+    depth: int,
+    network: Network,
+    activity: Activity,
+    errors: dict[int, Value],
+    loss: Value,
+    updates: list[Update],
+) -> dict[str, int]:
+    """The objectives that are paid at every sample, weighted and added up."""
+    if not network.costs:
+        return {}
+    by_target = {u.target: [(Value(b, p), Value(b, q)) for p, q in u.pairs] for u in updates}
+    layers = range(1, depth + 1)
+    view = SampleView(
+        depth,
+        activity.z,
+        activity.y,
+        [errors[n] for n in range(depth + 1)],
+        loss,
+        [by_target.get(f"W{n - 1}", []) for n in layers],
+        [weights_into(b, n) for n in layers],
+    )
+    total = Value(b, b.const(0.0))
+    for name, weight in network.costs:
+        cost = find("objective", name).item(view)
+        if not isinstance(cost, Value) or cost.dims:
+            raise PluginError(f"objective `{name}` must give a scalar of the step")
+        total = total + weight * cost
+    return {"cost": total.number}
+
+
+def prediction_program(depth: int, network: Network) -> Program:
     """Pre-activation of the output for an input: what the query loss is computed from."""
     b = Builder()
-    activity = forward_layers(b, depth, beta)
-    return b.finish({"logits": activity.z[-1]})
+    return b.finish({"logits": forward_layers(b, depth, network).z[-1].number})
 
 
-def probe_program(depth: int, feedback: str, beta: float) -> Program:
+def probe_program(depth: int, network: Network, rule_terms: int) -> Program:
     """Every z, y and e of the network, for measurements: outputs z1 …, y0 …, e0 …."""
     b = Builder()
-    activity = forward_layers(b, depth, beta)
-    errors = backward_errors(b, activity.y, feedback, beta)
-    outputs = {f"y{n}": v for n, v in enumerate(activity.y)}
-    outputs |= {f"z{n}": v for n, v in enumerate(activity.z)}
-    outputs |= {f"e{n}": v for n, v in enumerate(errors)}
-    return b.finish(outputs)
+    activity = forward_layers(b, depth, network)
+    errors = backward_errors(b, activity, network, rule_terms).errors
+    outputs = {f"y{n}": v.number for n, v in enumerate(activity.y)}
+    outputs |= {f"z{n}": v.number for n, v in enumerate(activity.z)}
+    outputs |= {f"e{n}": v.number for n, v in errors.items()}
+    target = Value(b, b.input("target", (dim(depth),)))
+    heard = _broadcast(network, activity, target, sample_loss(activity, target, network))
+    return b.finish(outputs | heard)
+
+
+def pathway_coefficients(depth: int, network: Network, rule_terms: int) -> list[tuple[str, float, float, float]]:
+    """(name, start, lower, upper) of what the feedback pathway adds to Θ."""
+    b = Builder()
+    return backward_errors(b, forward_layers(b, depth, network), network, rule_terms).coefficients

@@ -14,7 +14,19 @@ from ruledsl.compiler import RuleProgram
 def layer_quantities(values: Mapping[str, Tensor], layer: int, sample: int) -> dict[str, Tensor]:
     """`y_pre`, `e_post` … (N, n) of the weights that enter `layer` (from 1), out of `probe_values`."""
     pre = {f"{q}_pre": values[f"{q}{layer - 1}"][:, sample] for q in "yze"}
-    return pre | {f"{q}_post": values[f"{q}{layer}"][:, sample] for q in "yze"}
+    post = {f"{q}_post": values[f"{q}{layer}"][:, sample] for q in "yze"}
+    third = values["third"][:, sample] if "third" in values else values["y0"].new_ones(values["y0"].shape[0])
+    return pre | post | {"third": third}
+
+
+def signs_of(named: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
+    """`exc_pre`, `inh_post` … (N, n) of the weights that enter `layer`: 1 for cells of that kind, else 0."""
+    found = {}
+    for side, own in (("pre", layer - 1), ("post", layer)):
+        if f"sign{own}" in named:
+            signs = named[f"sign{own}"]
+            found |= {f"exc_{side}": (1.0 + signs) / 2.0, f"inh_{side}": (1.0 - signs) / 2.0}
+    return found
 
 
 @torch.no_grad()

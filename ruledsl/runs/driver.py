@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ruledsl.ir.kinds import Locality
-from ruledsl.meta import MetaTrainer
+from ruledsl.meta import MetaTrainer, coefficient_names
 from ruledsl.pipeline import Rule, compile_rule, load
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint
 from ruledsl.runs.folder import RunConfig, RunError, read_config, write_config, write_json, write_text
@@ -81,7 +81,9 @@ def start(folder: Path, rule: Rule, config: RunConfig, source: ImageSource, list
             write_text(folder / "rule.rule", rule.source)
             write_config(folder, config)
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
-            metrics = start_metrics(folder, metrics_header(rule.names, len(config.settings.sizes) - 1))
+            metrics = start_metrics(
+                folder, metrics_header(config.terms, len(config.settings.sizes) - 1, config.settings.diagnostics)
+            )
             return _run(_Session(folder, config, trainer, metrics), listen)
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror or error}. Nothing was saved there") from None
@@ -123,7 +125,7 @@ def load_recorded(folder: Path, config: RunConfig) -> Rule:
     if not path.exists():
         raise RunError(f"{path} is missing: without it nobody can say what was trained")
     rule = load(path, allow=Locality.layer)
-    if rule.names != config.terms:
+    if coefficient_names(rule.program, config.settings) != config.terms:
         raise RunError(f"{path} defines other terms than config.toml names")
     return rule
 

@@ -59,7 +59,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
         "dataset": config.dataset,
         "data_root": config.data_root,
         "terms": list(config.terms),
-        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config.settings).items()},
+        "settings": {name: _as_lists(value) for name, value in asdict(config.settings).items()},
         "versions": versions(),
         "machine": {"processor": platform.machine(), "system": platform.system()},
         "runs": [asdict(r) for r in config.runs],
@@ -80,9 +80,7 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path} has format {document.get('format')!r}; this version of ruledsl reads format {FORMAT}")
     try:
         known = {f.name for f in fields(TrainSettings)}
-        settings: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in document["settings"].items() if k in known
-        }
+        settings: dict[str, Any] = {k: _as_tuples(v) for k, v in document["settings"].items() if k in known}
         return RunConfig(
             document["rule"],
             document["dataset"],
@@ -93,6 +91,14 @@ def read_config(folder: Path) -> RunConfig:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _run_spec(row: dict[str, Any]) -> RunSpec:

@@ -18,13 +18,14 @@ _TEXT = ("group",)
 """Columns that are no numbers."""
 
 
-def metrics_header(terms: Sequence[str], depth: int) -> list[str]:
+def metrics_header(terms: Sequence[str], depth: int, diagnostics: Sequence[str] = ()) -> list[str]:
     """Column names of metrics.csv for a network of `depth` synapse layers."""
     return [
         "run", "seed", "l1", "group", "episode", "meta_loss", "meta_accuracy", "diverged",
         *(f"theta[{name}]" for name in terms),
         *(f"alpha_{n}" for n in range(depth + 1)),
         *(f"ortho_{n}" for n in range(1, depth)),
+        *(f"diagnostic_{name}" for name in diagnostics),
     ]  # fmt: skip
 
 
@@ -37,6 +38,7 @@ def metrics_rows(records: Sequence[EpisodeRecord], specs: Sequence[RunSpec]) -> 
         writer.writerow([
             r.run, r.seed, repr(spec.l1), " + ".join(spec.terms) or "all terms", r.episode,
             *map(repr, numbers), int(r.diverged), *map(repr, r.theta), *map(repr, r.alpha), *map(repr, r.ortho),
+            *map(repr, r.diagnostics),
         ])  # fmt: skip
     return text.getvalue()
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruledsl.language import closest
+from ruledsl.tasks.files import SUFFIXES, open_file
 from ruledsl.tasks.glyphs import load_glyphs
 from ruledsl.tasks.idx import idx_source
 from ruledsl.tasks.source import DataError, ImageSource, Pixels
@@ -59,15 +60,19 @@ DATASETS = ("glyphs", *IDX_DATA, "omniglot")
 
 
 def open_dataset(spec: str, root: Path, download: bool = False) -> ImageSource:
-    """Open `NAME` or `NAME/PART` (PART `train` by default).
+    """Open `NAME` or `NAME/PART` (PART `train` by default), or a file of one's own (`.npz`, `.safetensors`).
 
     Raises `DataError` when the name is unknown, or the files are neither there nor downloadable.
     """
+    if spec.endswith(SUFFIXES):
+        return open_file(Path(spec))
     name, _, part = spec.partition("/")
     if name not in DATASETS:
         near = closest(name, DATASETS)
         hint = f"; did you mean `{near}`?" if near else ";"
-        raise DataError(f"there is no data set `{name}`{hint} known: {', '.join(DATASETS)}")
+        raise DataError(
+            f"there is no data set `{name}`{hint} known: {', '.join(DATASETS)}, or a .npz or .safetensors file"
+        )
     if part not in ("", *PARTS):
         raise DataError(f"`{name}` has the parts `train` and `test`, not `{part}`")
     chosen: Part = "test" if part == "test" else "train"

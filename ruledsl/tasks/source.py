@@ -18,9 +18,10 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class ImageSource:
-    """A labelled set of square images.
+    """A labelled set of square images, or of plain vectors.
 
-    `read` decodes the images at given places: (n, side, side), grey values in 0 … 1.
+    `read` decodes the samples at given places: (n, side, side), grey values in 0 … 1; vectors are (n, features), and
+    their `side` is 0. `targets` (n, outputs) are given for regressions, whose samples form one class.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageSource:
         object.__setattr__(self, "members", tuple(np.split(order, starts[1:])))
         object.__setattr__(self, "classes", len(values))
 
+    targets: NDArray[np.float32] | None = None
     members: tuple[Indices, ...] = ()
     """Places of the images of each class, classes in order of their labels."""
     classes: int = 0

@@ -15,101 +15,22 @@ that of F⁰. `robust` is Adam with five changes, each measured in docs/results/
     learning rate than θ_0 and outlives every other; with its content alone it costs the same, and both stay.
 """
 
-from __future__ import annotations
-
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Terms:
-    """What a recipe must know of a rule's coefficients: (R,) each, float64."""
-
-    initial: Tensor
-    trainable: Tensor
-    lower: Tensor
-    upper: Tensor
-    scales: Tensor
-    """How much of F⁰ each term holds in a naive network; see `gradient_content`."""
-    worst_loss: float
-    """A query loss beyond this is that of a stream that diverged."""
+from ruledsl.plugin import Adam, Recipe, Terms, recipe, vector
 
 
-class Recipe(ABC):
-    """Owns Θ of one run. `step` sees the gradient of the loss *without* penalty."""
-
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
-        self.terms, self.learning_rate, self.l1, self.episodes = terms, learning_rate, l1, episodes
-        self.theta = terms.initial.clone()
-
-    @abstractmethod
-    def step(self, losses: Tensor, gradients: Tensor) -> bool:
-        """Move Θ after a meta-step of T tasks, given (T,) losses and (T, R) gradients.
-
-        False when a task diverged and the step was refused: Θ was not moved by its gradient.
-        """
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Everything but the constructor's arguments, as JSON: floats, lists and dicts."""
-
-    @abstractmethod
-    def restore(self, state: dict[str, Any]) -> None:
-        """Undo everything since `state` was taken."""
-
-    def penalty(self) -> float:
-        """λ‖Θ‖₁ as this recipe weighs it."""
-        return self.l1 * float(self.theta.abs().sum())
-
-    def _bounded(self) -> None:
-        self.theta.clamp_(self.terms.lower, self.terms.upper)
-
-
-@dataclass
-class Adam:
-    """Adam's moments of one run (Kingma & Ba 2015), as torch.optim.Adam keeps them, open to save and restore.
-
-    torch's own optimiser is not used because a refused episode must leave no trace in it, and the
-    proximal step needs its metric.
-    """
-
-    first: Tensor
-    second: Tensor
-    count: int = 0
-    decay: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-
-    def direction(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """The step for a rate of 1, and the metric 1/(√v̂ + ε) it was taken in."""
-        a, b = self.decay
-        self.count += 1
-        self.first = a * self.first + (1 - a) * gradient
-        self.second = b * self.second + (1 - b) * gradient.square()
-        metric = 1.0 / ((self.second / (1 - b**self.count)).sqrt() + self.epsilon)
-        return -metric * self.first / (1 - a**self.count), metric
-
-    def state(self) -> dict[str, Any]:
-        return {"first": self.first.tolist(), "second": self.second.tolist(), "count": self.count}
-
-    @classmethod
-    def of(cls, state: dict[str, Any]) -> Adam:
-        return cls(_vector(state["first"]), _vector(state["second"]), int(state["count"]))
-
-
-def _vector(values: list[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
+@recipe("paper")
 class PaperRecipe(Recipe):
     """Adam, the penalty's sub-gradient inside it. Only an episode that is not finite is refused."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
-        super().__init__(terms, learning_rate, l1, episodes)
+    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
+        super().__init__(terms, learning_rate, l1, episodes, seed)
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
@@ -125,7 +46,7 @@ class PaperRecipe(Recipe):
         return {"theta": self.theta.tolist(), "adam": self.adam.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.theta = _vector(state["theta"])
+        self.theta = vector(state["theta"])
         self.adam = Adam.of(state["adam"])
 
 
@@ -149,8 +70,9 @@ class _Caution:
     good: list[_Good] = field(default_factory=list)
 
 
+@recipe("robust")
 class RobustRecipe(Recipe):
-    """See the module's text. Steps are taken in φ = θ / scale, so that each is worth about one of F⁰'s."""
+    """Adam with five guards, see the file's text. Steps are taken in φ = θ / scale: each is worth one of F⁰'s."""
 
     MEMORY = 30
     """Gradient norms that tell what is usual, and steps that can be taken back."""
@@ -163,8 +85,8 @@ class RobustRecipe(Recipe):
     BACK = 5
     """Steps that each refused episode takes back: those that led there."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int) -> None:
-        super().__init__(terms, learning_rate, l1, episodes)
+    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
+        super().__init__(terms, learning_rate, l1, episodes, seed)
         content = terms.scales.clamp_min(1.0)
         self.scale = 1.0 / content
         # F⁰'s own content is 1 up to rounding; only what clearly holds more is a rival of it.
@@ -214,7 +136,7 @@ class RobustRecipe(Recipe):
         caution.rate = max(caution.rate / 2, 1 / 64)
         if caution.good:
             caution.good = caution.good[: -self.BACK] or caution.good[:1]
-            self.theta, self.adam = _vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
+            self.theta, self.adam = vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
 
     def state(self) -> dict[str, Any]:
         caution = self.caution
@@ -229,11 +151,8 @@ class RobustRecipe(Recipe):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.theta = _vector(state["theta"])
+        self.theta = vector(state["theta"])
         self.adam = Adam.of(state["adam"])
         self.done = int(state["done"])
         healthy = math.inf if state["healthy"] is None else state["healthy"]
         self.caution = _Caution(state["rate"], list(state["norms"]), healthy, [_Good(**g) for g in state["good"]])
-
-
-RECIPES: dict[str, type[Recipe]] = {"robust": RobustRecipe, "paper": PaperRecipe}

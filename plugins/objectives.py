@@ -1,0 +1,58 @@
+"""What an episode is judged by; `--objective "query + 0.1*activity"` adds them up."""
+
+import torch
+
+from ruledsl.plugin import EndView, SampleView, Value, absolute, objective
+
+
+@objective("query")
+def query(view: EndView) -> torch.Tensor:
+    """Loss on the query set after the last sample (Algorithm 1)."""
+    return view.query_loss()
+
+
+@objective("area", points=8)
+def area_under_the_learning_curve(view: EndView) -> torch.Tensor:
+    """Query loss averaged over eight equally spaced points of the stream: learn soon, not only in the end."""
+    return view.query_loss()
+
+
+@objective("weight_noise", when="end")
+def loss_under_weight_noise(view: EndView) -> torch.Tensor:
+    """Query loss of the adapted network with 10 % noise on every weight, over four draws."""
+    losses = []
+    for draw in range(4):
+        noisy = {
+            name: value * (1.0 + 0.1 * view.normal(value, 16 * draw + number))
+            for number, (name, value) in enumerate(view.state.items())
+        }
+        losses.append(view.query_loss(noisy))
+    return torch.stack(losses).mean(0)
+
+
+@objective("activity", when="sample")
+def mean_squared_activity(view: SampleView) -> Value:
+    """Energy of firing: the mean squared activity of hidden cells, averaged over layers and samples."""
+    total = view.y[1] * 0.0
+    hidden = view.y[1:-1]
+    total = sum((y.dot(y) / y.size() for y in hidden), start=total.sum())
+    return total / max(1, len(hidden))
+
+
+@objective("change", when="sample")
+def total_weight_change(view: SampleView) -> Value:
+    """Energy of plasticity: Σ |ΔW| over all synapses and samples, without passive decay κW."""
+    parts = []
+    for pairs in view.changes:
+        if len(pairs) == 1:  # Σ |u_j v_i| needs no matrix
+            parts.append(absolute(pairs[0][0]).sum() * absolute(pairs[0][1]).sum())
+        elif pairs:
+            outers = [u.outer(v) for u, v in pairs]
+            parts.append(absolute(sum(outers[1:], start=outers[0])).sum())
+    return sum(parts[1:], start=parts[0])
+
+
+@objective("online", when="sample")
+def loss_while_learning(view: SampleView) -> Value:
+    """Loss of each sample before it is learned from: what an animal pays while it learns."""
+    return view.loss

@@ -1,0 +1,55 @@
+"""Settings to programs: the network they describe, and which objectives are paid when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ruledsl.compiler import RuleProgram
+from ruledsl.network.engines import StepPrograms, programs_for
+from ruledsl.registry import PluginError, find
+from ruledsl.settings import Network, TrainSettings
+
+Objectives = tuple[tuple[str, float], ...]
+
+
+def endings_of(settings: TrainSettings) -> Objectives:
+    """The objectives that look at adapted networks."""
+    return tuple((name, weight) for name, weight in settings.objective if not paid_at_samples(name))
+
+
+def network_of(settings: TrainSettings) -> Network:
+    """The wiring, with the objectives that are paid at every sample."""
+    costs = tuple((name, weight) for name, weight in settings.objective if paid_at_samples(name))
+    return Network(
+        settings.feedback, settings.beta, settings.activation, settings.output, settings.bias, settings.third,
+        settings.inhibitory, settings.feedback_noise, costs,
+    )  # fmt: skip
+
+
+def paid_at_samples(objective: str) -> bool:
+    return find("objective", objective).options.get("when", "end") == "sample"
+
+
+def programs_of(rule: RuleProgram, settings: TrainSettings) -> StepPrograms:
+    """The programs of a rule in the network that settings describe.
+
+    Raises `PluginError` when the rule trains what the network has not.
+    """
+    network = network_of(settings)
+    depth = len(settings.sizes) - 1
+    if rule.trains("bias") and not network.bias:
+        raise PluginError("the rule has terms for `bias`; give the network biases with --bias")
+    if rule.trains("B"):
+        reading = programs_for(without_feedback_terms(rule), depth, replace(network, costs=())).matrices
+        layered = {f"B{n}": (f"n{n}", f"n{n + 1}") for n in range(depth)}
+        if any(reading.get(name) != dims for name, dims in layered.items()):
+            raise PluginError(
+                f"the rule has terms for `B`, the feedback weights from layer to layer, which "
+                f"`--feedback {network.feedback}` does not read; `fixed` does"
+            )
+    return programs_for(rule, depth, network)
+
+
+def without_feedback_terms(rule: RuleProgram) -> RuleProgram:
+    """The rule as it moves W and the biases."""
+    return replace(rule, others=tuple(o for o in rule.others if o.target != "B"))

@@ -1,0 +1,74 @@
+"""Executes the one file that declares a wanted plugin, once."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import traceback
+from importlib import util
+from pathlib import Path
+
+from ruledsl.registry import kinds
+from ruledsl.registry.declarations import Declaration, PluginError, declared, read_declarations
+from ruledsl.registry.kinds import KINDS, Registered
+
+_loaded: dict[Path, list[Registered]] = {}
+
+
+def names_of(kind: str) -> list[str]:
+    """Names of all plugins of a kind, sorted."""
+    return sorted(name for k, name in declared().found if k == kind)
+
+
+def find(kind: str, name: str) -> Registered:
+    """A plugin by kind and name; its file is executed the first time.
+
+    Raises:
+        PluginError: there is none of this name, or its file cannot be used.
+    """
+    declaration = declared().found.get((kind, name))
+    if declaration is None:
+        near = difflib.get_close_matches(name, names_of(kind), 1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        raise PluginError(f"there is no {kind} `{name}`; {hint}there are: {', '.join(names_of(kind))}")
+    for plugin in _load(declaration.path):
+        if (plugin.kind, plugin.name) == (kind, name):
+            return plugin
+    raise PluginError(f"{declaration.place}: {kind} `{name}` is declared here, but the file did not register it")
+
+
+def check_file(path: Path) -> list[tuple[Declaration, Registered]]:
+    """Every plugin of a file, executed. Raises `PluginError` when there is none or the file cannot be used."""
+    declarations = list(read_declarations(path, "named"))
+    if not declarations:
+        raise PluginError(f"{path}:1: this file declares no plugin; kinds are {', '.join(KINDS)}")
+    registered = {(p.kind, p.name): p for p in _load(path)}
+    return [(d, registered[d.kind, d.name]) for d in declarations]
+
+
+def _load(path: Path) -> list[Registered]:
+    resolved = path.resolve()
+    if resolved in _loaded:
+        return _loaded[resolved]
+    spec = util.spec_from_file_location(f"ruledsl_plugin_{resolved.stem}", resolved)
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up while it is being executed
+    kinds._open.append([])
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(spec.name, None)
+        raise PluginError(_message(resolved, error)) from None
+    finally:
+        collected = kinds._open.pop()
+    _loaded[resolved] = collected
+    return collected
+
+
+def _message(path: Path, error: Exception) -> str:
+    """File and line inside the plugin where loading it failed."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path]
+    what = str(error) if isinstance(error, kinds.WrongForm) else f"{type(error).__name__}: {error}"
+    return f"{path}:{lines[-1] if lines else 1}: {what}"
