@@ -1,6 +1,6 @@
 """How the output's error reaches every layer. Each pathway gives e_ℓ for ℓ = L−1 … 0; σ' is applied by `net.carry`."""
 
-from ruledsl.plugin import Pathway, absolute, feedback, sign
+from ruledsl.plugin import Pathway, Value, absolute, feedback, sign
 
 
 @feedback("fixed")
@@ -55,12 +55,12 @@ def sign_redrawn_magnitude(net: Pathway) -> None:
 def mixture(net: Pathway) -> None:
     """Layered and direct feedback mixed in each layer, by coefficients that are meta-learned (paper, Discussion)."""
     for layer in net.hidden:
-        mix = net.coefficient(f"direct_{layer}", start=0.0, low=0.0, high=1.0)
+        mix = net.coefficient(f"direct_{layer}", start=0.5, low=0.0, high=1.0, step=30.0)
         layered = net.back(layer) @ net.error(layer + 1)
         straight = net.back(layer, source=net.depth, family="D") @ net.error(net.depth)
         net.carry(layer, layered + mix * (straight - layered))
 
 
-def size_of(net: Pathway, layer: int):
+def size_of(net: Pathway, layer: int) -> Value:
     """The number of cells of a layer, as a value."""
     return net.activity.y[layer].size()

@@ -53,7 +53,7 @@ class Population(Optimiser):
 
     def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
         super().__init__(terms, learning_rate, l1, episodes, seed)
-        self.scale = 1.0 / terms.scales.clamp_min(1.0)
+        self.scale = 1.0 / terms.scales
         self.free = terms.trainable.nonzero().squeeze(-1).tolist()
         self.history: list[list[float]] = []
         self.begin()

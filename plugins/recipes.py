@@ -87,7 +87,7 @@ class RobustRecipe(Recipe):
 
     def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
         super().__init__(terms, learning_rate, l1, episodes, seed)
-        content = terms.scales.clamp_min(1.0)
+        content = terms.scales
         self.scale = 1.0 / content
         # F⁰'s own content is 1 up to rounding; only what clearly holds more is a rival of it.
         self.weights = torch.where(content > 1.5, 2.0 * content, torch.ones_like(content))

@@ -47,7 +47,7 @@ def cued_labels(request: TaskRequest) -> Task:
     right = request.random.random(len(y)) < 2 / 3
     y = np.where(right, y, request.random.choice(units, size=len(y)))
     asked = np.repeat(units, query.shape[1])
-    return request.task(train.reshape(-1)[order], y, query.reshape(-1), asked, right)
+    return request.task(train.reshape(-1)[order], y, query.reshape(-1), asked, right.astype(np.int64))
 
 
 @task("teacher_network")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ruledsl.algebra import express
-from ruledsl.language import RuleTerm
+from ruledsl.language import RuleTerm, print_expression
 from ruledsl.pipeline import Rule
 
 
@@ -45,12 +45,17 @@ def rule_difference(first: Rule, second: Rule) -> RuleDifference:
     items = {t.name: t for t in first.definition.terms}
     rows: list[TermDifference] = []
     for item, form in zip(second.definition.terms, second.forms, strict=True):
-        ordered = {item.name: forms[item.name], **forms} if item.name in forms else forms
+        known = {n: f for n, f in forms.items() if items[n].term.target == item.term.target}
+        ordered = {item.name: known[item.name], **known} if item.name in known else known
         parts = express(form, item.name, ordered).sum
         settings = tuple(_settings(items[next(iter(parts))], item)) if len(parts) == 1 else ()
         rows.append(TermDifference(item.name, _kind(item.name, parts), parts, settings))
-    others = dict(zip(second.names, second.forms, strict=True))
-    missing = [n for n, form in forms.items() if not express(form, n, others).sum]
+    pairs = list(zip(second.definition.terms, second.forms, strict=True))
+    missing = [
+        name
+        for name, form in forms.items()
+        if not express(form, name, {t.name: f for t, f in pairs if t.term.target == items[name].term.target}).sum
+    ]
     rows += [TermDifference(name, "gone", {}) for name in missing]
     confined = any(t.settings.layers for t in (*first.definition.terms, *second.definition.terms))
     spans = not missing and all(r.parts for r in rows)
@@ -72,6 +77,11 @@ def _kind(name: str, parts: Mapping[str, Fraction]) -> str:
     return "same" if other == name else "renamed"
 
 
+def _shared(item: RuleTerm) -> str:
+    """The terms that an item's coefficient scales too, as text."""
+    return ", ".join(f"{print_expression(t.expression)} (for {t.target})" for t in item.companions) or "nothing"
+
+
 def _settings(old: RuleTerm, new: RuleTerm) -> list[str]:
     pairs = {
         "layers": (old.settings.layers, new.settings.layers),
@@ -79,6 +89,7 @@ def _settings(old: RuleTerm, new: RuleTerm) -> list[str]:
         "init": (old.initial, new.initial),
         "min": (old.settings.minimum, new.settings.minimum),
         "max": (old.settings.maximum, new.settings.maximum),
+        "shares θ with": (_shared(old), _shared(new)),
     }
     shown = {None: "none"}
     return [f"{k}: {shown.get(a, a)} → {shown.get(b, b)}" for k, (a, b) in pairs.items() if a != b]  # type: ignore[call-overload]

@@ -10,7 +10,16 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ruledsl.algebra import Certificate, IndexForm, as_written, certify, index_form, index_latex, linear_relations
+from ruledsl.algebra import (
+    Certificate,
+    IndexForm,
+    as_written,
+    certify,
+    index_form,
+    index_latex,
+    index_text,
+    linear_relations,
+)
 from ruledsl.checks import check_term
 from ruledsl.compiler import OtherForm, RuleProgram
 from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError, raise_errors
@@ -33,6 +42,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ruledsl.backend import CompiledRule
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A term as it takes part in a rule."""
+
+    term: Term
+    coefficient: int
+    form: IndexForm
+    certificate: Certificate
+
+    @property
+    def entry(self) -> str:
+        """What is moved: `ΔW[j,i]`, `ΔB[i,j]` or `Δbias[j]`."""
+        return {"W": "ΔW[j,i]", "B": "ΔB[i,j]", "bias": "Δbias[j]"}[self.term.target]
+
+    @property
+    def text(self) -> str:
+        """One entry of the term, with indices, as its text names quantities."""
+        return index_text(as_written(self.form.entry) if self.term.target == "B" else self.form.entry)
 
 
 @dataclass(frozen=True)
@@ -66,6 +95,21 @@ class Rule:
         import torch
 
         return torch.tensor(self.program.initial)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Every term with the coefficient that scales it: one per coefficient, then those that share one."""
+        items = self.definition.terms
+        own = [
+            Piece(item.term, r, form, certificate)
+            for r, (item, form, certificate) in enumerate(zip(items, self.forms, self.certificates, strict=True))
+        ]
+        sharing = [term for item in items for term in item.companions]
+        others = [
+            Piece(term, o.coefficient, o.form, certify(o.form, o.target))
+            for term, o in zip(sharing, self.companions, strict=True)
+        ]
+        return (*own, *others)
 
     @property
     def locality(self) -> dict[str, Locality]:
@@ -287,7 +331,7 @@ def rule_source(definition: RuleDefinition) -> str:
 def _term_line(term: Term) -> str:
     note = f' "{term.note}"' if term.note else ""
     target = "" if term.target == "W" else f" for {term.target}"
-    return f"term {term.name}{note}{target} = {print_expression(term.expression)}"
+    return f"term {term.name}{target}{note} = {print_expression(term.expression)}"
 
 
 def _not_local(term: Term, certificate: Certificate, allow: Locality) -> Diagnostic:

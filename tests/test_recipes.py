@@ -97,7 +97,8 @@ def test_terms_that_hold_much_of_the_gradient_take_smaller_steps() -> None:
     moved = (recipe.theta - 1e-3).abs().tolist()
     assert moved[0] == pytest.approx(1e-3, rel=1e-3)
     assert moved[1] == pytest.approx(1e-3 / 20, rel=1e-3)
-    assert moved[2] == pytest.approx(1e-3, rel=1e-3)
+    # Below 1 stand coefficients of feedback pathways that asked for longer steps than θ_0's.
+    assert moved[2] == pytest.approx(1e-2, rel=1e-3)
 
 
 def test_the_penalty_gives_exact_zeros_and_leaves_the_useful_coefficient() -> None:

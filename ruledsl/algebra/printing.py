@@ -19,7 +19,7 @@ _GREEK_NAME = {
 
 
 _LETTERS = {
-    "y": "y", "z": "z", "e": "e", "W": "W", "B": "B", "bias": "b", "third": r"\theta_3", "exc": "x", "inh": "h",
+    "y": "y", "z": "z", "e": "e", "W": "W", "B": "B", "bias": "b", "third": "m", "exc": "x", "inh": "h",
     "noise": r"\xi", "response": r"\rho",
 }  # fmt: skip
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from ruledsl.algebra import index_text
 from ruledsl.backend import numpy_source, torch_source
 from ruledsl.checks import literal_cost
 from ruledsl.compiler import step_adjoint
@@ -37,9 +36,11 @@ def check_files(files: Sequence[str], allow: Locality) -> int:
         for rule in rules:
             for warning in rule.warnings:
                 click.echo(warning.render(), err=True)
-            for name, certificate in zip(rule.names, rule.certificates, strict=True):
+            for piece in rule.pieces:
+                name, certificate = piece.term.name, piece.certificate
+                moves = "" if piece.term.target == "W" else f"moves {piece.term.target}"
                 reasons = "".join(f"\n      {reason}" for reason in certificate.reasons)
-                seen.setdefault(name, f"  {name:<24} {certificate.locality!s:<9}{reasons}")
+                seen.setdefault(name, f"  {name:<24} {certificate.locality!s:<9}{moves}{reasons}".rstrip())
         count = f"{len(seen)} term{'s' if len(seen) != 1 else ''}"
         click.echo(f"{path}: ok, {count}, rules: {', '.join(r.name for r in rules)}")
         click.echo("\n".join(seen.values()))
@@ -100,11 +101,14 @@ def _text(rule: Rule) -> str:
 
 
 def _index(rule: Rule) -> str:
-    lines = ["ΔW[j,i] = " + " + ".join(f"θ{r}·F{r}" for r in range(len(rule.names)))]
-    for number, (name, form, certificate) in enumerate(zip(rule.names, rule.forms, rule.certificates, strict=True)):
-        lines.append(f"F{number}[j,i] = {index_text(form.entry)}    ({name}; {certificate.locality})")
-        lines += [f"    {reason}" for reason in certificate.reasons]
-    return "\n".join(lines)
+    moved: dict[str, list[str]] = {}
+    lines = []
+    for number, piece in enumerate(rule.pieces):
+        moved.setdefault(piece.entry, []).append(f"θ{piece.coefficient}·F{number}")
+        cells = piece.entry[piece.entry.index("[") :]
+        lines.append(f"F{number}{cells} = {piece.text}    ({piece.term.name}; {piece.certificate.locality})")
+        lines += [f"    {reason}" for reason in piece.certificate.reasons]
+    return "\n".join([*(f"{entry} = {' + '.join(parts)}" for entry, parts in moved.items()), *lines])
 
 
 def _sympy(rule: Rule) -> str:
@@ -140,13 +144,18 @@ def _cost(rule: Rule) -> str:
 
 def _json(rule: Rule) -> str:
     terms = []
-    for number, (item, certificate) in enumerate(zip(rule.definition.terms, rule.certificates, strict=True)):
+    for number, item in enumerate(rule.definition.terms):
+        piece = rule.pieces[number]
+        certificate = piece.certificate
+        shared = [p for p in rule.pieces[len(rule.names) :] if p.coefficient == number]
         terms.append({
             "name": rule.names[number],
             "note": item.term.note,
             "cite": item.settings.cite,
             "text": print_expression(item.term.expression),
-            "index": index_text(rule.forms[number].entry),
+            "target": item.term.target,
+            "index": piece.text,
+            "shares_its_coefficient_with": [p.term.name for p in shared],
             "init": item.initial,
             "trainable": item.trainable,
             "bounds": [item.settings.minimum, item.settings.maximum],

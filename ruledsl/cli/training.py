@@ -25,6 +25,7 @@ from ruledsl.cli.settings import (
 from ruledsl.ir.kinds import LOCALITY_NAMES
 from ruledsl.meta import coefficient_names
 from ruledsl.pipeline import Rule, apart, load
+from ruledsl.registry import find
 from ruledsl.report import draw_training
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import draw_task, open_dataset
@@ -109,7 +110,15 @@ def _groups(files: tuple[str, ...], allow: str) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(r.names for r in rules))
 
 
+def _known(options: dict[str, Any]) -> None:
+    """Refuse names of plugins that do not exist before anything is made."""
+    names = [("recipe", options["recipe"])] + ([("optimiser", options["optimiser"])] if options["optimiser"] else [])
+    for kind, name in (*names, *(("diagnostic", d) for d in options["diagnostics"])):
+        find(kind, name)
+
+
 def _settings(options: dict[str, Any], sizes: tuple[int, ...], rule: Rule) -> TrainSettings:
+    _known(options)
     return TrainSettings(
         sizes=sizes,
         labels=options["labels"],

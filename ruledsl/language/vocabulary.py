@@ -38,7 +38,7 @@ QUANTITIES = {
         Quantity("1_post", POST, r"\mathbf{1}_{\ell}", "ones, one per postsynaptic cell"),
         Quantity("n_pre", SCALAR, r"n_{\ell-1}", "number of presynaptic cells"),
         Quantity("n_post", SCALAR, r"n_{\ell}", "number of postsynaptic cells"),
-        Quantity("third", SCALAR, r"\theta_3", "third factor: one number that every synapse hears, such as surprise"),
+        Quantity("third", SCALAR, "m", "third factor: one number that every synapse hears, such as surprise"),
         Quantity("exc_pre", PRE, r"\mathbf{x}_{\ell-1}", "1 for excitatory presynaptic cells, 0 for others"),
         Quantity("exc_post", POST, r"\mathbf{x}_{\ell}", "1 for excitatory postsynaptic cells, 0 for others"),
         Quantity("inh_pre", PRE, r"\mathbf{h}_{\ell-1}", "1 for inhibitory presynaptic cells, 0 for others"),

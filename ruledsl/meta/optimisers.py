@@ -24,7 +24,7 @@ class Terms:
     lower: Tensor
     upper: Tensor
     scales: Tensor
-    """How much of F⁰ each term holds in a naive network; see `gradient_content`."""
+    """What divides steps: how much of F⁰ each term holds in a naive network (`gradient_content`), where more than 1."""
     worst_loss: float
     """A query loss beyond this is that of a stream that diverged."""
 
@@ -137,7 +137,7 @@ class TorchOptimiser(Recipe):
 
     def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
         super().__init__(terms, learning_rate, l1, episodes, seed)
-        self.scale = 1.0 / terms.scales.clamp_min(1.0)
+        self.scale = 1.0 / terms.scales
         self.point = (self.theta / self.scale).requires_grad_()
         self.optimiser = type(self).make([self.point], lr=learning_rate)
 

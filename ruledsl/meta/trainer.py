@@ -49,7 +49,7 @@ class RunState:
 
 def coefficient_names(rule: RuleProgram, settings: TrainSettings) -> tuple[str, ...]:
     """One name per number in Θ: the rule's terms, then what the feedback pathway adds."""
-    return (*rule.names, *(name for name, *_ in programs_of(rule, settings).pathway_coefficients))
+    return (*rule.names, *(c.name for c in programs_of(rule, settings).pathway_coefficients))
 
 
 class MetaTrainer:
@@ -70,19 +70,19 @@ class MetaTrainer:
         program, added = self.rule.program, self.programs.pathway_coefficients
         settings = replace(self.settings, dtype="float32", device="cpu")
         batch = draw_batch(self.programs, settings, self.source, [(SCALE_SEED, n, 0) for n in range(SCALE_NETWORKS)])
-        initial = torch.tensor([*program.initial, *(start for _, start, _, _ in added)], dtype=torch.float64)
+        initial = torch.tensor([*program.initial, *(c.start for c in added)], dtype=torch.float64)
         named = {f"W{n}": w for n, w in enumerate(batch.weights)} | batch.feedback | self._resting(batch)
         samples = slice(0, SCALE_SAMPLES)
         theta = initial.float().expand(SCALE_NETWORKS, -1)
         scales = gradient_content(self.programs, named, theta, batch.x[:, samples], batch.y[:, samples]).double()
         scales[~scales.isfinite()] = 1.0
-        bounds = [*program.bounds, *((low, high) for *_, low, high in added)]
+        bounds = [*program.bounds, *((c.low, c.high) for c in added)]
         return Terms(
             initial,
             torch.tensor([*program.trainable, *(True for _ in added)]),
             torch.tensor([low for low, _ in bounds], dtype=torch.float64),
             torch.tensor([high for _, high in bounds], dtype=torch.float64),
-            torch.cat([scales, torch.ones(len(added), dtype=torch.float64)]),
+            torch.cat([scales.clamp_min(1.0), torch.tensor([1.0 / c.step for c in added], dtype=torch.float64)]),
             worst_loss=self._worst_loss(batch),
         )
 

@@ -23,7 +23,7 @@ from ruledsl.backend.eager import Value
 from ruledsl.compiler import RuleProgram, StepAdjoint, forward_costs, step_adjoint
 from ruledsl.ir.program import Program, Update
 from ruledsl.network.objectives import Ending
-from ruledsl.network.step import pathway_coefficients, prediction_program, probe_program, step_program
+from ruledsl.network.step import Coefficient, pathway_coefficients, prediction_program, probe_program, step_program
 from ruledsl.settings import Network
 
 State = dict[str, Tensor]
@@ -150,8 +150,8 @@ class StepPrograms:
         return {name: shape for name, shape in self.shapes.items() if name not in known and name[0] != "W"}
 
     @cached_property
-    def pathway_coefficients(self) -> list[tuple[str, float, float, float]]:
-        """(name, start, lower, upper) of what the feedback pathway adds to Θ."""
+    def pathway_coefficients(self) -> list[Coefficient]:
+        """What the feedback pathway adds to Θ."""
         return pathway_coefficients(self.depth, self.network, len(self.rule.names))
 
 

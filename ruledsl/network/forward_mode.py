@@ -5,6 +5,8 @@ Costs R copies of the weights and about R + 1 forward passes: for streams too lo
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -14,9 +16,18 @@ from ruledsl.network.engines import EngineResult, State, StepPrograms, Stream, m
 from ruledsl.network.objectives import Ending
 
 
+def _load_rules() -> None:
+    """Have torch load its forward-mode rules, which it still writes in its own deprecated TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with forward_ad.dual_level():
+            forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
+
+
 @torch.no_grad()
 def forward_engine(programs: StepPrograms, stream: Stream, theta: Tensor, ending: Ending) -> EngineResult:
     """As `autograd_engine`. Run n's derivative with respect to θ_r is row n R + r of a batch of N R dual numbers."""
+    _load_rules()
     count, terms = theta.shape
     wide = stream.rows(torch.arange(count, device=theta.device).repeat_interleave(terms))
     directions = torch.eye(terms, dtype=theta.dtype, device=theta.device).repeat(count, 1)

@@ -51,6 +51,17 @@ def forward_layers(b: Builder, depth: int, network: Network) -> Activity:
     return Activity(z, y)
 
 
+@dataclass(frozen=True)
+class Coefficient:
+    """A number that a feedback pathway adds to Θ: where it starts, its bounds, and how large its steps are."""
+
+    name: str
+    start: float
+    low: float
+    high: float
+    step: float
+
+
 @dataclass
 class Pathway:
     """What a feedback plugin sees, and where it leaves the errors it carries.
@@ -65,8 +76,7 @@ class Pathway:
     network: Network
     rule_terms: int
     errors: dict[int, Value] = field(default_factory=dict)
-    coefficients: list[tuple[str, float, float, float]] = field(default_factory=list)
-    """(name, start, lower, upper) of coefficients that the pathway adds to Θ."""
+    coefficients: list[Coefficient] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         target = Value(self.builder, self.builder.input("target", (dim(self.depth),)))
@@ -97,9 +107,14 @@ class Pathway:
         """A standard normal vector of a layer's size, drawn anew for every sample."""
         return Value(self.builder, self.builder.input(f"{what}{layer}", (dim(layer),)))
 
-    def coefficient(self, name: str, start: float, low: float = float("-inf"), high: float = float("inf")) -> Value:
-        """One more coefficient of Θ, meta-learned with those of the rule."""
-        self.coefficients.append((name, start, low, high))
+    def coefficient(
+        self, name: str, start: float, low: float = float("-inf"), high: float = float("inf"), step: float = 1.0
+    ) -> Value:
+        """One more coefficient of Θ, meta-learned with those of the rule.
+
+        `step` is how far it may move where θ_0 moves by 1: learning rates are made for θ_0, which is about 0.02.
+        """
+        self.coefficients.append(Coefficient(name, start, low, high, step))
         return Value(self.builder, self.builder.theta(self.rule_terms + len(self.coefficients) - 1))
 
     def carry(self, layer: int, signal: Value) -> None:
@@ -174,7 +189,9 @@ def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
     costs = _cost(b, depth, network, activity, errors, loss, updates)
     # Whatever is carried along stays an input, also where nothing reads it: engines need its shape and place.
     weights = {f"W{n}": weights_into(b, n + 1).number for n in range(depth)}
-    program = b.finish(weights | costs, updates)
+    loaded = {str(i.attribute): number for number, i in enumerate(b.instructions) if i.op == "input"}
+    carried = {update.target: loaded[update.target] for update in updates}
+    program = b.finish(weights | carried | costs, updates)
     verify(program)
     return program
 
@@ -278,7 +295,7 @@ def probe_program(depth: int, network: Network, rule_terms: int) -> Program:
     return b.finish(outputs | heard)
 
 
-def pathway_coefficients(depth: int, network: Network, rule_terms: int) -> list[tuple[str, float, float, float]]:
-    """(name, start, lower, upper) of what the feedback pathway adds to Θ."""
+def pathway_coefficients(depth: int, network: Network, rule_terms: int) -> list[Coefficient]:
+    """What the feedback pathway adds to Θ."""
     b = Builder()
     return backward_errors(b, forward_layers(b, depth, network), network, rule_terms).coefficients

@@ -6,6 +6,7 @@ metrics, which grow by whole rows and are cut back to the checkpoint on resuming
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
@@ -19,6 +20,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from ruledsl import __version__
+from ruledsl.registry import declared
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.storage import write_atomically
 
@@ -51,6 +53,19 @@ def versions() -> dict[str, str]:
     return {"ruledsl": __version__, "python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
 
 
+def used_plugins(settings: TrainSettings) -> list[dict[str, str]]:
+    """Plugins from outside the product that a training uses: kind, name, file and digest of the file."""
+    wanted = [("feedback", settings.feedback), ("activation", settings.activation), ("task", settings.tasks)]
+    wanted += [("objective", name) for name, _ in settings.objective]
+    wanted += [("diagnostic", name) for name in settings.diagnostics]
+    wanted.append(("optimiser", settings.optimiser) if settings.optimiser else ("recipe", settings.recipe))
+    found = [d for key in wanted if (d := declared().found.get(key)) is not None and d.origin != "product"]
+    return [
+        {"kind": d.kind, "name": d.name, "file": str(d.path), "sha256": hashlib.sha256(d.path.read_bytes()).hexdigest()}
+        for d in found
+    ]
+
+
 def write_config(folder: Path, config: RunConfig) -> None:
     """Write config.toml; `read_config` gives back an equal object."""
     document: dict[str, Any] = {
@@ -61,6 +76,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
         "terms": list(config.terms),
         "settings": {name: _as_lists(value) for name, value in asdict(config.settings).items()},
         "versions": versions(),
+        "plugins": used_plugins(config.settings),
         "machine": {"processor": platform.machine(), "system": platform.system()},
         "runs": [asdict(r) for r in config.runs],
     }
@@ -130,7 +146,31 @@ def recorded_versions(folder: Path) -> dict[str, str]:
 def version_differences(folder: Path) -> list[str]:
     """Packages whose version is not the one that a run folder was made with: `torch 2.12.0, now 2.13.0`."""
     then, now = recorded_versions(folder), versions()
-    return [f"{name} {then[name]}, now {now.get(name, 'absent')}" for name in then if then[name] != now.get(name)]
+    changed = [f"{name} {then[name]}, now {now.get(name, 'absent')}" for name in then if then[name] != now.get(name)]
+    return changed + changed_plugins(folder)
+
+
+def changed_plugins(folder: Path) -> list[str]:
+    """Plugins of the user's that a run folder was made with and that read otherwise now.
+
+    Raises `RunError` for one that is in no named folder: a run folder must not choose what is executed.
+    """
+    try:
+        recorded = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8")).get("plugins", [])
+    except (OSError, ValueError):
+        return []  # whoever reads the configuration itself says what is wrong with it
+    changed = []
+    for entry in recorded:
+        kind, name, file = (str(entry.get(key, "")) for key in ("kind", "name", "file"))
+        declaration = declared().found.get((kind, name))
+        if declaration is None:
+            raise RunError(
+                f"{folder} was trained with the {kind} `{name}` of {file}; "
+                f"name its folder: `ruledsl --plugins {Path(file).parent} …`"
+            )
+        if hashlib.sha256(declaration.path.read_bytes()).hexdigest() != entry.get("sha256"):
+            changed.append(f"the {kind} `{name}` in {declaration.place} reads otherwise now")
+    return changed
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -1,0 +1,188 @@
+"""Every way to extend ruledsl at full size; optimisers on one term; forward mode on long streams."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import click
+import torch
+
+from ruledsl import __version__
+from ruledsl.meta import MetaTrainer
+from ruledsl.pipeline import apart, compile_rule, load
+from ruledsl.registry import declared
+from ruledsl.runs import mean_and_interval, use_threads
+from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.tasks import ImageSource, open_dataset
+
+FULL = TrainSettings(episodes=50, meta_batch=1, threads=1)
+EXAMPLES: dict[str, tuple[str, TrainSettings, str, str]] = {
+    "feedback `direct`": ("bio", replace(FULL, feedback="direct"), "network", "feedback"),
+    "feedback `mixture`": ("bio", replace(FULL, feedback="mixture"), "network", "feedback"),
+    "activation `tanh`": ("bio", replace(FULL, activation="tanh", beta=1.0), "network", "activation"),
+    "function `shrink`": ("shrunk", FULL, "network", "function"),
+    "task `permuted`": ("bio", replace(FULL, tasks="permuted"), "network", "task"),
+    "task `incremental`": ("bio", replace(FULL, tasks="incremental"), "network", "task"),
+    "task `teacher_network`": (
+        "pseudo_gradient", replace(FULL, tasks="teacher_network", output="linear", learning_rate=1e-4), "network",
+        "task",
+    ),
+    "objective `area`": ("bio", replace(FULL, objective=(("area", 1.0),)), "network", "objective"),
+    "objective `query + 0.1*activity`": (
+        "bio", replace(FULL, objective=(("query", 1.0), ("activity", 0.1))), "network", "objective",
+    ),
+    "objective `weight_noise`": ("bio", replace(FULL, objective=(("weight_noise", 1.0),)), "network", "objective"),
+    "optimiser `cma`, relu": ("bio", replace(FULL, optimiser="cma", activation="relu"), "network", "optimiser"),
+    "optimiser `genetic`, relu": ("bio", replace(FULL, optimiser="genetic", activation="relu"), "network", "optimiser"),
+    "optimiser `adam`": ("bio", replace(FULL, optimiser="adam"), "network", "optimiser"),
+    "recipe `paper`": ("bio", replace(FULL, recipe="paper"), "network", "recipe"),
+    "diagnostic `confidence`": ("bio", replace(FULL, diagnostics=("confidence",)), "network", "diagnostic"),
+    "rules for B: kolen_pollack": ("kolen_pollack", FULL, "network", "rule"),
+    "biases: biased": ("biased", replace(FULL, bias=True), "network", "rule"),
+    "traces and third: three_factor": ("three_factor", FULL, "network", "rule"),
+    "a Θ per layer": ("bio", FULL, "layer", "option"),
+    "a Θ per pair of populations, Dale": ("bio", replace(FULL, inhibitory=0.2), "population", "option"),
+}  # fmt: skip
+
+
+def example_row(label: str, source: ImageSource) -> str:
+    """Query score before and after 50 episodes, one seed: it runs, and it learns."""
+    name, settings, per, _ = EXAMPLES[label]
+    rule = apart(load(name), per, len(settings.sizes) - 1)
+    trainer = MetaTrainer(compile_rule(rule), settings, [RunSpec(0, 0)], source)
+    began, scores, engines = time.monotonic(), [], set()
+    for episode in range(settings.episodes):
+        (record,) = trainer.step(episode)
+        scores.append(record.meta_accuracy)
+        engines.add(record.engine)
+    seconds = (time.monotonic() - began) / settings.episodes
+    first, last = sum(scores[:10]) / 10, sum(scores[-10:]) / 10
+    refused = trainer.states[0].diverged
+    return f"| {label} | {name} | {first:.3f} | {last:.3f} | {refused} | {', '.join(sorted(engines))} | {seconds:.2f} |"
+
+
+def kinds_table() -> list[str]:
+    """Plugin kind, lines of its shortest shipped example, file."""
+    rows = ["| plugin kind | lines a user writes | example |", "|---|---|---|"]
+    by_kind: dict[str, list[tuple[int, str, str]]] = {}
+    for d in declared().found.values():
+        by_kind.setdefault(d.kind, []).append((d.lines, d.name, d.path.name))
+    for kind, found in by_kind.items():
+        lines, name, file = min(found)
+        rows.append(f"| {kind} | {lines} | `{name}` in plugins/{file} |")
+    return rows
+
+
+def one_term(source: ImageSource, seeds: int, episodes: int) -> list[str]:
+    """θ_0 of backprop by gradient and without: mean of the last fifth of the meta-steps, over seeds."""
+    rows = ["| meta-optimiser | θ_0 | accuracy |", "|---|---|---|"]
+    small = TrainSettings(sizes=(784, 60, 40, 47), feedback="symmetric", episodes=episodes, meta_batch=4, threads=1)
+    for name, settings in (
+        ("recipe robust (Adam)", small),
+        ("adam", replace(small, optimiser="adam")),
+        ("cma", replace(small, optimiser="cma")),
+        ("genetic", replace(small, optimiser="genetic")),
+    ):
+        rule = compile_rule(load("pseudo_gradient"))
+        trainer = MetaTrainer(rule, settings, [RunSpec(s, s) for s in range(seeds)], source)
+        theta: list[list[float]] = [[] for _ in range(seeds)]
+        score: list[list[float]] = [[] for _ in range(seeds)]
+        for episode in range(episodes):
+            for record in trainer.step(episode):
+                theta[record.run].append(record.theta[0])
+                score[record.run].append(record.meta_accuracy)
+        tail = -(-episodes // 5)
+        coefficient = mean_and_interval([sum(t[-tail:]) / tail for t in theta])
+        accuracy = mean_and_interval([sum(a[-tail:]) / tail for a in score])
+        rows.append(f"| {name} | {coefficient[0]:.4f} ± {coefficient[1]:.4f} | {accuracy[0]:.3f} ± {accuracy[1]:.3f} |")
+    return rows
+
+
+LONG = """
+import resource, sys, torch, ruledsl
+from tests.drawing import draw_episode
+samples, engine = int(sys.argv[1]), sys.argv[2]
+rule = ruledsl.compile_rule(ruledsl.load("bio"))
+theta = torch.full((3,), 1e-3, dtype=torch.float64)
+short, long = (draw_episode((20, 12, 8, 4), n) for n in (3, samples))
+ruledsl.meta_gradient(rule, theta, *short.arguments(), engine=engine, backend="eager")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = ruledsl.meta_gradient(rule, theta, *long.arguments(), engine=engine, backend="eager")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, *found.grad.tolist())
+"""
+
+
+def long_streams() -> list[str]:
+    """Peak memory above the idle process, and the gradient, by engine and length; each in a process of its own."""
+    rows = ["| samples | engine | memory above idle | ∂loss/∂θ |", "|---|---|---|---|"]
+    for samples in (1_000, 10_000):
+        for engine in ("forward", "rebuild", "autograd"):
+            done = subprocess.run(
+                [sys.executable, "-c", LONG, str(samples), engine], capture_output=True, text=True, check=True
+            )
+            memory, *gradient = (float(v) for v in done.stdout.split())
+            shown = ", ".join(f"{g:.8g}" for g in gradient)
+            rows.append(f"| {samples} | {engine} | {memory:.0f} MB | {shown} |")
+    return rows
+
+
+@click.command()
+@click.option("--dataset", default="emnist-bymerge/test", show_default=True)
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the tables to this file.")
+def main(dataset: str, data_root: Path, out: Path | None) -> None:
+    """Print the tables of docs/results/extensions.md."""
+    use_threads(1)
+    source = open_dataset(dataset, data_root)
+    long = long_streams()
+    terms = one_term(source, 4, 60)
+    rows = []
+    for label in EXAMPLES:
+        rows.append(example_row(label, source))
+        click.echo(rows[-1], err=True)
+    text = "\n".join(
+        [
+            "# Extensions",
+            "",
+            *kinds_table(),
+            "",
+            f"## Every example at full size, {dataset}",
+            "",
+            "784-170-130-100-70-47, 250 samples, 50 meta-training episodes, one task a step, seed 0: score on the",
+            "queries, mean of the first and of the last ten episodes (explained variance for the regression).",
+            "",
+            "| example | rule | first 10 | last 10 | refused | engine | s an episode |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "## One term, by gradient and without",
+            "",
+            "θ_0 of `pseudo_gradient` under backprop, 784-60-40-47, 4 seeds, 60 meta-steps of 4 tasks, mean of the",
+            "last 12, ± 95 % over seeds. `cma` tries 8 candidates a step, `genetic` 16.",
+            "",
+            *terms,
+            "",
+            "## Long streams",
+            "",
+            "`bio`, 20-12-8-4, float64; memory is the peak of the process above what it held before.",
+            "",
+            *long,
+            "",
+            f"Command: `{shlex.join(['python', '-m', 'benchmarks.extensions', *sys.argv[1:]])}`  ",
+            f"{date.today().isoformat()}; ruledsl {__version__}; torch {torch.__version__}; {platform.machine()}.",
+        ]
+    )
+    click.echo(text)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

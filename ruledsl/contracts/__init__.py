@@ -1,0 +1,15 @@
+"""What every plugin of a kind must keep: shapes, batches, determinism, gradients, restored states, and progress."""
+
+from ruledsl.contracts.toy import Check, guarded
+from ruledsl.registry import Registered
+
+
+def run_contract(plugin: Registered) -> list[Check]:
+    """The checks of a plugin's kind, in order; one that raises is a check that failed."""
+    from ruledsl.contracts import networks, searches
+
+    contracts = networks.CONTRACTS | searches.CONTRACTS
+    return [guarded(what, check, plugin) for what, check in contracts[plugin.kind].items()]
+
+
+__all__ = ["Check", "run_contract"]

@@ -1,0 +1,190 @@
+"""Contracts of whatever takes part in an episode: feedback, activations, tasks, objectives, diagnostics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ruledsl.backend import CompiledRule
+from ruledsl.contracts.toy import (
+    SETTINGS,
+    Broken,
+    adapted,
+    batch_of,
+    part_of,
+    require,
+    require_exact_gradient,
+    theta_of,
+    toy_rule,
+    toy_settings,
+    toy_source,
+    view_of,
+)
+from ruledsl.meta.trainer import MetaTrainer
+from ruledsl.network import programs_of
+from ruledsl.registry import Registered
+from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.tasks import Task, draw_task
+
+Clause = Callable[[Registered], None]
+
+
+def settings_for(plugin: Registered) -> TrainSettings:
+    """Toy settings that a plugin can work in: regressions are given a linear output."""
+    settings = toy_settings(plugin)
+    if plugin.kind != "task":
+        return settings
+    try:
+        draw_task(toy_source(False), settings.task, settings.sizes, 0, 0, 0, plugin.name, settings.output)
+    except Exception:  # the clause on shapes will say what is wrong, if this does not help
+        return replace(settings, output="linear")
+    return settings
+
+
+def rule_for(plugin: Registered) -> CompiledRule:
+    """Gradients alone for tasks, whose errors may be large; three terms of the paper's for everything else."""
+    return toy_rule("pseudo_gradient" if plugin.kind == "task" else "bio")
+
+
+def builds(plugin: Registered) -> None:
+    """A step with the plugin in it, and its adjoint, pass the compiler's own checks."""
+    rule = rule_for(plugin)
+    programs = programs_of(rule.program, settings_for(plugin))
+    require(bool(programs.adjoint.backward.outputs), "no coefficient has any effect")
+
+
+def is_deterministic(plugin: Registered) -> None:
+    rule, settings = rule_for(plugin), settings_for(plugin)
+    batch = batch_of(settings, range(2), rule)
+    theta = theta_of(rule, settings, 2)
+    first, second = (adapted(rule, settings, batch, theta) for _ in range(2))
+    require(torch.equal(first.loss, second.loss) and torch.equal(first.grad, second.grad), "two equal calls differ")
+
+
+def keeps_batches(plugin: Registered) -> None:
+    rule, settings = rule_for(plugin), settings_for(plugin)
+    batch = batch_of(settings, range(3), rule)
+    together = adapted(rule, settings, batch, theta_of(rule, settings, 3))
+    alone = adapted(rule, settings, part_of(batch, 1), theta_of(rule, settings, 1))
+    for what, a, b in (("loss", together.loss[1], alone.loss[0]), ("gradient", together.grad[1], alone.grad[0])):
+        require(torch.allclose(a, b, rtol=1e-9, atol=1e-12), f"the {what} of a run depends on its neighbours")
+
+
+def has_exact_gradient(plugin: Registered) -> None:
+    require_exact_gradient(toy_rule(), settings_for(plugin))
+
+
+def reaches_every_layer(plugin: Registered) -> None:
+    rule, settings = toy_rule("pseudo_gradient"), settings_for(plugin)
+    batch = batch_of(settings, range(2), rule)
+    result = adapted(rule, settings, batch, theta_of(rule, settings, 2))
+    for layer, (before, after) in enumerate(zip(batch.weights, result.weights, strict=True), start=1):
+        require(bool((before != after).flatten(1).any(1).all()), f"nothing is learned into layer {layer}")
+
+
+def learns(plugin: Registered) -> None:
+    """One stream of learning must beat no learning, in the mean of eight networks."""
+    rule, settings = toy_rule("pseudo_gradient"), settings_for(plugin)
+    batch = batch_of(settings, range(8), rule)
+    naive, *tried = (
+        float(adapted(rule, settings, batch, theta_of(rule, settings, 8, rate), "none").loss.mean())
+        for rate in (0.0, 5e-3, 2e-2, 5e-2)
+    )
+    best = min((loss for loss in tried if math.isfinite(loss)), default=math.inf)
+    require(best < 0.9 * naive, f"query loss {naive:.4g} before and {best:.4g} after learning")
+
+
+def drawn_for(plugin: Registered, settings: TrainSettings, seed: int, episode: int) -> Task:
+    source = toy_source(settings.output == "linear")
+    return draw_task(source, settings.task, settings.sizes, seed, episode, 0, plugin.name, settings.output)
+
+
+def answers_vary(plugin: Registered) -> None:
+    settings = settings_for(plugin)
+    drawn = draw_task(
+        toy_source(settings.output == "linear"), settings.task, settings.sizes, 0, 0, 0, plugin.name, settings.output
+    )
+    for name, values in (("x", drawn.x), ("y", drawn.y), ("y_query", drawn.y_query)):
+        require(bool((values != values[0]).any()), f"{name} is the same for every sample")
+        require(bool(torch.isfinite(values).all()), f"{name} holds numbers that are not finite")
+
+
+def is_drawn_from_its_request(plugin: Registered) -> None:
+    settings = settings_for(plugin)
+
+    def draw(seed: int) -> Tensor:
+        np.random.seed(seed + 1)  # what a task must not depend on
+        return drawn_for(plugin, settings, seed, 3).x
+
+    require(torch.equal(draw(0), draw(0)), "the same request gives two tasks: draw from request.random alone")
+    require(not torch.equal(draw(0), draw(1)), "another seed gives the same task")
+
+
+def can_be_lowered(plugin: Registered) -> None:
+    """A short meta-training on this objective alone must make it smaller."""
+    settings = replace(settings_for(plugin), episodes=30, learning_rate=3e-3, engine="auto", backend="eager")
+    trainer = MetaTrainer(
+        toy_rule("bio"), settings, [RunSpec(n, n) for n in range(4)], toy_source(settings.output == "linear")
+    )
+    first = [r.meta_loss for r in trainer.step(0)]
+    before = [s.recipe.theta.clone() for s in trainer.states]
+    for episode in range(1, 30):
+        trainer.step(episode)
+    require(
+        any(not torch.equal(s.recipe.theta, b) for s, b in zip(trainer.states, before, strict=True)), "Θ never moves"
+    )
+    last = [r.meta_loss for r in trainer.step(0)]  # the tasks of the first episode again
+    change = np.mean(last) - np.mean(first)
+    require(bool(change < 0), f"objective {np.mean(first):.4g} before and {np.mean(last):.4g} after 30 meta-steps")
+
+
+def measures_each_run(plugin: Registered) -> None:
+    rule, settings = toy_rule(), SETTINGS
+    batch = batch_of(settings, range(3), rule)
+    result = adapted(rule, settings, batch, theta_of(rule, settings, 3))
+    value = plugin.item(view_of(rule, settings, batch, result))
+    if not isinstance(value, Tensor) or tuple(value.shape) != (3,):
+        raise Broken("a diagnostic gives one number for each run, a tensor of shape (N,)")
+    require(bool(value.isfinite().all()), f"not finite: {value.tolist()}")
+    alone = adapted(rule, settings, part_of(batch, 1), theta_of(rule, settings, 1))
+    own = plugin.item(view_of(rule, settings, part_of(batch, 1), alone))
+    require(torch.allclose(value[1], own[0], rtol=1e-9, atol=1e-12), "a run's value depends on its neighbours")
+    require(bool((value != value[0]).any()), f"the same number, {float(value[0]):.4g}, for different networks")
+
+
+EPISODE: Mapping[str, Clause] = {
+    "a step with it compiles": builds,
+    "the same call gives the same numbers": is_deterministic,
+    "a run in a batch gives what it gives alone": keeps_batches,
+}
+CONTRACTS: dict[str, Mapping[str, Clause]] = {
+    "feedback": {
+        **EPISODE,
+        "its meta-gradient is that of finite differences": has_exact_gradient,
+        "errors reach every layer": reaches_every_layer,
+        "networks learn with it": learns,
+    },
+    "activation": {
+        **EPISODE,
+        "its meta-gradient is that of finite differences": has_exact_gradient,
+        "errors reach every layer": reaches_every_layer,
+        "networks learn with it": learns,
+    },
+    "task": {
+        "it depends on its request alone": is_drawn_from_its_request,
+        "questions and answers vary": answers_vary,
+        **EPISODE,
+        "networks learn it": learns,
+    },
+    "objective": {
+        **EPISODE,
+        "its meta-gradient is that of finite differences": has_exact_gradient,
+        "meta-learning lowers it": can_be_lowered,
+    },
+    "diagnostic": {"it measures each run by itself": measures_each_run},
+}
