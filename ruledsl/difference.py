@@ -57,7 +57,7 @@ def rule_difference(first: Rule, second: Rule) -> RuleDifference:
         if not express(form, name, {t.name: f for t, f in pairs if t.term.target == items[name].term.target}).sum
     ]
     rows += [TermDifference(name, "gone", {}) for name in missing]
-    confined = any(t.settings.layers for t in (*first.definition.terms, *second.definition.terms))
+    confined = any(t.settings.layers or t.companions for t in (*first.definition.terms, *second.definition.terms))
     spans = not missing and all(r.parts for r in rows)
     return RuleDifference(
         tuple(rows),

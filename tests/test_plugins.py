@@ -280,3 +280,22 @@ def test_options_that_do_not_fit_get_one_message(tmp_path: Path, arguments: list
     assert message in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "run").exists() or not (tmp_path / "run" / "checkpoint.json").exists()
+
+
+def test_commands_after_training_know_what_the_pathway_added(tmp_path: Path) -> None:
+    options = ["--feedback", "mixture", "--inhibitory", 0.2, "--activation", "tanh", "--beta", 1, "--episodes", 2]
+    assert run("train", "bio", *SHORT, *options, "--out", tmp_path / "run").exit_code == 0
+    for command in (
+        ["evaluate", tmp_path / "run", "--samples", 8, "--threads", 1, "--quiet"],
+        ["diagnose", tmp_path / "run", "--episode", 1],
+        ["report", tmp_path / "run"],
+    ):
+        done = run(*command)
+        assert done.exit_code == 0, done.output
+    assert "direct_0" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_shared_coefficient_is_a_difference_between_rules() -> None:
+    alone = run("diff", "biased", "pseudo_gradient")
+    assert "shares θ with: -e_post (for bias) → nothing" in alone.output
+    assert "same family" not in alone.output

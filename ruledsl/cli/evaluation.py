@@ -13,15 +13,18 @@ from click.core import ParameterSource
 
 from ruledsl import runs
 from ruledsl.cli.settings import (
+    NETWORK_OPTIONS,
     SettingsError,
     default_folder,
+    network_settings,
     read_coefficients,
     read_device,
-    read_positive,
+    read_feedback,
     read_rule,
     read_sizes,
 )
 from ruledsl.meta import learning_curve
+from ruledsl.network import programs_of
 from ruledsl.pipeline import Rule, compile_rule
 from ruledsl.report import draw_learning_curve
 from ruledsl.settings import TrainSettings
@@ -37,10 +40,10 @@ def evaluate(**options: Any) -> int:
     sizes = read_sizes(options["sizes"])
     spec = str(target / "rule.rule") if run else options["rule_or_run"]
     rule = read_rule((spec,), None, options["allow"], len(sizes) - 1)
-    feedback = options["feedback"] or rule.definition.feedback or "fixed"
-    theta = _theta(rule, run, options["given"])
-    beta, device = read_positive(options["beta"], "--beta"), read_device(options["device"])
-    settings = TrainSettings(sizes=sizes, beta=beta, feedback=feedback, device=device)
+    feedback = read_feedback(options["feedback"], rule)
+    device = read_device(options["device"])
+    settings = TrainSettings(sizes=sizes, feedback=feedback, device=device, **network_settings(options))
+    theta = _theta(rule, settings, run, options["given"])
     source = open_dataset(options["dataset"], Path(options["data_root"]), options["download"])
     folder = _output_folder(options["out"] or run or default_folder(rule.name, "evaluate"))
     runs.use_threads(options["threads"])
@@ -52,7 +55,7 @@ def evaluate(**options: Any) -> int:
 
     curve = learning_curve(
         compile_rule(rule),
-        theta,
+        list(theta.values()),
         settings,
         source,
         seeds,
@@ -65,7 +68,7 @@ def evaluate(**options: Any) -> int:
     chance = 1 / (options["classes"] or source.classes)
     title = f"{rule.name} on {options['dataset']}, feedback {feedback}, {len(seeds)} seeds"
     figures = draw_learning_curve(folder / "learning_curve.png", title, curve.samples, curve.accuracy, chance)
-    click.echo("θ: " + "  ".join(f"{name} {value:.4g}" for name, value in zip(rule.names, theta, strict=True)))
+    click.echo("θ: " + "  ".join(f"{name} {value:.4g}" for name, value in theta.items()))
     click.echo(f"{'samples seen':>12}  accuracy")
     for number, samples in enumerate(curve.samples):
         mean, half = runs.mean_and_interval([row[number] for row in curve.accuracy])
@@ -79,8 +82,7 @@ def _settings_of(run: Path) -> dict[str, Any]:
     config = runs.read_config(run)
     own = {
         "sizes": "-".join(map(str, config.settings.sizes)),
-        "beta": config.settings.beta,
-        "feedback": config.settings.feedback,
+        **{name: getattr(config.settings, name) for name in ("feedback", *NETWORK_OPTIONS)},
         "dataset": config.dataset,
         "data_root": config.data_root,
     }
@@ -97,10 +99,11 @@ def _output_folder(folder: Path) -> Path:
     return folder
 
 
-def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
+def _theta(rule: Rule, settings: TrainSettings, run: Path | None, given: str | None) -> dict[str, float]:
     """Coefficients from the run's result, else the rule's own, with those given on the command line over them."""
-    named = read_coefficients(rule, given, "--theta")
-    theta = dict(zip(rule.names, rule.program.initial, strict=True))
+    added = programs_of(rule.program, settings).pathway_coefficients
+    theta = dict(zip(rule.names, rule.program.initial, strict=True)) | {c.name: c.start for c in added}
+    named = read_coefficients(rule, given, "--theta", tuple(theta))
     if run is not None and set(named) != set(theta):
         groups = runs.read_json(run / "result.json").get("groups", [])
         if len(groups) != 1:
@@ -109,7 +112,7 @@ def _theta(rule: Rule, run: Path | None, given: str | None) -> list[float]:
                 f"{run} must hold one group of runs, but holds: {labels}; give every coefficient with --theta"
             )
         theta |= {name: value["mean"] for name, value in groups[0]["theta"].items()}
-    return list((theta | named).values())
+    return theta | named
 
 
 def _write_csv(path: Path, samples: tuple[int, ...], seeds: range, accuracy: tuple[tuple[float, ...], ...]) -> None:

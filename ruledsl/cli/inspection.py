@@ -48,7 +48,7 @@ def _verdict(stream: StreamReport, names: Sequence[str]) -> str:
 
 
 def _main(norms: Norms, names: Sequence[str]) -> str:
-    largest = max(range(len(names)), key=lambda n: math.inf if math.isnan(norms.terms[n]) else norms.terms[n])
+    largest = max(range(len(norms.terms)), key=lambda n: math.inf if math.isnan(norms.terms[n]) else norms.terms[n])
     return f"`{names[largest]}` (‖θF‖ = {norms.terms[largest]:.3g})"
 
 

@@ -71,14 +71,17 @@ def read_objective(text: str) -> tuple[tuple[str, float], ...]:
     return tuple(found.items())
 
 
+NETWORK_OPTIONS = ("beta", "activation", "output", "bias", "third", "inhibitory", "feedback_noise", "init")
+"""What `train` and `evaluate` let one choose of a network besides its sizes and its feedback."""
+
+
 def network_settings(options: dict[str, Any]) -> dict[str, Any]:
     """The options that say how a network is wired, as settings."""
     find("activation", options["activation"])
     for option in ("inhibitory", "feedback_noise"):
         if not 0 <= options[option] < (1 if option == "inhibitory" else math.inf):
             raise SettingsError(f"--{option.replace('_', '-')} needs a number from 0, not {options[option]}")
-    names = ("activation", "output", "bias", "third", "inhibitory", "feedback_noise", "init")
-    return {"beta": read_positive(options["beta"], "--beta"), **{name: options[name] for name in names}}
+    return {name: options[name] for name in NETWORK_OPTIONS} | {"beta": read_positive(options["beta"], "--beta")}
 
 
 def read_device(name: str) -> str:
@@ -90,13 +93,16 @@ def read_device(name: str) -> str:
     return name
 
 
-def read_coefficients(rule: Rule, text: str | None, option: str) -> dict[str, float]:
-    """`NAME=VALUE,…` as numbers."""
+def read_coefficients(
+    rule: Rule, text: str | None, option: str, names: tuple[str, ...] | None = None
+) -> dict[str, float]:
+    """`NAME=VALUE,…` as numbers; `names` are those of the rule unless given."""
+    known = rule.names if names is None else names
     named: dict[str, float] = {}
     for part in text.split(",") if text else []:
         name, _, value = (piece.strip() for piece in part.partition("="))
-        if name not in rule.names:
-            near = closest(name, rule.names)
+        if name not in known:
+            near = closest(name, known)
             hint = f"; did you mean `{near}`?" if near else ""
             raise SettingsError(f"{option}: `{name}` is not a term of {rule.name}{hint}")
         try:

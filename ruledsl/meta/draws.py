@@ -66,7 +66,7 @@ def draw_batch(
     """
     sizes, shapes = settings.sizes, {f"n{n}": size for n, size in enumerate(settings.sizes)}
     tasks = [draw_task(source, settings.task, sizes, *s, settings.tasks, settings.output) for s in streams]
-    weights = [_weights(settings, stream) for stream in streams]
+    weights = [draw_initial(settings, stream) for stream in streams]
     back = {name: (shapes[rows], shapes[columns]) for name, (rows, columns) in programs.matrices.items()}
     feedback = [draw_feedback(back, *stream) for stream in streams]
     heard = {name: shapes[dims[0]] for name, dims in programs.further_signals.items() if dims}
@@ -94,7 +94,7 @@ def draw_batch(
     )
 
 
-def _weights(settings: TrainSettings, stream: tuple[int, int, int]) -> list[Tensor]:
+def draw_initial(settings: TrainSettings, stream: tuple[int, int, int]) -> list[Tensor]:
     """Initial weights; with inhibitory cells each column has its cell's sign, in balance."""
     seed, episode, task = stream
     drawn = draw_weights(settings.sizes, seed, episode, WEIGHTS, task, settings.init)

@@ -9,16 +9,15 @@ import numpy as np
 import torch
 
 from ruledsl.backend import CompiledRule
+from ruledsl.meta.draws import draw_initial
 from ruledsl.network import Learner, programs_of, query_scores
 from ruledsl.settings import TrainSettings
 from ruledsl.tasks import (
     STREAM,
-    WEIGHTS,
     DataError,
     ImageSource,
     draw_feedback,
     draw_signals,
-    draw_weights,
     fit_pixels,
     generator,
 )
@@ -68,10 +67,12 @@ def learning_curve(
     x, y, x_test, y_test = (torch.stack([d[part] for d in drawn]) for part in range(4))
     dtype = getattr(torch, settings.dtype)
     programs = programs_of(rule.program, settings)
+    if "third" in programs.further_signals:
+        raise DataError("images give no third factor; use `--third surprise` or `reward`")
     shapes = {f"n{n}": size for n, size in enumerate(settings.sizes)}
     back = {name: (shapes[rows], shapes[columns]) for name, (rows, columns) in programs.matrices.items()}
     heard = {name: shapes[dims[0]] for name, dims in programs.further_signals.items() if dims}
-    initial = [draw_weights(settings.sizes, seed, 0, WEIGHTS, 0, settings.init) for seed in seeds]
+    initial = [draw_initial(settings, (seed, 0, 0)) for seed in seeds]
     drawn_back = [draw_feedback(back, seed, 0) for seed in seeds]
     noise = [draw_signals(heard, samples, seed, 0) for seed in seeds]
     weights = [torch.stack([w[n] for w in initial]).to(dtype) for n in range(len(settings.sizes) - 1)]
