@@ -243,6 +243,20 @@ def test_pathways_without_matrices_of_their_own_run_as_cpp(name: str) -> None:
     torch.testing.assert_close(results[0].grad, results[1].grad, rtol=1e-9, atol=1e-13)
 
 
+def test_losses_alone_are_those_of_the_engines_with_gradients() -> None:
+    rule = ruledsl.compile_rule(ruledsl.load("bio"))
+    drawn = draw_episode(SIZES, SAMPLES, batch=(2,), seed=8)
+    arguments = (rule, THETA[:3].expand(2, -1), *drawn.arguments())
+    objectives, network = (("area", 1.0), ("query", 0.5)), Network(costs=(("online", 0.3),))
+    reference = meta_gradient(*arguments, engine="autograd", network=network, objectives=objectives)
+    backends: tuple[Backend, ...] = ("eager", "compiled")
+    for backend in backends:
+        found = meta_gradient(*arguments, engine="none", backend=backend, network=network, objectives=objectives)
+        torch.testing.assert_close(found.loss, reference.loss, rtol=1e-10, atol=1e-12)
+        assert found.engine == "none"
+        assert not bool(found.grad.any())
+
+
 def test_kolen_pollacks_difference_decays_as_theory_says() -> None:
     case = CASES["kolen_pollack"]
     rule = ruledsl.compile_rule(ruledsl.load(case.rule))

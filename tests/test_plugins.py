@@ -286,7 +286,7 @@ def test_commands_after_training_know_what_the_pathway_added(tmp_path: Path) -> 
     options = ["--feedback", "mixture", "--inhibitory", 0.2, "--activation", "tanh", "--beta", 1, "--episodes", 2]
     assert run("train", "bio", *SHORT, *options, "--out", tmp_path / "run").exit_code == 0
     for command in (
-        ["evaluate", tmp_path / "run", "--samples", 8, "--threads", 1, "--quiet"],
+        ["evaluate", tmp_path / "run", "--samples", 8, "--classes", 4, "--threads", 1, "--quiet"],
         ["diagnose", tmp_path / "run", "--episode", 1],
         ["report", tmp_path / "run"],
     ):

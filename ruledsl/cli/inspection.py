@@ -54,7 +54,7 @@ def _main(norms: Norms, names: Sequence[str]) -> str:
 
 def _print_norms(stream: StreamReport, names: Sequence[str]) -> None:
     rows = [*stream.led_there, stream.blew_up or stream.largest]
-    order = sorted(range(len(names)), key=lambda n: -rows[-1].terms[n] if rows[-1].terms[n] > 0 else 0.0)
+    order = sorted(range(len(rows[-1].terms)), key=lambda n: -rows[-1].terms[n] if rows[-1].terms[n] > 0 else 0.0)
     table = Table(title=f"layer {rows[-1].layer}; right of ‖ΔW‖ the norms ‖θF‖ of single terms", box=None)
     for head in ("sample", "‖W‖", "‖ΔW‖", *(names[n] for n in order[:SHOWN_TERMS])):
         table.add_column(head, justify="right", overflow="fold")

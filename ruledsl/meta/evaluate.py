@@ -94,7 +94,8 @@ def _draw_stream(
     source: ImageSource, settings: TrainSettings, seed: int, classes: int, samples: int, test_images: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     random = generator(seed, 0, STREAM)
-    members = [random.permutation(source.members[c]) for c in random.choice(source.classes, classes, replace=False)]
+    picked = random.choice(source.classes, classes, replace=False)
+    members = [random.permutation(source.members[c]) for c in picked]
     held_out = max(1, test_images // classes)
     per_class = -(-samples // classes)
     smallest = min(len(m) for m in members)
@@ -106,7 +107,10 @@ def _draw_stream(
     train = random.permutation(train)[:samples]
     inputs = settings.sizes[0]
     label = {int(place): int(source.labels[place]) for place in (*train, *test)}
-    numbers = {value: n for n, value in enumerate(sorted(np.unique(source.labels).tolist()))}
+    values = sorted(np.unique(source.labels).tolist())
+    # Where outputs are fewer than classes, those picked share them out in order.
+    shown = values if source.classes <= settings.sizes[-1] else sorted(values[c] for c in picked)
+    numbers = {value: n for n, value in enumerate(shown)}
     y = torch.tensor([numbers[label[int(p)]] for p in train], dtype=torch.int64)
     y_test = torch.tensor([numbers[label[int(p)]] for p in test], dtype=torch.int64)
     return fit_pixels(source.read(train), inputs), y, fit_pixels(source.read(test), inputs), y_test

@@ -183,7 +183,11 @@ def _run_engine(
         return autograd_engine(programs, stream, theta, ending)
     if engine == "forward":
         return forward_engine(programs, stream, theta, ending)
+    usable = is_ready if backend == "auto" else is_possible
     if engine == "none":
+        if backend != "eager" and not programs.has_dense_rest and usable(programs, stream):
+            ending.differentiable = True
+            return compiled_engine(programs, stream, theta, ending, with_gradient=False)
         return no_gradient_engine(programs, stream, theta, ending)
     if engine == "rebuild" and programs.has_dense_rest:
         raise ValueError("this rule has a dense rest, whose weights cannot be rebuilt; use engine='checkpoint'")
@@ -191,7 +195,6 @@ def _run_engine(
     keeping = _replay_keeping_weights if captured else checkpoint_engine
     if engine == "checkpoint" or programs.has_dense_rest:
         return keeping(programs, stream, theta, ending)
-    usable = is_ready if backend == "auto" else is_possible
     fast = replay_engine if captured else compiled_engine
     run = fast if captured or (backend != "eager" and usable(programs, stream)) else rebuild_engine
     result = run(programs, stream, theta, ending)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ruledsl.backend import build
 from ruledsl.backend.cpp import KernelSource, NotPrintable, print_kernel, stride_of
-from ruledsl.network.engines import EngineResult, State, StepPrograms, Stream, lost_runs, plus
+from ruledsl.network.engines import EngineResult, State, StepPrograms, Stream, lost_runs
 from ruledsl.network.objectives import Ending
 
 Sizes = tuple[tuple[str, int], ...]
@@ -75,39 +75,50 @@ def _real(stream: Stream) -> str:
     return _REAL[stream.signals["x"].dtype]
 
 
-def compiled_engine(programs: StepPrograms, stream: Stream, theta: Tensor, ending: Ending) -> EngineResult:
+def compiled_engine(
+    programs: StepPrograms, stream: Stream, theta: Tensor, ending: Ending, with_gradient: bool = True
+) -> EngineResult:
     """As `rebuild_engine`. The kernels run from point to point, where objectives look at the weights."""
     kernel = _kernel(programs, _key(stream), _real(stream))
     assert kernel is not None, "is_possible() was not asked"
-    count, length = stream.count, stream.length
     state = _Buffers.of(kernel.source, stream, theta)
-    points = sorted({*ending.points, length} - {0})
+    points = sorted({*ending.points, stream.length} - {0})
     segments = list(itertools.pairwise([0, *points]))
-    with ThreadPoolExecutor(max(1, min(count, torch.get_num_threads()))) as pool:
+    runs = range(stream.count)
+    gradient = torch.zeros(stream.count, theta.shape[1], dtype=torch.float64)
+    lost = None
+    with ThreadPoolExecutor(max(1, min(stream.count, torch.get_num_threads()))) as pool:
         for start, end in segments:
-            list(pool.map(lambda run, a=start, b=end: kernel.library.forward(*state.forward(run, a, b)), range(count)))
+            list(pool.map(lambda run, a=start, b=end: kernel.library.forward(*state.forward(run, a, b)), runs))
             ending.see(end, state.carried(stream))
         if kernel.source.costs:
             ending.pay(state.trace[:, :, kernel.source.costs[0]].sum(1))
         final = state.carried(stream)
         loss, accuracy = ending.total(final)
-        cotangents = {n: torch.zeros_like(v) for n, v in final.items()}
-        gradient = torch.zeros(count, theta.shape[1], dtype=torch.float64)
-        for start, end in reversed(segments):
-            cotangents = plus(cotangents, ending.cotangents(end, stream.state))
-            padded = {name: _padded(c) for name, c in cotangents.items()}
-            list(
-                pool.map(
-                    lambda run, a=start, b=end, c=padded: kernel.library.backward(
-                        *state.backward(run, a, b, c, gradient)
-                    ),
-                    range(count),
+        if with_gradient:
+            for start, end, cotangents in _cotangents(segments, stream, ending, final):
+                call = kernel.library.backward
+                list(
+                    pool.map(
+                        lambda run, a=start, b=end, c=cotangents, f=call: f(*state.backward(run, a, b, c, gradient)),
+                        runs,
+                    )
                 )
-            )
-            cotangents = {name: c[:, :, : stream.state[name].shape[2]] for name, c in padded.items()}
-    lost = lost_runs(state.carried(stream), stream.state, final) if length else None
+            lost = lost_runs(state.carried(stream), stream.state, final) if stream.length else None
     gradient = (gradient / ending.scale).to(theta.dtype)
-    return EngineResult(loss, accuracy, gradient, final, "rebuild", lost)
+    return EngineResult(loss, accuracy, gradient, final, "rebuild" if with_gradient else "none", lost)
+
+
+def _cotangents(
+    segments: list[tuple[int, int]], stream: Stream, ending: Ending, final: State
+) -> Iterator[tuple[int, int, State]]:
+    """Segments from the last to the first, each with padded cotangents of its end, which the caller moves in place
+    to its beginning."""
+    padded = {name: _padded(torch.zeros_like(value)) for name, value in final.items()}
+    for start, end in reversed(segments):
+        for name, part in ending.cotangents(end, stream.state).items():
+            padded[name][:, :, : part.shape[2]] += part
+        yield start, end, padded
 
 
 def _padded(matrix: Tensor) -> Tensor:
