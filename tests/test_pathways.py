@@ -79,6 +79,12 @@ def biased(net: Literal) -> None:
     net.W = [W - a * e.outer(y) for W, e, y in zip(net.W, net.e[1:], net.y, strict=False)]
 
 
+def shrunk(net: Literal) -> None:
+    a, b = net.theta[:2]
+    strong = [y.sign() * (y.abs() - 0.1).relu() for y in net.y]
+    net.W = [W - e.outer(a * y + b * s) for W, e, y, s in zip(net.W, net.e[1:], net.y, strong, strict=False)]
+
+
 def dale(net: Literal) -> None:
     """Weights cut off at the sign of their cell: of 6, 5, 4 cells every third is inhibitory."""
     literal.bio(net)
@@ -127,6 +133,7 @@ CASES = {
     ),
     "traces and third": Case("three_factor", Network(), literal.layered, three_factor),
     "biases": Case("biased", Network(bias=True), literal.layered, biased),
+    "a plugin's function": Case("shrunk", Network(), literal.layered, shrunk),
     "Dale": Case("bio", Network(inhibitory=1 / 3), literal.layered, dale),
     "tanh": Case("bio", Network(activation="tanh"), literal.layered, hidden=tanh, slope=tanh_slope),
     "swish": Case("bio", Network(activation="swish"), literal.layered, hidden=swish, slope=swish_slope),

@@ -12,7 +12,7 @@ from torch import Tensor
 from ruledsl.backend import CompiledRule
 from ruledsl.network.engines import State, StepPrograms, Stream, programs_for, sizes_of
 from ruledsl.network.objectives import as_targets
-from ruledsl.registry import names_of
+from ruledsl.registry import PluginError, find, names_of
 from ruledsl.settings import Network
 
 
@@ -44,9 +44,13 @@ class Prepared:
 
 def prepare(rule: CompiledRule, theta: Tensor, network: Network, given: Given) -> Prepared:
     """The programs and the stream of a call. Raises `ValueError` for whatever does not fit."""
-    if network.feedback not in names_of("feedback"):
+    try:
+        find("feedback", network.feedback)
+    except PluginError:
+        if network.feedback in names_of("feedback"):
+            raise
         known = ", ".join(names_of("feedback"))
-        raise ValueError(f"there is no feedback pathway {network.feedback!r}; choose one of {known}")
+        raise ValueError(f"there is no feedback pathway {network.feedback!r}; choose one of {known}") from None
     W = given.W
     theta = torch.as_tensor(theta, dtype=W[0].dtype, device=W[0].device)
     programs = programs_for(rule.program, len(W), network)

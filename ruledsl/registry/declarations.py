@@ -67,6 +67,11 @@ def use_folders(folders: Sequence[Path]) -> None:
             _named.append(folder.resolve())
 
 
+def search_key() -> tuple[str, tuple[Path, ...]]:
+    """Changes when other folders are named."""
+    return os.environ.get("RULEDSL_PLUGINS", ""), tuple(_named)
+
+
 def plugin_folders() -> list[tuple[Path, str]]:
     """(folder, origin) of all folders whose files may be executed."""
     listed = [(product_folder(), "product")]
@@ -86,10 +91,18 @@ def _files() -> Iterator[tuple[Path, str]]:
     for folder, origin in plugin_folders():
         for path in sorted(folder.glob("*.py")):
             yield path, origin
+    yield from _installed()
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[tuple[Path, str], ...]:
+    """Files of installed packages; looked up once, since reading every package's metadata takes a while."""
+    found = []
     for point in metadata.entry_points(group="ruledsl.plugins"):
         spec = util.find_spec(point.module)  # finds the file; imports at most its parent package
         if spec is not None and spec.origin is not None:
-            yield Path(spec.origin), point.dist.name if point.dist else point.name
+            found.append((Path(spec.origin), point.dist.name if point.dist else point.name))
+    return tuple(found)
 
 
 @lru_cache(maxsize=8)

@@ -9,10 +9,12 @@ from importlib import util
 from pathlib import Path
 
 from ruledsl.registry import kinds
-from ruledsl.registry.declarations import Declaration, PluginError, declared, read_declarations
+from ruledsl.registry.declarations import Declaration, PluginError, declared, read_declarations, search_key
 from ruledsl.registry.kinds import KINDS, Registered
 
 _loaded: dict[Path, list[Registered]] = {}
+_found: dict[tuple[object, ...], Registered] = {}
+"""Looked up many times in an episode."""
 
 
 def names_of(kind: str) -> list[str]:
@@ -26,6 +28,13 @@ def find(kind: str, name: str) -> Registered:
     Raises:
         PluginError: there is none of this name, or its file cannot be used.
     """
+    key = (kind, name, *search_key())
+    if key not in _found:
+        _found[key] = _find(kind, name)
+    return _found[key]
+
+
+def _find(kind: str, name: str) -> Registered:
     declaration = declared().found.get((kind, name))
     if declaration is None:
         near = difflib.get_close_matches(name, names_of(kind), 1)
