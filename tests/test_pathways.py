@@ -13,6 +13,10 @@ import ruledsl
 from ruledsl.backend import CompiledRule
 from ruledsl.contracts.toy import rule_of
 from ruledsl.network import Backend, Engine, meta_gradient, programs_for
+from ruledsl.network.engines import autograd_engine
+from ruledsl.network.objectives import Ending
+from ruledsl.network.replay import replay_engine
+from ruledsl.network.streams import Given, prepare
 from ruledsl.pipeline import apart, compile_rule
 from ruledsl.registry import find
 from ruledsl.settings import Network
@@ -248,6 +252,25 @@ def test_pathways_without_matrices_of_their_own_run_as_cpp(name: str) -> None:
         for backend in backends
     ]  # fmt: skip
     torch.testing.assert_close(results[0].grad, results[1].grad, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["direct", "mixture", "kolen_pollack", "traces and third", "biases", "Dale"])
+def test_the_cuda_path_carries_every_state(name: str) -> None:
+    """Its steps, uncaptured: what a GPU would replay."""
+    case = CASES[name]
+    rule = ruledsl.compile_rule(ruledsl.load(case.rule))
+    drawn, back, signals = draws(case, 5)
+    theta = coefficients(case, rule)
+    prepared = prepare(rule, theta, case.network, Given(drawn.W, back, drawn.x, drawn.y, signals))
+    programs = prepared.programs
+    queries = (drawn.x_query[None], drawn.y_query[None])
+    expected = autograd_engine(programs, prepared.stream, prepared.theta, Ending(programs, *queries, SAMPLES))
+    for keeps_weights in {programs.has_dense_rest, True}:
+        ending = Ending(programs, *queries, SAMPLES)
+        found = replay_engine(programs, prepared.stream, prepared.theta, ending, keeps_weights=keeps_weights)
+        torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-8, atol=1e-11)
+        for key, value in found.state.items():
+            torch.testing.assert_close(value, expected.state[key], rtol=1e-10, atol=1e-12)
 
 
 def test_losses_alone_are_those_of_the_engines_with_gradients() -> None:
