@@ -82,7 +82,7 @@ def main(repeats: int, out: Path | None) -> None:
             f"Query labels are drawn from networks that learned by a planted Θ*: {truth}; or by none at all.",
             "The pool of ten is trained on them (λ = 0 and 0.2, three seeds), and `select` is asked for the smallest",
             f"rule within {PLAN.tolerance:g} nats of the best. Each row is an independent repeat. No false term in",
-            f"{repeats} of them bounds the rate of false selections by {1 - 0.05 ** (1 / repeats):.0%} (95 %, one-sided).",
+            f"{repeats} of them bounds the rate of false selections by {1 - 0.05 ** (1 / repeats):.0%} (95 %).",
             "",
             "| planted | seeds | found |",
             "|---|---|---|",
