@@ -103,7 +103,7 @@ def draw_initial(settings: TrainSettings, stream: tuple[int, int, int]) -> list[
     signed = []
     for matrix in drawn:
         signs = cell_signs(matrix.shape[1], settings.inhibitory)
-        # Few inhibitory cells must weigh as much as the many excitatory ones.
+        # Few inhibitory cells must weigh as much as the many excitatory ones, and all together no more than before.
         gain = torch.where(signs > 0, 1.0, (signs > 0).sum() / (signs < 0).sum().clamp_min(1))
-        signed.append(matrix.abs() * signs * gain)
+        signed.append(matrix.abs() * signs * gain / gain.square().mean().sqrt())
     return signed
