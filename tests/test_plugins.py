@@ -50,6 +50,12 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have tests of their own; drawing them would be most of the time of these."""
+    monkeypatch.setattr("ruledsl.cli.training.draw_training", lambda folder: [])
+
+
 @pytest.fixture
 def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of plugins that the user named."""
@@ -220,10 +226,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("what", EXAMPLES)
-def test_fifty_episodes_train_and_resume_bit_for_bit(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ruledsl.cli.training.draw_training", lambda folder: [])  # figures have tests of their own
+def test_fifty_episodes_train_and_resume_bit_for_bit(what: str, tmp_path: Path) -> None:
     rule, options = EXAMPLES[what]
     first, second = tmp_path / "first", tmp_path / "second"
     command = ["train", rule, *SHORT, "--meta-batch", 1, "--backend", "eager", *options, "--episodes", 50]
