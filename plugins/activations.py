@@ -31,6 +31,12 @@ def logistic(z: Value, beta: float) -> Value:
     return sigmoid(beta * z)
 
 
+@activation("identity", slope=lambda y, _: 0.0 * y + 1.0)
+def linear(z: Value, beta: float) -> Value:  # noqa: ARG001 - every activation is given β
+    """z itself: a linear network, in which much can be worked out by hand (Eq. 13)."""
+    return 1.0 * z
+
+
 @activation("swish")
 def self_gated(z: Value, beta: float) -> Value:
     """z/(1 + exp(−βz)) (Ramachandran et al. 2017): not monotone, so its slope needs z; derived by the compiler."""

@@ -30,6 +30,12 @@ def loss_under_weight_noise(view: EndView) -> torch.Tensor:
     return torch.stack(losses).mean(0)
 
 
+@objective("feedback_noise", network={"feedback_noise": 0.2})
+def loss_under_feedback_noise(view: EndView) -> torch.Tensor:
+    """Query loss of networks that learned with noise on every carried error, a fifth of its root mean square."""
+    return view.query_loss()
+
+
 @objective("activity", when="sample")
 def mean_squared_activity(view: SampleView) -> Value:
     """Energy of firing: the mean squared activity of hidden cells, averaged over layers and samples."""

@@ -16,6 +16,7 @@ from ruledsl.registry import register
 
 if TYPE_CHECKING:
     from ruledsl.meta.optimisers import Adam, Optimiser, Recipe, Terms, TorchOptimiser, vector
+    from ruledsl.network.measure import AdaptedView
     from ruledsl.network.objectives import EndView
     from ruledsl.network.step import Pathway, SampleView
     from ruledsl.tasks import ImageSource, Task, TaskRequest
@@ -84,6 +85,7 @@ _ELSEWHERE = {
     "Terms": "ruledsl.meta.optimisers",
     "TorchOptimiser": "ruledsl.meta.optimisers",
     "vector": "ruledsl.meta.optimisers",
+    "AdaptedView": "ruledsl.network.measure",
     "EndView": "ruledsl.network.objectives",
     "Pathway": "ruledsl.network.step",
     "SampleView": "ruledsl.network.step",
@@ -94,7 +96,7 @@ _ELSEWHERE = {
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading torch."""
 
 __all__ = [
-    "Adam", "EndView", "ImageSource", "Optimiser", "Pathway", "Recipe", "SampleView", "Task", "TaskRequest", "Terms",
+    "Adam", "AdaptedView", "EndView", "ImageSource", "Optimiser", "Pathway", "Recipe", "SampleView", "Task", "TaskRequest", "Terms",
     "TorchOptimiser", "Value", "absolute", "activation", "diagnostic", "exp", "feedback", "function", "log",
     "objective", "optimiser", "recipe", "relu", "sigmoid", "sign", "softplus", "step", "tanh", "task", "vector",
 ]  # fmt: skip

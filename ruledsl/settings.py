@@ -60,7 +60,7 @@ class TrainSettings:
     """A recipe plugin: how Θ moves."""
     meta_batch: int = 2
     """Tasks whose gradients are averaged in one meta-step; 1 is the paper's."""
-    engine: Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none"] = "auto"
+    engine: Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none", "retied"] = "auto"
     backend: Literal["auto", "compiled", "eager"] = "auto"
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"

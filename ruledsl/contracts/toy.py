@@ -15,7 +15,7 @@ from torch import Tensor
 from ruledsl.backend import CompiledRule
 from ruledsl.ir.kinds import Locality
 from ruledsl.meta.draws import Batch, draw_batch
-from ruledsl.network import EndView, Engine, MetaGradient, endings_of, meta_gradient, programs_of
+from ruledsl.network import AdaptedView, Engine, MetaGradient, endings_of, meta_gradient, programs_of, variants_of
 from ruledsl.pipeline import Rule, compile_rule, load
 from ruledsl.registry import PluginError, Registered
 from ruledsl.settings import TrainSettings
@@ -84,7 +84,7 @@ def toy_settings(plugin: Registered) -> TrainSettings:
         case "task":
             return replace(SETTINGS, tasks=name)
         case "objective":
-            return replace(SETTINGS, objective=((name, 1.0),))
+            return variants_of(replace(SETTINGS, objective=((name, 1.0),)))[0]
         case "diagnostic":
             return replace(SETTINGS, diagnostics=(name,))
         case _:
@@ -174,7 +174,7 @@ def part_of(batch: Batch, row: int) -> Batch:
     )
 
 
-def view_of(rule: CompiledRule, settings: TrainSettings, batch: Batch, result: MetaGradient) -> EndView:
+def view_of(rule: CompiledRule, settings: TrainSettings, batch: Batch, result: MetaGradient) -> AdaptedView:
     """What objectives and diagnostics see after an episode."""
     named = {**batch.feedback, **result.carried}
-    return EndView(programs_of(rule.program, settings), named, batch.x_query, batch.y_query, batch.keys)
+    return AdaptedView(programs_of(rule.program, settings), named, batch.x_query, batch.y_query, batch.keys)

@@ -10,7 +10,7 @@ import torch
 
 from ruledsl.backend import CompiledRule
 from ruledsl.meta.draws import draw_initial
-from ruledsl.network import Learner, programs_of, query_scores
+from ruledsl.network import Learner, measure, programs_of, query_scores
 from ruledsl.settings import TrainSettings
 from ruledsl.tasks import (
     STREAM,
@@ -25,10 +25,18 @@ from ruledsl.tasks import (
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Accuracy on held-out images, one row per seed, at each number of samples seen."""
+    """Accuracy on held-out images, one row per seed, at each number of samples seen.
+
+    `alpha[seed][point]` holds the angles α_0 … α_L, degrees (see `measure`); empty unless they were asked for.
+    """
 
     samples: tuple[int, ...]
     accuracy: tuple[tuple[float, ...], ...]
+    alpha: tuple[tuple[tuple[float, ...], ...], ...] = ()
+
+
+WORTH_COMPILING = 4000
+"""Samples, all networks together, after which compiling (8 s) has paid: eager torch takes about 3 ms for each."""
 
 
 def measuring_points(samples: int) -> tuple[int, ...]:
@@ -48,6 +56,7 @@ def learning_curve(
     classes: int = 0,
     test_images: int = 1000,
     said: Callable[[int], None] = lambda seen: None,
+    angles: bool = False,
 ) -> LearningCurve:
     """Train one naive network per seed for `samples` images, one at a time, in one batch.
 
@@ -79,15 +88,24 @@ def learning_curve(
     feedback = {name: torch.stack([b[name] for b in drawn_back]).to(dtype) for name in back}
     signals = {name: torch.stack([s[name] for s in noise]).to(dtype) for name in heard}
     coefficients = torch.tensor(theta, dtype=dtype).expand(len(seeds), -1)
-    learner = Learner(rule, coefficients, programs.network, weights, feedback)
-    points, rows = measuring_points(samples), []
+    backend = settings.backend
+    if backend == "auto":  # never by what is in the cache: the same command must give the same bits
+        backend = "compiled" if samples * len(seeds) >= WORTH_COMPILING else "eager"
+    learner = Learner(rule, coefficients, programs.network, weights, feedback, backend)
+    points, rows, degrees = measuring_points(samples), [], []
     for before, now in zip((0, *points), points, strict=False):
         part = slice(before, now)
         learner.see(x[:, part].to(dtype), y[:, part], {name: s[:, part] for name, s in signals.items()})
         rows.append(query_scores(programs, learner.state, x_test.to(dtype), y_test)[1])
+        if angles:
+            named = feedback | learner.state
+            degrees.append(measure(programs, named, coefficients, x_test.to(dtype), y_test).alpha)
         said(now)
     accuracy = torch.stack(rows, -1)
-    return LearningCurve(points, tuple(tuple(row) for row in accuracy.tolist()))
+    alpha = torch.stack(degrees, 1).tolist() if angles else []
+    return LearningCurve(
+        points, tuple(map(tuple, accuracy.tolist())), tuple(tuple(map(tuple, curve)) for curve in alpha)
+    )
 
 
 def _draw_stream(

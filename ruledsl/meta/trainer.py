@@ -15,8 +15,8 @@ from ruledsl.meta.draws import Batch, draw_batch
 from ruledsl.meta.optimisers import Optimiser, Terms
 from ruledsl.meta.teacher import teacher_labels
 from ruledsl.network import (
+    AdaptedView,
     Backend,
-    EndView,
     Engine,
     MetaGradient,
     StreamReport,
@@ -27,6 +27,7 @@ from ruledsl.network import (
     measure,
     meta_gradient,
     programs_of,
+    variants_of,
 )
 from ruledsl.registry import PluginError, find
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
@@ -59,7 +60,8 @@ class MetaTrainer:
         self, rule: CompiledRule, settings: TrainSettings, runs: Sequence[RunSpec], source: ImageSource
     ) -> None:
         self.rule, self.settings, self.source = rule, settings, source
-        self.programs = programs_of(rule.program, settings)
+        self.variants = variants_of(settings)
+        self.programs = programs_of(rule.program, self.variants[0])
         self.names = coefficient_names(rule.program, settings)
         self.dtype = getattr(torch, settings.dtype)
         self.terms = self._terms()
@@ -151,10 +153,19 @@ class MetaTrainer:
         batch = self._draw(episode).repeated(candidates)
         # Streams stand in the order of (run, task, candidate).
         theta = torch.stack(asked).unsqueeze(1).expand(-1, tasks, -1, -1).reshape(-1, len(self.names))
-        settings = self.settings
-        result = meta_gradient(
+        coefficients = theta.to(self.dtype).to(self.settings.device)
+        result = self._judged(self.variants[0], coefficients, batch)
+        measured = self._measured(batch, result, theta)
+        for variant in self.variants[1:]:
+            other = self._judged(variant, coefficients, self._heard(variant, batch, episode, candidates))
+            result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
+        return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
+
+    def _judged(self, settings: TrainSettings, theta: Tensor, batch: Batch) -> MetaGradient:
+        """Every stream of a batch lived through, and its objectives with their gradients."""
+        return meta_gradient(
             self.rule,
-            theta.to(self.dtype).to(settings.device),
+            theta,
             batch.weights,
             batch.feedback,
             batch.x,
@@ -163,13 +174,17 @@ class MetaTrainer:
             batch.y_query,
             engine=self.engine,
             backend=self.backend,
-            network=self.programs.network,
+            network=programs_of(self.rule.program, settings).network,
             signals=batch.signals,
             objectives=endings_of(settings),
             keys=batch.keys,
         )
-        measured = self._measured(batch, result, theta)
-        return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
+
+    def _heard(self, variant: TrainSettings, batch: Batch, episode: int, candidates: int) -> Batch:
+        """The same tasks and networks, with what else a variant of them hears, such as noise."""
+        programs = programs_of(self.rule.program, variant)
+        drawn = draw_batch(programs, variant, self.source, self._streams(self._seeds, episode))
+        return replace(batch, signals=drawn.repeated(candidates).signals)
 
     def _measured(self, batch: Batch, result: MetaGradient, theta: Tensor) -> list[Tensor]:
         """Angles, E_W and every diagnostic, averaged over the streams of each run."""
@@ -177,7 +192,7 @@ class MetaTrainer:
         coefficients = theta.to(batch.x)
         found = measure(self.programs, named, coefficients, batch.x_query, batch.y_query)
         per_run = [found.alpha, found.ortho]
-        view = EndView(self.programs, named, batch.x_query, batch.y_query, batch.keys)
+        view = AdaptedView(self.programs, named, batch.x_query, batch.y_query, batch.keys, coefficients)
         with torch.no_grad():
             for name in self.settings.diagnostics:
                 value = find("diagnostic", name).item(view)
@@ -236,11 +251,19 @@ class MetaTrainer:
             for task in range(self.settings.meta_batch)
         ]
 
+    @property
+    def _seeds(self) -> list[int]:
+        return [state.spec.seed for state in self.states]
+
+    def _streams(self, run_seeds: Sequence[int], episode: int) -> list[tuple[int, int, int]]:
+        """(seed, episode, task) of every stream, in the order of (run, task)."""
+        return [(seed, episode, task) for seed in run_seeds for task in range(self.settings.meta_batch)]
+
     def _draw(self, episode: int) -> Batch:
-        return self._draw_for([state.spec.seed for state in self.states], episode)
+        return self._draw_for(self._seeds, episode)
 
     def _draw_for(self, run_seeds: Sequence[int], episode: int) -> Batch:
-        streams = [(seed, episode, task) for seed in run_seeds for task in range(self.settings.meta_batch)]
+        streams = self._streams(run_seeds, episode)
         batch = draw_batch(self.programs, self.settings, self.source, streams)
         if not self.settings.teacher:
             return batch

@@ -3,16 +3,17 @@
 from ruledsl.network.api import BACKENDS, ENGINES, Backend, Engine, Learner, MetaGradient, adapt, meta_gradient
 from ruledsl.network.engines import StepPrograms, programs_for
 from ruledsl.network.forensics import Norms, StreamReport, inspect_stream
-from ruledsl.network.measure import Measurements, measure
+from ruledsl.network.measure import AdaptedView, Measurements, measure
 from ruledsl.network.objectives import DEFAULT, EndView, query_outputs, query_scores
 from ruledsl.network.scales import gradient_content
 from ruledsl.network.streams import cell_signs
-from ruledsl.network.wiring import endings_of, network_of, programs_of
+from ruledsl.network.wiring import endings_of, network_of, programs_of, variants_of
 
 __all__ = [
     "BACKENDS",
     "DEFAULT",
     "ENGINES",
+    "AdaptedView",
     "Backend",
     "EndView",
     "Engine",
@@ -34,4 +35,5 @@ __all__ = [
     "programs_of",
     "query_outputs",
     "query_scores",
+    "variants_of",
 ]

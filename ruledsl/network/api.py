@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.network.compiled import compiled_engine, is_possible, is_ready
+from ruledsl.network.compiled import compiled_engine, compiled_state, is_possible, is_ready
 from ruledsl.network.engines import (
     EngineResult,
     StepPrograms,
@@ -23,12 +23,13 @@ from ruledsl.network.engines import (
 )
 from ruledsl.network.forward_mode import forward_engine
 from ruledsl.network.objectives import DEFAULT, Ending
+from ruledsl.network.released_code import retied_engine
 from ruledsl.network.replay import replay_engine
 from ruledsl.network.streams import Given, prepare
 from ruledsl.settings import Network
 
-Engine = Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none"]
-ENGINES = ("auto", "rebuild", "checkpoint", "autograd", "forward", "none")
+Engine = Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none", "retied"]
+ENGINES = ("auto", "rebuild", "checkpoint", "autograd", "forward", "none", "retied")
 Backend = Literal["auto", "compiled", "eager"]
 BACKENDS = ("auto", "compiled", "eager")
 
@@ -58,6 +59,9 @@ class MetaGradient:
 class Learner:
     """Networks that go on learning: what a stream carries along (traces, biases, trained feedback) is kept."""
 
+    PART = 500
+    """Samples that compiled code sees at once: it saves what each step computed, about 20 kB a sample."""
+
     def __init__(
         self,
         rule: CompiledRule,
@@ -65,18 +69,27 @@ class Learner:
         network: Network,
         W: Sequence[Tensor],
         B: Sequence[Tensor] | Mapping[str, Tensor] | None,
+        backend: Backend = "eager",
     ) -> None:
-        """Arguments as for `adapt`."""
-        self.rule, self.theta, self.network = rule, theta, network
+        """Arguments as for `adapt`; `backend` as for `meta_gradient`."""
+        self.rule, self.theta, self.network, self.backend = rule, theta, network, backend
         self.W, self.B = list(W), B
         self.state: dict[str, Tensor] = {f"W{n}": w for n, w in enumerate(W)}
 
     def see(self, x: Tensor, y: Tensor, signals: Mapping[str, Tensor] | None = None) -> None:
         """Learn from more samples, x (N, T, n_0) and y (N, T), in order."""
-        prepared = prepare(self.rule, self.theta, self.network, Given(self.W, self.B, x, y, signals or {}))
+        for start in range(0, x.shape[1], self.PART):
+            part = slice(start, start + self.PART)
+            self._see(x[:, part], y[:, part], {name: s[:, part] for name, s in (signals or {}).items()})
+
+    def _see(self, x: Tensor, y: Tensor, signals: Mapping[str, Tensor]) -> None:
+        prepared = prepare(self.rule, self.theta, self.network, Given(self.W, self.B, x, y, signals))
         known = {name: value for name, value in self.state.items() if name in prepared.stream.state}
         stream = replace(prepared.stream, state=prepared.stream.state | known)
-        self.state = run_stream(prepared.programs, stream, prepared.theta)
+        usable = is_ready if self.backend == "auto" else is_possible
+        compiled = self.backend != "eager" and not prepared.programs.has_dense_rest
+        run = compiled_state if compiled and usable(prepared.programs, stream) else run_stream
+        self.state = run(prepared.programs, stream, prepared.theta)
 
 
 def adapt(
@@ -142,7 +155,7 @@ def meta_gradient(
         x_query: (…, Q, n_0). y_query: (…, Q) integer labels, or (…, Q, n_L) targets.
         l1: λ of the penalty λ‖Θ‖₁, one number or (…); its sub-gradient at 0 is 0.
         engine: `rebuild`, `checkpoint`, `autograd`, `forward` (memory that does not grow with T), `none` (no gradient),
-            or `auto` (rebuild where it is exact).
+            or `auto` (rebuild where it is exact). `retied` is the released code's, wrong on purpose (`released_code`).
         backend: for `rebuild`, `compiled` C++, `eager` torch, or `auto` (compiled when it is built already).
             On CUDA both but `eager` replay captured CUDA graphs, also for `checkpoint`.
         objectives: objective plugins with their weights; those paid at every sample belong to `network.costs`.
@@ -183,6 +196,8 @@ def _run_engine(
         return autograd_engine(programs, stream, theta, ending)
     if engine == "forward":
         return forward_engine(programs, stream, theta, ending)
+    if engine == "retied":
+        return retied_engine(programs, stream, theta, ending)
     usable = is_ready if backend == "auto" else is_possible
     if engine == "none":
         if backend != "eager" and not programs.has_dense_rest and usable(programs, stream):

@@ -109,6 +109,17 @@ def compiled_engine(
     return EngineResult(loss, accuracy, gradient, final, "rebuild" if with_gradient else "none", lost)
 
 
+def compiled_state(programs: StepPrograms, stream: Stream, theta: Tensor) -> State:
+    """As `run_stream`, without derivatives."""
+    kernel = _kernel(programs, _key(stream), _real(stream))
+    assert kernel is not None, "is_possible() was not asked"
+    buffers = _Buffers.of(kernel.source, stream, theta)
+    with ThreadPoolExecutor(max(1, min(stream.count, torch.get_num_threads()))) as pool:
+        call = kernel.library.forward
+        list(pool.map(lambda run: call(*buffers.forward(run, 0, stream.length)), range(stream.count)))
+    return buffers.carried(stream)
+
+
 def _cotangents(
     segments: list[tuple[int, int]], stream: Stream, ending: Ending, final: State
 ) -> Iterator[tuple[int, int, State]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ruledsl.backend import EagerProgram
 from ruledsl.network.engines import StepPrograms, programs_for, sizes_of
-from ruledsl.network.objectives import as_targets
+from ruledsl.network.objectives import EndView, as_targets
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,8 @@ def measure(programs: StepPrograms, named: Mapping[str, Tensor], theta: Tensor, 
     the queries. A run whose weights are not finite measures NaN.
     """
     depth = programs.depth
-    exact_programs = programs_for(
-        programs.rule, depth, replace(programs.network, feedback="symmetric", feedback_noise=0.0)
-    )
     carried = probe_values(programs, named, theta, x, y)
-    exact = probe_values(exact_programs, named, theta, x, y)
+    exact = probe_values(exact_of(programs), named, theta, x, y)
     angles = [_angle(carried[f"e{n}"].mean(1), exact[f"e{n}"].mean(1)) for n in range(depth + 1)]
     errors = []
     for layer in range(1, depth):
@@ -70,6 +67,30 @@ def probe_values(
     values = EagerProgram(program, sizes).run(inputs, theta.unsqueeze(1))
     found = {name: values[number] for name, number in program.outputs}
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+
+
+@dataclass
+class AdaptedView(EndView):
+    """What a diagnostic sees: as an objective's view, and the errors that travel in the adapted networks.
+
+    Attributes:
+        theta: (N, R), read by pathways that have coefficients of their own.
+    """
+
+    theta: Tensor | None = None
+
+    def errors(self, exact: bool = False) -> list[Tensor]:
+        """e_0 … e_L of every query, (N, Q, n_ℓ) each, as the pathway carries them; `exact`: as Wᵀ would."""
+        programs = exact_of(self.programs) if exact else self.programs
+        theta = self.x.new_zeros(len(self.x), 1) if self.theta is None else self.theta
+        values = probe_values(programs, self.state, theta, self.x, self.y)
+        return [values[f"e{n}"] for n in range(self.programs.depth + 1)]
+
+
+def exact_of(programs: StepPrograms) -> StepPrograms:
+    """The same rule and network with backprop for its feedback."""
+    network = replace(programs.network, feedback="symmetric", feedback_noise=0.0)
+    return programs_for(programs.rule, programs.depth, network)
 
 
 def _angle(first: Tensor, second: Tensor) -> Tensor:

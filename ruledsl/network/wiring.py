@@ -17,6 +17,27 @@ def endings_of(settings: TrainSettings) -> Objectives:
     return tuple((name, weight) for name, weight in settings.objective if not paid_at_samples(name))
 
 
+def variants_of(settings: TrainSettings) -> list[TrainSettings]:
+    """Settings apart by the networks that their objectives judge: those that learn as the settings say come first.
+
+    An objective declared with `network={…}` judges networks that learned under these changes. Each variant has the
+    objectives that belong to it.
+    """
+    grouped: dict[tuple[tuple[str, float], ...], list[tuple[str, float]]] = {}
+    for name, weight in settings.objective:
+        changes = find("objective", name).options.get("network", {})
+        if changes and paid_at_samples(name):
+            raise PluginError(f"objective `{name}` is paid at every sample; it cannot ask for a network of its own")
+        grouped.setdefault(tuple(sorted(changes.items())), []).append((name, weight))
+    try:
+        return [
+            replace(settings, objective=tuple(grouped[changes]), **dict(changes))
+            for changes in sorted(grouped, key=len)
+        ]
+    except TypeError as error:
+        raise PluginError(f"an objective asks for a network that cannot be: {error}") from None
+
+
 def network_of(settings: TrainSettings) -> Network:
     """The wiring, with the objectives that are paid at every sample."""
     costs = tuple((name, weight) for name, weight in settings.objective if paid_at_samples(name))

@@ -1,0 +1,31 @@
+"""How the paper's released code (2023-03-06) draws its tasks, for `reproduce --profile released-code`."""
+
+import numpy as np
+
+from ruledsl.plugin import Task, TaskRequest, task
+
+
+@task("classes_with_replacement")
+def classes_with_replacement(request: TaskRequest) -> Task:
+    """Labels are drawn one by one: about one task of five in five shows a class twice."""
+    request.draw_classes()  # refuses what cannot be drawn
+    count, units = request.source.classes, request.sizes[-1]
+    classes = request.random.choice(count, size=request.shape.labels)
+    shown = classes if count <= units else request.random.permutation(units)[np.unique(classes, return_inverse=True)[1]]
+    return stream_of(request, *request.draw_places(classes), shown)
+
+
+@task("first_images")
+def first_images(request: TaskRequest) -> Task:
+    """Every task of a class shows its first K images and asks for the next Q: none is ever held out."""
+    classes, units = request.draw_classes()
+    shots, queries = request.shape.shots, request.shape.queries
+    places = np.stack([request.source.members[c][: shots + queries] for c in classes])
+    return stream_of(request, places[:, :shots], places[:, shots:], units)
+
+
+def stream_of(request: TaskRequest, train: np.ndarray, query: np.ndarray, units: np.ndarray) -> Task:
+    """A shuffled stream of the images at `train`, (M, K) places, and queries at (M, Q)."""
+    order = request.random.permutation(train.size)
+    y, asked = np.repeat(units, train.shape[1])[order], np.repeat(units, query.shape[1])
+    return request.task(train.reshape(-1)[order], y, query.reshape(-1), asked)
