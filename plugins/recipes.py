@@ -50,6 +50,21 @@ class PaperRecipe(Recipe):
         self.adam = Adam.of(state["adam"])
 
 
+@recipe("paper_proximal")
+class ProximalPaperRecipe(PaperRecipe):
+    """Algorithm 1 with the penalty as soft-thresholding in Adam's metric, so that coefficients become exactly zero."""
+
+    def step(self, losses: Tensor, gradients: Tensor) -> bool:
+        if not (bool(losses.isfinite().all()) and bool(gradients.isfinite().all())):
+            return False
+        direction, metric = self.adam.direction(gradients.mean(0) * self.terms.trainable)
+        moved = self.theta + self.learning_rate * direction
+        threshold = self.learning_rate * self.l1 * metric * self.terms.trainable
+        self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
+        self._bounded()
+        return True
+
+
 @dataclass
 class _Good:
     """A Θ that is known to work, with the moments that belong to it."""

@@ -8,17 +8,34 @@ from ruledsl.plugin import Task, TaskRequest, task
 @task("classes_with_replacement")
 def classes_with_replacement(request: TaskRequest) -> Task:
     """Labels are drawn one by one: about one task of five in five shows a class twice."""
+    classes, units = drawn_one_by_one(request)
+    return stream_of(request, *request.draw_places(classes), units)
+
+
+def drawn_one_by_one(request: TaskRequest) -> tuple[np.ndarray, np.ndarray]:
+    """M classes that may repeat, and their output units."""
     request.draw_classes()  # refuses what cannot be drawn
-    count, units = request.source.classes, request.sizes[-1]
+    count, outputs = request.source.classes, request.sizes[-1]
     classes = request.random.choice(count, size=request.shape.labels)
-    shown = classes if count <= units else request.random.permutation(units)[np.unique(classes, return_inverse=True)[1]]
-    return stream_of(request, *request.draw_places(classes), shown)
+    if count <= outputs:
+        return classes, classes
+    return classes, request.random.permutation(outputs)[np.unique(classes, return_inverse=True)[1]]
 
 
 @task("first_images")
 def first_images(request: TaskRequest) -> Task:
     """Every task of a class shows its first K images and asks for the next Q: none is ever held out."""
-    classes, units = request.draw_classes()
+    return images_in_order(request, *request.draw_classes())
+
+
+@task("first_images_with_replacement")
+def first_images_with_replacement(request: TaskRequest) -> Task:
+    """Both together, as in the released code."""
+    return images_in_order(request, *drawn_one_by_one(request))
+
+
+def images_in_order(request: TaskRequest, classes: np.ndarray, units: np.ndarray) -> Task:
+    """A task of the first K + Q images of each class."""
     shots, queries = request.shape.shots, request.shape.queries
     places = np.stack([request.source.members[c][: shots + queries] for c in classes])
     return stream_of(request, places[:, :shots], places[:, shots:], units)

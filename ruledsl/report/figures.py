@@ -15,7 +15,8 @@ PALETTE = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#8
 AVERAGE = 11
 
 
-def _pyplot() -> Any:
+def pyplot_module() -> Any:
+    """matplotlib.pyplot, drawing to files, in the style of all figures."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -33,7 +34,7 @@ def draw_training(folder: Path) -> list[Path]:
     Bold lines are means over runs of the moving average over 11 episodes, bands their 95 % interval.
     """
     metrics, config = read_metrics(folder), read_config(folder)
-    pyplot = _pyplot()
+    pyplot = pyplot_module()
     figure, axes = pyplot.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
     groups = {
         label: [r.run for r in members if r.run in metrics.runs] for label, members in grouped(config.runs).items()
@@ -119,7 +120,7 @@ def draw_learning_curve(
     path: Path, title: str, samples: Sequence[int], accuracy: Sequence[Sequence[float]], chance: float
 ) -> list[Path]:
     """Accuracy against samples seen (Fig. 1): mean over seeds with its 95 % interval; PNG and PDF."""
-    pyplot = _pyplot()
+    pyplot = pyplot_module()
     figure, axis = pyplot.subplots(figsize=(6, 4), constrained_layout=True)
     points = [mean_and_interval([row[n] for row in accuracy]) for n in range(len(samples))]
     means, half = [m for m, _ in points], [0.0 if math.isnan(h) else h for _, h in points]

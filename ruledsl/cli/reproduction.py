@@ -1,0 +1,141 @@
+"""`reproduce` and `list claims`."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ruledsl.reproduction import locate_claims, profiles, read_claims, shipped
+
+if TYPE_CHECKING:
+    from ruledsl.cli.progress import TrainingProgress
+    from ruledsl.reproduction import Job, Reproduced
+    from ruledsl.reproduction.claims import ClaimFile
+    from ruledsl.reproduction.verdicts import Judged
+    from ruledsl.settings import EpisodeRecord
+
+INTERRUPTED = 130
+QUICK_SEEDS, QUICK_SHARE = 3, 0.3
+COLOURS = {"agrees": "green", "disagrees": "red", "open": "yellow"}
+
+
+def list_claims() -> int:
+    """Every file of claims that ships, with its title and how many claims it holds."""
+    width = max(map(len, shipped()))
+    for name, path in shipped().items():
+        file = read_claims(path)
+        click.echo(f"{name:<{width}}  {len(file.claims):>2} claims  {file.title}")
+    for name, path in profiles().items():
+        click.echo(f"--profile {name}: {read_claims(path).title}")
+    return 0
+
+
+def run(
+    names: Sequence[str], profile: str | None, quick: bool, strict: bool, write: Path | None, **options: Any
+) -> int:
+    """Run claims, print each verdict as it falls, write the document; the exit code."""
+    files = _files(names, profile)
+    from ruledsl.reproduction import Budget, Workshop, reproduce, write_document
+
+    seeds = options["seeds"] or (QUICK_SEEDS if quick else 8)
+    budget = Budget(
+        seeds, QUICK_SHARE if quick else 1.0, options["recipe"] or "", options["dataset"] or "", options["data_root"],
+        {"threads": options["threads"]} if options["threads"] else {},
+    )  # fmt: skip
+    out: Path = options["out"]
+    documents = write or out
+    found: list[Reproduced] = []
+    with contextlib.ExitStack() as stack:
+        workshop = Workshop(out, budget, _Progress(options["quiet"], stack))
+        try:
+            for file in files:
+                click.echo(f"{file.name}: {file.title}")
+                found.append(reproduce(workshop, file, documents, _say))
+                _say_effects(found[-1])
+        except KeyboardInterrupt:
+            stack.close()
+            click.echo("stopped; the same command goes on where this one was")
+            return INTERRUPTED
+    path = write_document(documents, found, workshop, shlex.join(["ruledsl", *sys.argv[1:]]))
+    return _close(found, path, strict)
+
+
+def _files(names: Sequence[str], profile: str | None) -> list[ClaimFile]:
+    """The files that are meant, each once, in order; all are read before anything is run."""
+    paths = [profiles()[profile]] if profile and not names else []
+    for name in names:
+        paths += shipped().values() if name == "all" else [locate_claims(name)]
+    if profile and names:
+        paths.append(profiles()[profile])
+    if not paths:
+        raise click.UsageError("name claims (`ruledsl list claims`), `all`, or a --profile")
+    return [read_claims(path) for path in dict.fromkeys(paths)]
+
+
+def _say(judged: Judged) -> None:
+    claim = judged.claim
+    verdict = click.style(f"{judged.verdict:<9}", COLOURS[judged.verdict])
+    click.echo(f"  {verdict} {claim.says}")
+    click.echo(f"            printed {claim.printed}; accepted {claim.accepted}; ours {judged.ours.shown()}")
+    if judged.support is not None and claim.if_not is not None:
+        click.echo(f"            most likely because {claim.if_not.reason}")
+        click.echo(f"            there: {judged.support.shown()}, {judged.supported}")
+
+
+def _say_effects(reproduced: Reproduced) -> None:
+    from ruledsl.reproduction import signed
+
+    for compared in reproduced.compared:
+        alternative = compared.alternative
+        click.echo(f"  {alternative.name}: {alternative.here} → {alternative.there}")
+        for effect in compared.effects:
+            other = f" [{reproduced.file.label(effect.other)}]" if len(alternative.others) > 1 else ""
+            click.echo(
+                f"    {effect.measure}{other}: {effect.here.shown()} → {effect.there.shown()} "
+                f"({signed(effect.difference)})"
+            )
+
+
+def _close(found: Sequence[Reproduced], path: Path, strict: bool) -> int:
+    verdicts = [j.verdict for r in found for j in r.judged]
+    counts = ", ".join(
+        f"{verdicts.count(v)} {word}" for v, word in (("agrees", "agree"), ("disagrees", "disagree"), ("open", "open"))
+    )
+    if verdicts:
+        click.echo(f"{len(verdicts)} claims: {counts}")
+    for figure in (p for r in found for p in r.figures if p.suffix == ".png"):
+        click.echo(f"figure: {figure}")
+    click.echo(f"document: {path}")
+    return 1 if strict and "disagrees" in verdicts else 0
+
+
+class _Progress:
+    """One progress line per training; a line of text for what has no episodes."""
+
+    def __init__(self, quiet: bool, stack: contextlib.ExitStack) -> None:
+        self.quiet, self.stack = quiet, stack
+        self.job: Job | None = None
+        self.line: TrainingProgress | None = None
+
+    def __call__(self, job: Job, records: Sequence[EpisodeRecord]) -> None:
+        from ruledsl.cli.progress import TrainingProgress
+
+        if not records:
+            self.stack.close()
+            self.job = self.line = None
+            if not self.quiet:
+                click.echo(f"  running {job.text}", err=True)
+            return
+        if job != self.job or self.line is None:
+            self.stack.close()
+            self.job = job
+            if not self.quiet:
+                click.echo(f"  training {job.text}, {len(records)} seeds", err=True)
+            self.line = self.stack.enter_context(TrainingProgress(job.terms, job.episodes, self.quiet))
+        self.line(records)

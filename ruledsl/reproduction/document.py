@@ -1,0 +1,158 @@
+"""What a reproduction leaves to read: README.md with a table for each file of claims, claims.json, figures."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ruledsl import __version__, runs
+from ruledsl.reproduction.claims import ClaimFile
+from ruledsl.reproduction.experiments import Budget, TrainingResult, Workshop
+from ruledsl.reproduction.verdicts import Compared, Interval, Judged
+
+SIGNS = {"agrees": "agrees", "disagrees": "**disagrees**", "open": "open"}
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """One file of claims, judged: its figure and what lay behind it."""
+
+    file: ClaimFile
+    judged: tuple[Judged, ...]
+    compared: tuple[Compared, ...]
+    figures: tuple[Path, ...]
+
+
+def write_document(out: Path, found: Sequence[Reproduced], workshop: Workshop, command: str) -> Path:
+    """Write README.md and claims.json into `out`; figures stand there already."""
+    text = "\n".join([*_head(found, workshop, command), *(line for r in found for line in _section(r, workshop))])
+    path = out / "README.md"
+    path.write_text(text.rstrip() + "\n", encoding="utf-8")
+    runs.write_json(out / "claims.json", [_row(r, j) for r in found for j in r.judged])
+    return path
+
+
+def _head(found: Sequence[Reproduced], workshop: Workshop, command: str) -> list[str]:
+    budget = workshop.budget
+    counts = Counter(j.verdict for r in found for j in r.judged)
+    total = sum(counts.values())
+    seconds = workshop.seconds()
+    lines = [
+        "# The paper's claims, run",
+        "",
+        f"{total} claims: **{counts['agrees']} agree, {counts['disagrees']} disagree, {counts['open']} are open.** "
+        "A claim accepts a range of numbers, fixed in its",
+        "file before anything was run. It *agrees* when the whole 95 % interval of ours (Student's t over seeds) lies in that "
+        "range, *disagrees* when all of",
+        "it lies outside, and is *open* when it reaches across the border. Printed numbers have no intervals of their own.",
+        "",
+        f"{_settings(budget)} {len(seconds)} experiments, {sum(seconds) / 60:.0f} minutes of experiments in all.",
+        "",
+        f"Command: `{command}`  ",
+        f"{date.today().isoformat()}; ruledsl {__version__}; {machine()}.",
+        "",
+    ]
+    return lines if total else [lines[0].replace("The paper's claims, run", found[0].file.title), "", *lines[6:]]
+
+
+def machine() -> str:
+    """Versions and hardware, in words."""
+    from importlib import metadata
+    from os import sched_getaffinity
+
+    cores = len(sched_getaffinity(0))
+    return f"torch {metadata.version('torch')}; {platform.machine()}, {cores} cores, {platform.system()}"
+
+
+def _settings(budget: Budget) -> str:
+    parts = [f"Seeds 0 … {budget.seeds - 1}, recipe `{budget.recipe or 'paper'}` unless a claim says otherwise."]
+    if budget.share != 1.0:
+        parts.append(f"**Quick**: {budget.share:g} of the paper's episodes and samples; windows shrink alike.")
+    if budget.dataset:
+        parts.append(f"Every experiment on `{budget.dataset}`.")
+    return " ".join(parts)
+
+
+def _section(reproduced: Reproduced, workshop: Workshop) -> list[str]:
+    file = reproduced.file
+    lines = [f"## {file.title}", "", *file.text.strip().splitlines(), ""]
+    lines += [f"![{file.title}]({path.name})\n" for path in reproduced.figures if path.suffix == ".png"]
+    if reproduced.judged:
+        lines += ["| claim | printed | accepted | ours (95 %) | |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {j.claim.says} | {j.claim.printed} | {j.claim.accepted} | {j.ours.shown()} | {SIGNS[j.verdict]} |"
+            for j in reproduced.judged
+        ]
+        lines += ["", *_explanations(file, reproduced.judged)]
+    if reproduced.compared:
+        lines += _effects(file, reproduced.compared)
+    names = sorted(_folders(reproduced, workshop))
+    lines += [f"Runs: {', '.join(f'`{n}`' for n in names)}", ""] if names else []
+    return lines
+
+
+def _explanations(file: ClaimFile, judged: Sequence[Judged]) -> list[str]:
+    lines = []
+    for j in judged:
+        if j.verdict != "agrees" and j.claim.if_not is not None:
+            support = ""
+            if j.support is not None:
+                says = {
+                    "agrees": "there the claim holds",
+                    "disagrees": "there it fails too",
+                    "open": "there it stays open",
+                }
+                support = f" In `{file.label(j.claim.if_not.of)}`: {j.support.shown()}; {says[j.supported or 'open']}."
+            lines.append(f"- *{j.claim.says}*: most likely because {j.claim.if_not.reason}.{support}")
+    return [*lines, ""] if lines else []
+
+
+def _effects(file: ClaimFile, compared: Sequence[Compared]) -> list[str]:
+    lines = ["| choice | here → there | measure | here | there | difference |", "|---|---|---|---|---|---|"]
+    for c in compared:
+        for n, effect in enumerate(c.effects):
+            first = c.alternative.name if n == 0 else ""
+            several = len(c.alternative.others) > 1 or n == 0
+            there = file.label(effect.other) if len(c.alternative.others) > 1 else c.alternative.there
+            what = f"{c.alternative.here} → {there}" if several else ""
+            repeated = n > 0 and c.effects[n - 1].other == effect.other
+            what = "" if repeated else what
+            lines.append(
+                f"| {first} | {what} | {effect.measure} | {effect.here.shown()} | {effect.there.shown()} "
+                f"| {signed(effect.difference)} |"
+            )
+    return [*lines, ""]
+
+
+def signed(difference: Interval) -> str:
+    """A difference with its sign."""
+    text = difference.shown()
+    return text if text.startswith(("-", "n")) else f"+{text}"
+
+
+def _folders(reproduced: Reproduced, workshop: Workshop) -> set[str]:
+    found = set()
+    for (path, _), result in workshop.results.items():
+        if path == reproduced.file.path and isinstance(result, TrainingResult):
+            found.add(result.folder.name)
+    return found
+
+
+def _row(reproduced: Reproduced, judged: Judged) -> dict[str, Any]:
+    claim = judged.claim
+    return {
+        "file": reproduced.file.name,
+        "claim": claim.name,
+        "says": claim.says,
+        "printed": claim.printed,
+        "accepted": [claim.low, claim.high],
+        "mean": judged.ours.mean,
+        "half_width_95": judged.ours.half,
+        "by_seed": list(judged.ours.by_seed),
+        "verdict": judged.verdict,
+    }

@@ -1,0 +1,292 @@
+"""Runs the experiments of claims, each once: what two files ask alike, they share; what is there already is only read.
+
+A training is a run folder like any other (`resume`, `report` and `diagnose` work on it); long streams and theory leave a JSON
+file. Names end in a digest of everything that decides the numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ruledsl import runs
+from ruledsl.meta import coefficient_names, learning_curve
+from ruledsl.pipeline import Rule, compile_rule, load
+from ruledsl.reproduction.claims import ClaimFile, Experiment, LongStream, Theory, Training
+from ruledsl.reproduction.theory import THEORY
+from ruledsl.runs import Metrics, RunConfig, RunError
+from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
+from ruledsl.tasks import ImageSource, open_dataset
+
+LAST = 100
+"""Episodes over which the Θ that other experiments use is averaged."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is spent, and what replaces the settings of the files."""
+
+    seeds: int = 8
+    share: float = 1.0
+    """Of the paper's episodes and samples."""
+    recipe: str = ""
+    dataset: str = ""
+    data_root: Path = Path("data")
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of every experiment, over those of the files: sizes of a toy network …"""
+
+    def scaled(self, count: int) -> int:
+        return max(1, round(count * self.share))
+
+
+@dataclass(frozen=True)
+class Job:
+    """An experiment about to run: told to whoever shows progress."""
+
+    name: str
+    text: str
+    episodes: int
+    terms: tuple[str, ...]
+
+
+Listener = Callable[[Job, Sequence[EpisodeRecord]], None]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished training."""
+
+    folder: Path
+    config: RunConfig
+    metrics: Metrics
+
+    @property
+    def seeds(self) -> dict[int, int]:
+        """Seed → run."""
+        return {r.seed: r.run for r in self.config.runs}
+
+    def final_theta(self) -> dict[str, float]:
+        """Means of the last episodes, over all seeds."""
+        found = {}
+        for name in self.metrics.terms:
+            late = [v for run in self.metrics.runs for v in self.metrics.column(run, f"theta[{name}]")[-LAST:]]
+            found[name] = sum(late) / len(late)
+        return found
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """Curves of one long stream: `accuracy[seed][point]`, `alpha[seed][point][ℓ]` at `samples[point]`."""
+
+    samples: tuple[int, ...]
+    accuracy: tuple[tuple[float, ...], ...]
+    alpha: tuple[tuple[tuple[float, ...], ...], ...]
+    theta: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TheoryResult:
+    """What was measured of an equation: a number for every seed under each name."""
+
+    values: Mapping[str, tuple[float, ...]]
+
+
+Result = TrainingResult | StreamResult | TheoryResult
+
+
+class Workshop:
+    """The folder in which experiments are run and kept."""
+
+    def __init__(self, out: Path, budget: Budget, listen: Listener) -> None:
+        self.out, self.budget, self.listen = out, budget, listen
+        self.results: dict[tuple[Path, str], Result] = {}
+        self.sources: dict[str, ImageSource] = {}
+        self.used: list[str] = []
+        """Names, with digests, of all that was asked for."""
+
+    def result(self, file: ClaimFile, name: str) -> Result:
+        """An experiment's result, run now if it has not been.
+
+        Raises:
+            RunError, DataError, RuleError: it cannot be run; what others found is kept.
+            KeyboardInterrupt: it was stopped; asked again, it goes on where it was.
+        """
+        key = (file.path, name)
+        if key not in self.results:
+            experiment = file.experiments[name]
+            self.results[key] = self._run(file, experiment)
+        return self.results[key]
+
+    def _run(self, file: ClaimFile, experiment: Experiment) -> Result:
+        match experiment:
+            case Training():
+                return self._training(file, experiment)
+            case LongStream():
+                return self._stream(file, experiment)
+            case Theory():
+                return self._theory(experiment)
+
+    # Trainings
+
+    def training_plan(self, file: ClaimFile, training: Training) -> tuple[Rule, RunConfig]:
+        """The rule and the configuration of the run folder that a training is."""
+        rule = rule_of(file, training.rule)
+        settings = self._settings(rule, training.settings)
+        initial: tuple[float, ...] = ()
+        names = coefficient_names(rule.program, settings)
+        if training.frozen_at:
+            learned = self._trained(file, training.frozen_at).final_theta()
+            initial = tuple(learned.get(name.partition("[")[0], learned.get(name, 0.0)) for name in names)
+            settings = replace(settings, learning_rate=0.0, engine="none")
+        specs = tuple(RunSpec(n, n, training.l1, (), initial) for n in range(self.budget.seeds))
+        dataset = self.budget.dataset or training.dataset
+        return rule, RunConfig(rule.name, dataset, str(self.budget.data_root), settings, specs, names)
+
+    def _settings(self, rule: Rule, own: Mapping[str, Any]) -> TrainSettings:
+        chosen: dict[str, Any] = {"recipe": "paper", **own}
+        if self.budget.recipe:
+            chosen["recipe"] = self.budget.recipe
+        chosen.setdefault("feedback", rule.definition.feedback or "fixed")
+        chosen.setdefault("meta_batch", 2 if chosen["recipe"] == "robust" else 1)
+        chosen["episodes"] = self.budget.scaled(chosen.get("episodes", TrainSettings.episodes))
+        return TrainSettings(**{**chosen, **self.budget.overrides})
+
+    def _training(self, file: ClaimFile, training: Training) -> TrainingResult:
+        rule, config = self.training_plan(file, training)
+        folder = self.out / "trainings" / f"{rule.name.replace('+', '-')}-{_digest(rule, config)}"
+        self.used.append(folder.name)
+        job = Job(
+            training.name, f"{file.name}: {training.label or training.name}", config.settings.episodes, config.terms
+        )
+
+        def hear(records: Sequence[EpisodeRecord]) -> None:
+            self.listen(job, records)
+
+        if not _finished(folder):
+            source = self._source(config.dataset)
+            with self._timed(folder.name):
+                if (folder / "checkpoint.json").exists():
+                    outcome = runs.resume(folder, hear)
+                else:
+                    outcome = runs.start(folder, rule, config, source, hear)
+            if outcome.interrupted:
+                raise KeyboardInterrupt
+        return TrainingResult(folder, config, runs.read_metrics(folder))
+
+    def _trained(self, file: ClaimFile, name: str) -> TrainingResult:
+        result = self.result(file, name)
+        assert isinstance(result, TrainingResult)
+        return result
+
+    # Long streams and theory
+
+    def _stream(self, file: ClaimFile, stream: LongStream) -> StreamResult:
+        rule = rule_of(file, stream.rule)
+        settings = self._settings(rule, stream.settings)
+        theta = dict(zip(rule.names, rule.program.initial, strict=True))
+        if stream.theta_of:
+            theta |= self._trained(file, stream.theta_of).final_theta()
+        theta |= stream.theta
+        samples = self.budget.scaled(stream.samples)
+        dataset = self.budget.dataset or stream.dataset
+        identity = [
+            rule.source, dataset, _plain(settings), theta, samples, stream.test_images, self.budget.seeds
+        ]  # fmt: skip
+        path = self.out / "streams" / f"{stream.name}-{_hash(identity)}.json"
+        self.used.append(path.stem)
+        if not path.exists():
+            self.listen(Job(stream.name, f"{file.name}: {stream.label or stream.name}", 0, rule.names), ())
+            runs.use_threads(settings.threads)
+            source = self._source(dataset)
+            with self._timed(path.stem):
+                curve = learning_curve(
+                    compile_rule(rule), list(theta.values()), settings, source, range(self.budget.seeds), samples,
+                    test_images=stream.test_images, angles=True,
+                )  # fmt: skip
+            runs.write_json(path, asdict(curve) | {"theta": theta})
+        document = runs.read_json(path)
+        alpha = tuple(tuple(tuple(_number(a) for a in point) for point in curve) for curve in document["alpha"])
+        accuracy = tuple(tuple(curve) for curve in document["accuracy"])
+        return StreamResult(tuple(document["samples"]), accuracy, alpha, document["theta"])
+
+    def _theory(self, theory: Theory) -> TheoryResult:
+        rule = load("error_hebb" if theory.kind == "error_hebb" else "backprop")
+        chosen = {"feedback": rule.definition.feedback or "fixed", **theory.settings}
+        settings = TrainSettings(**{**chosen, **_theory_overrides(self.budget.overrides)})
+        samples = self.budget.scaled(theory.samples)
+        identity = [rule.source, theory.kind, _plain(settings), samples, self.budget.seeds]
+        path = self.out / "theory" / f"{theory.name}-{_hash(identity)}.json"
+        self.used.append(path.stem)
+        if not path.exists():
+            self.listen(Job(theory.name, f"{theory.name}: {samples} samples", 0, ()), ())
+            runs.use_threads(settings.threads)
+            with self._timed(path.stem):
+                found = THEORY[theory.kind](rule, settings, range(self.budget.seeds), samples)
+            runs.write_json(path, {"values": {name: list(values) for name, values in found.items()}})
+        values = runs.read_json(path)["values"]
+        return TheoryResult({name: tuple(_number(v) for v in row) for name, row in values.items()})
+
+    def seconds(self) -> list[float]:
+        """What every experiment that was asked for took, also in earlier calls."""
+        path = self.out / "seconds.json"
+        spent = runs.read_json(path) if path.exists() else {}
+        return [float(spent[key]) for key in dict.fromkeys(self.used) if key in spent]
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Add the seconds spent inside to seconds.json, also when they end by an interruption."""
+        path, began = self.out / "seconds.json", time.monotonic()
+        try:
+            yield
+        finally:
+            spent = runs.read_json(path) if path.exists() else {}
+            spent[name] = round(spent.get(name, 0.0) + time.monotonic() - began, 1)
+            runs.write_json(path, spent)
+
+    def _source(self, dataset: str) -> ImageSource:
+        if dataset not in self.sources:
+            self.sources[dataset] = open_dataset(dataset, self.budget.data_root)
+        return self.sources[dataset]
+
+
+def rule_of(file: ClaimFile, spec: str) -> Rule:
+    """The rule that an experiment names: a file beside the claims first, then any on the search path."""
+    path, colon, name = spec.partition(":")
+    beside = file.path.parent / path
+    return load(f"{beside}{colon}{name}" if path.endswith(".rule") and beside.is_file() else spec)
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        return bool(runs.read_json(folder / "result.json")["finished"])
+    except (RunError, KeyError):
+        return False
+
+
+def _digest(rule: Rule, config: RunConfig) -> str:
+    return _hash([rule.source, config.dataset, _plain(config.settings), [asdict(r) for r in config.runs]])
+
+
+def _plain(settings: TrainSettings) -> dict[str, Any]:
+    """Settings that decide numbers, and differ from the defaults: later versions may add others."""
+    own = asdict(settings)
+    return {k: v for k, v in own.items() if k != "threads" and v != getattr(TrainSettings, k)}
+
+
+def _hash(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _theory_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Theory has networks of its own; only what concerns the machine is taken over."""
+    return {k: v for k, v in overrides.items() if k in ("threads", "backend")}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,115 @@
+"""Equations measured by letting the real engine run: what it learns is compared with what the equation says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ruledsl.network import Learner, network_of, programs_of
+from ruledsl.pipeline import Rule, compile_rule
+from ruledsl.settings import TrainSettings
+from ruledsl.tasks import STREAM, WEIGHTS, draw_feedback, draw_signals, draw_weights, generator
+
+PUSH = 1e-12
+"""|θ_2| of Eq. 13's streams: so small that W stays what it is while its changes add up."""
+TARGETS = 10.0
+"""Standard deviation of the targets: errors at the output are then nearly independent and alike, as Eq. 13 assumes."""
+
+Values = Mapping[str, tuple[float, ...]]
+
+
+@torch.no_grad()
+def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
+    """Eq. 13 by Monte Carlo: ⟨e_ℓ e_{ℓ−1}ᵀ | B⟩ in a linear network, read off what the eHebb term does to W.
+
+    Inputs are standard normal, targets as well but ten times larger, one sample at a time. With θ_2 = −10⁻¹² the change
+    of W_{ℓ−1,ℓ} is 10⁻¹² Σ e_ℓ e_{ℓ−1}ᵀ. Returned for each layer ℓ and seed: the angle, in degrees, of that matrix to Bᵀ
+    (the equation), and to Cov(e_ℓ) Bᵀ, which it equals whether or not the parts of e_ℓ are independent.
+    """
+    compiled = compile_rule(rule)
+    programs = programs_of(rule.program, settings)
+    sizes, depth = settings.sizes, len(settings.sizes) - 1
+    shapes = {f"n{n}": size for n, size in enumerate(sizes)}
+    back = {name: (shapes[a], shapes[b]) for name, (a, b) in programs.matrices.items()}
+    heard = {name: shapes[dims[0]] for name, dims in programs.further_signals.items() if dims}
+    x, y = (torch.stack(part) for part in zip(*(_normal_samples(sizes, seed, samples) for seed in seeds), strict=True))
+    drawn = [draw_weights(sizes, seed, 0, WEIGHTS) for seed in seeds]
+    weights = [torch.stack([w[n] for w in drawn]).double() for n in range(depth)]
+    drawn_back = [draw_feedback(back, seed, 0) for seed in seeds]
+    feedback = {name: torch.stack([b[name] for b in drawn_back]).double() for name in back}
+    noise = [draw_signals(heard, samples, seed, 0) for seed in seeds]
+    signals = {name: torch.stack([s[name] for s in noise]).double() for name in heard}
+    theta = torch.full((len(seeds), 1), -PUSH, dtype=torch.float64)
+    learner = Learner(compiled, theta, network_of(settings), weights, feedback, settings.backend)
+    learner.see(x, y, signals)
+    means = [(learner.state[f"W{n}"] - weights[n]) / (PUSH * samples) for n in range(depth)]
+    covariance = _output_covariance(weights)
+    found: dict[str, tuple[float, ...]] = {}
+    for layer in range(depth, 0, -1):
+        matrix = feedback[f"B{layer - 1}"]
+        found[f"angle_to_B[{layer}]"] = _angles(means[layer - 1], matrix.mT)
+        found[f"angle_to_covariance[{layer}]"] = _angles(means[layer - 1], covariance @ matrix.mT)
+        covariance = matrix @ covariance @ matrix.mT
+    return found
+
+
+def _normal_samples(sizes: Sequence[int], seed: int, samples: int) -> tuple[Tensor, Tensor]:
+    random = generator(seed, 0, STREAM)
+    x, y = (torch.from_numpy(random.standard_normal((samples, n))) for n in (sizes[0], sizes[-1]))
+    return x, TARGETS * y
+
+
+def _output_covariance(weights: Sequence[Tensor]) -> Tensor:
+    """Cov(e_L) = M Mᵀ + σ² 1 for the linear network's whole map M, standard normal inputs, and targets of deviation σ."""
+    whole = weights[0]
+    for matrix in weights[1:]:
+        whole = matrix @ whole
+    return whole @ whole.mT + TARGETS**2 * torch.eye(whole.shape[1], dtype=whole.dtype)
+
+
+def _angles(first: Tensor, second: Tensor) -> tuple[float, ...]:
+    cosine = torch.cosine_similarity(first.flatten(1), second.flatten(1), dim=1).clamp(-1, 1)
+    return tuple(torch.rad2deg(torch.arccos(cosine)).tolist())
+
+
+def gradient_error(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
+    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. Largest distance over some samples.
+
+    The gradient is autograd's, of the loss written with torch's own functions; distances are relative to its norm.
+    """
+    compiled = compile_rule(rule)
+    worst = []
+    for seed in seeds:
+        weights = [w.double().unsqueeze(0) for w in draw_weights(settings.sizes, seed, 0, WEIGHTS)]
+        random = generator(seed, 0, STREAM)
+        errors = []
+        for _ in range(samples):
+            x = torch.from_numpy(random.random((1, 1, settings.sizes[0])))
+            y = torch.from_numpy(random.integers(settings.sizes[-1], size=(1, 1)))
+            learner = Learner(compiled, torch.ones(1, 1, dtype=torch.float64), network_of(settings), weights, None)
+            learner.see(x, y)
+            exact = _loss_gradient(weights, x[0], y[0], settings.beta)
+            moved = torch.cat([(learner.state[f"W{n}"] - w).flatten() for n, w in enumerate(weights)])
+            errors.append(float((moved + exact).norm() / exact.norm()))
+        worst.append(max(errors))
+    return {"gradient_error": tuple(worst)}
+
+
+def _loss_gradient(weights: Sequence[Tensor], x: Tensor, y: Tensor, beta: float) -> Tensor:
+    """All of ∂𝓛/∂W as one vector, by autograd."""
+    leaves = [w[0].clone().requires_grad_() for w in weights]
+    with torch.enable_grad():
+        for number, matrix in enumerate(leaves):
+            x = x @ matrix.T
+            if number < len(leaves) - 1:
+                x = torch.nn.functional.softplus(x, beta=beta, threshold=1e6)
+        gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(x, y), leaves)
+    return torch.cat([g.flatten() for g in gradients])
+
+
+THEORY: Mapping[str, Callable[[Rule, TrainSettings, Sequence[int], int], Values]] = {
+    "gradient": gradient_error,
+    "error_hebb": expected_error_hebb,
+}
