@@ -223,7 +223,9 @@ def select(folder: Path, out: Path | None, quiet: bool, refit_episodes: int | No
 @click.option("--out", type=PATH, default=Path("runs/paper"), show_default=True, help="Where runs are kept and found.")
 @click.option("--write", type=PATH, default=None, help="Folder for the document and figures (default: --out).")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a claim disagrees.")
-@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads; 0 is all.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Experiments at once, a thread each."
+)
 @click.option("--quiet", is_flag=True, help="Print verdicts only.")
 @plugins_option
 @reports_bad_input

@@ -79,12 +79,13 @@ class TrainingProgress:
             return
         self.printed = now
         done = episode + 1 - (self.first or 0)
-        left = _clock((now - self.started) / done * (self.total - episode - 1)) if done else "–"
+        left = clock((now - self.started) / done * (self.total - episode - 1)) if done else "–"
         click.echo(f"episode {episode + 1}/{self.total}  {self._line(records)}  left {left}", err=True)
         sys.stderr.flush()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`12:05`, with hours where there are some."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ruledsl.cli.progress import PIPED_SECONDS, TrainingProgress, clock
 from ruledsl.reproduction import locate_claims, profiles, read_claims, shipped
 
 if TYPE_CHECKING:
-    from ruledsl.cli.progress import TrainingProgress
     from ruledsl.reproduction import Job, Reproduced
     from ruledsl.reproduction.claims import ClaimFile
     from ruledsl.reproduction.verdicts import Judged
@@ -41,12 +44,12 @@ def run(
 ) -> int:
     """Run claims, print each verdict as it falls, write the document; the exit code."""
     files = _files(names, profile)
-    from ruledsl.reproduction import Budget, Workshop, reproduce, write_document
+    from ruledsl.reproduction import Budget, Workshop, reproduce, run_ahead, write_document
 
     seeds = options["seeds"] or (QUICK_SEEDS if quick else 8)
     budget = Budget(
         seeds, QUICK_SHARE if quick else 1.0, options["recipe"] or "", options["dataset"] or "", options["data_root"],
-        {"threads": options["threads"]} if options["threads"] else {},
+        {"threads": 1 if options["jobs"] > 1 else 0},
     )  # fmt: skip
     out: Path = options["out"]
     documents = write or out
@@ -54,6 +57,9 @@ def run(
     with contextlib.ExitStack() as stack:
         workshop = Workshop(out, budget, _Progress(options["quiet"], stack))
         try:
+            if options["jobs"] > 1:
+                with _Ahead(options["quiet"]) as ahead:
+                    run_ahead(workshop, files, options["jobs"], ahead)
             for file in files:
                 click.echo(f"{file.name}: {file.title}")
                 found.append(reproduce(workshop, file, documents, _say))
@@ -115,6 +121,35 @@ def _close(found: Sequence[Reproduced], path: Path, strict: bool) -> int:
     return 1 if strict and "disagrees" in verdicts else 0
 
 
+class _Ahead:
+    """One line for all experiments that run at once: episodes done, and time left."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True)
+        self.live = not quiet and self.console.is_terminal
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=self.console, disable=not self.live)
+        self.task = self.progress.add_task("episodes", total=None)
+        self.began = self.printed = time.monotonic()
+
+    def __enter__(self) -> _Ahead:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        self.progress.update(self.task, completed=done, total=total)
+        now = time.monotonic()
+        if self.quiet or self.live or now - self.printed < PIPED_SECONDS:
+            return
+        self.printed = now
+        left = clock((now - self.began) / done * (total - done)) if done else "–"
+        click.echo(f"  {done} of {total} episodes  left {left}", err=True)
+
+
 class _Progress:
     """One progress line per training; a line of text for what has no episodes."""
 
@@ -124,7 +159,6 @@ class _Progress:
         self.line: TrainingProgress | None = None
 
     def __call__(self, job: Job, records: Sequence[EpisodeRecord]) -> None:
-        from ruledsl.cli.progress import TrainingProgress
 
         if not records:
             self.stack.close()

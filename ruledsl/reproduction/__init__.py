@@ -9,6 +9,7 @@ from ruledsl.reproduction.reading import locate_claims, profiles, read_claims, s
 if TYPE_CHECKING:
     from ruledsl.reproduction.document import Reproduced, signed, write_document
     from ruledsl.reproduction.experiments import Budget, Job, Workshop
+    from ruledsl.reproduction.parallel import run_ahead
     from ruledsl.reproduction.work import reproduce
 
 __all__ = [
@@ -20,12 +21,16 @@ __all__ = [
     "profiles",
     "read_claims",
     "reproduce",
+    "run_ahead",
     "shipped",
     "signed",
     "write_document",
 ]
 _LATE: dict[str, str] = dict.fromkeys(("Budget", "Job", "Workshop"), "experiments")
-_LATE |= dict.fromkeys(("Reproduced", "signed", "write_document"), "document") | {"reproduce": "work"}
+_LATE |= dict.fromkeys(("Reproduced", "signed", "write_document"), "document") | {
+    "reproduce": "work",
+    "run_ahead": "parallel",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -157,9 +157,21 @@ class Workshop:
         chosen["episodes"] = self.budget.scaled(chosen.get("episodes", TrainSettings.episodes))
         return TrainSettings(**{**chosen, **self.budget.overrides})
 
+    def unfinished(self, file: ClaimFile, name: str) -> tuple[Path, int]:
+        """The run folder of a training that uses no other, and how many episodes it still lacks."""
+        training = file.experiments[name]
+        assert isinstance(training, Training)
+        assert not training.frozen_at
+        rule, config = self.training_plan(file, training)
+        folder = self._folder(rule, config)
+        return folder, 0 if _finished(folder) else config.settings.episodes - _recorded(folder)
+
+    def _folder(self, rule: Rule, config: RunConfig) -> Path:
+        return self.out / "trainings" / f"{rule.name.replace('+', '-')}-{_digest(rule, config)}"
+
     def _training(self, file: ClaimFile, training: Training) -> TrainingResult:
         rule, config = self.training_plan(file, training)
-        folder = self.out / "trainings" / f"{rule.name.replace('+', '-')}-{_digest(rule, config)}"
+        folder = self._folder(rule, config)
         self.used.append(folder.name)
         job = Job(
             training.name, f"{file.name}: {training.label or training.name}", config.settings.episodes, config.terms
@@ -234,20 +246,22 @@ class Workshop:
 
     def seconds(self) -> list[float]:
         """What every experiment that was asked for took, also in earlier calls."""
-        path = self.out / "seconds.json"
-        spent = runs.read_json(path) if path.exists() else {}
-        return [float(spent[key]) for key in dict.fromkeys(self.used) if key in spent]
+        paths = [self._seconds_file(name) for name in dict.fromkeys(self.used)]
+        return [float(runs.read_json(path)) for path in paths if path.exists()]
+
+    def _seconds_file(self, name: str) -> Path:
+        """One for each experiment: several processes may run at once."""
+        return self.out / "seconds" / f"{name}.json"
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        """Add the seconds spent inside to seconds.json, also when they end by an interruption."""
-        path, began = self.out / "seconds.json", time.monotonic()
+        """Keep count of the seconds spent inside, also when they end by an interruption."""
+        path, began = self._seconds_file(name), time.monotonic()
         try:
             yield
         finally:
-            spent = runs.read_json(path) if path.exists() else {}
-            spent[name] = round(spent.get(name, 0.0) + time.monotonic() - began, 1)
-            runs.write_json(path, spent)
+            spent = float(runs.read_json(path)) if path.exists() else 0.0
+            runs.write_json(path, round(spent + time.monotonic() - began, 1))
 
     def _source(self, dataset: str) -> ImageSource:
         if dataset not in self.sources:
@@ -267,6 +281,13 @@ def _finished(folder: Path) -> bool:
         return bool(runs.read_json(folder / "result.json")["finished"])
     except (RunError, KeyError):
         return False
+
+
+def _recorded(folder: Path) -> int:
+    try:
+        return int(runs.read_json(folder / "checkpoint.json")["episodes_done"])
+    except (RunError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def _digest(rule: Rule, config: RunConfig) -> str:
