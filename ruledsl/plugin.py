@@ -96,9 +96,10 @@ _ELSEWHERE = {
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading torch."""
 
 __all__ = [
-    "Adam", "AdaptedView", "EndView", "ImageSource", "Optimiser", "Pathway", "Recipe", "SampleView", "Task", "TaskRequest", "Terms",
-    "TorchOptimiser", "Value", "absolute", "activation", "diagnostic", "exp", "feedback", "function", "log",
-    "objective", "optimiser", "recipe", "relu", "sigmoid", "sign", "softplus", "step", "tanh", "task", "vector",
+    "Adam", "AdaptedView", "EndView", "ImageSource", "Optimiser", "Pathway", "Recipe", "SampleView", "Task",
+    "TaskRequest", "Terms", "TorchOptimiser", "Value", "absolute", "activation", "diagnostic", "exp", "feedback",
+    "function", "log", "objective", "optimiser", "recipe", "relu", "sigmoid", "sign", "softplus", "step", "tanh",
+    "task", "vector",
 ]  # fmt: skip
 
 

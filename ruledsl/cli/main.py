@@ -230,7 +230,7 @@ def select(folder: Path, out: Path | None, quiet: bool, refit_episodes: int | No
 @plugins_option
 @reports_bad_input
 def reproduce(claims: tuple[str, ...], **options: Any) -> None:
-    """Run the paper's claims (`list claims`), or those of your own .toml FILE: printed value, ours, whether they agree."""
+    """Run the paper's claims (`list claims`), or those of a .toml FILE: printed value, ours, whether they agree."""
     from ruledsl.cli import reproduction
 
     sys.exit(reproduction.run(claims, **options))

@@ -1,7 +1,7 @@
 """What a file of claims says, as frozen data: experiments, claims about them, choices that were made, a figure.
 
-A file is TOML (see docs/claims.md). Experiments are of three kinds: `training` meta-learns Θ, `stream` lets naive networks
-learn online by a fixed Θ, `theory` measures something that an equation says.
+A file is TOML (see docs/claims.md). Experiments are of three kinds: `training` meta-learns Θ, `stream` lets naive
+networks learn online by a fixed Θ, `theory` measures something that an equation says.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs the experiments of claims, each once: what two files ask alike, they share; what is there already is only read.
 
-A training is a run folder like any other (`resume`, `report` and `diagnose` work on it); long streams and theory leave a JSON
-file. Names end in a digest of everything that decides the numbers.
+A training is a run folder like any other (`resume`, `report` and `diagnose` work on it); long streams and theory leave
+a JSON file. Names end in a digest of everything that decides the numbers.
 """
 
 from __future__ import annotations

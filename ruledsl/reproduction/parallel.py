@@ -1,7 +1,7 @@
 """Many experiments at once: a process for each, on one thread, which on few cores beats threads within one.
 
-Two waves: trainings first, then what uses their Θ. Whatever is there already is left alone; an experiment that fails stops
-nothing, its message comes again when it is asked for.
+Two waves: trainings first, then what uses their Θ. Whatever is there already is left alone; an experiment that fails
+stops nothing, its message comes again when it is asked for.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ class _Pool:
     def __enter__(self) -> _Pool:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid or 0, signal.SIGINT)  # the training at work saves itself
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.ticks.close()
 
@@ -117,8 +120,8 @@ def _begin(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
     os.environ["OMP_NUM_THREADS"] = "1"
-    # Ctrl-C between two trainings must end a worker quietly; during one the driver handles it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which tells its workers once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _work(errand: _Errand) -> str:
@@ -128,6 +131,7 @@ def _work(errand: _Errand) -> str:
         if records:
             _ticks.put(1)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         use_folders(errand.plugins)
         Workshop(errand.out, errand.budget, count).result(read_claims(errand.path), errand.name)
@@ -135,4 +139,6 @@ def _work(errand: _Errand) -> str:
         return "stopped"
     except Exception:
         return "failed"
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return "done"

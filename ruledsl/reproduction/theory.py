@@ -24,9 +24,9 @@ Values = Mapping[str, tuple[float, ...]]
 def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
     """Eq. 13 by Monte Carlo: ⟨e_ℓ e_{ℓ−1}ᵀ | B⟩ in a linear network, read off what the eHebb term does to W.
 
-    Inputs are standard normal, targets as well but ten times larger, one sample at a time. With θ_2 = −10⁻¹² the change
-    of W_{ℓ−1,ℓ} is 10⁻¹² Σ e_ℓ e_{ℓ−1}ᵀ. Returned for each layer ℓ and seed: the angle, in degrees, of that matrix to Bᵀ
-    (the equation), and to Cov(e_ℓ) Bᵀ, which it equals whether or not the parts of e_ℓ are independent.
+    Inputs are standard normal, targets as well but ten times larger, one sample at a time. With θ_2 = −10⁻¹² the
+    change of W_{ℓ−1,ℓ} is 10⁻¹² Σ e_ℓ e_{ℓ−1}ᵀ. Returned for each layer ℓ and seed: the angle, in degrees, of that
+    matrix to Bᵀ (the equation), and to Cov(e_ℓ) Bᵀ, which it equals whether or not the parts of e_ℓ are independent.
     """
     compiled = compile_rule(rule)
     programs = programs_of(rule.program, settings)
@@ -62,7 +62,7 @@ def _normal_samples(sizes: Sequence[int], seed: int, samples: int) -> tuple[Tens
 
 
 def _output_covariance(weights: Sequence[Tensor]) -> Tensor:
-    """Cov(e_L) = M Mᵀ + σ² 1 for the linear network's whole map M, standard normal inputs, and targets of deviation σ."""
+    """Cov(e_L) = M Mᵀ + σ² 1: M the linear network's whole map of standard normal inputs, σ the targets' deviation."""
     whole = weights[0]
     for matrix in weights[1:]:
         whole = matrix @ whole
