@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "ruledsl"
 FLOORS = (
     "ir", "registry", "storage", "settings", "language", "checks", "algebra", "compiler", "tasks", "backend", "network",
-    "latex", "pipeline", "difference", "meta", "runs", "selection", "report", "plugin", "contracts", "cli",
+    "latex", "pipeline", "difference", "meta", "runs", "selection", "report", "plugin", "contracts",
+    "reproduction", "cli",
 )  # fmt: skip
 """From the ground up: a unit may import only units before it."""
 OWNERS = {

@@ -10,7 +10,7 @@ import torch
 
 from ruledsl.backend import CompiledRule
 from ruledsl.meta.draws import draw_initial
-from ruledsl.network import Learner, measure, programs_of, query_scores
+from ruledsl.network import Backend, Learner, measure, programs_of, query_scores
 from ruledsl.settings import TrainSettings
 from ruledsl.tasks import (
     STREAM,
@@ -37,6 +37,13 @@ class LearningCurve:
 
 WORTH_COMPILING = 4000
 """Samples, all networks together, after which compiling (8 s) has paid: eager torch takes about 3 ms for each."""
+
+
+def backend_for(asked: Backend, samples: int) -> Backend:
+    """`auto` settled by the work ahead, never by what is in the cache: the same command must give the same bits."""
+    if asked != "auto":
+        return asked
+    return "compiled" if samples >= WORTH_COMPILING else "eager"
 
 
 def measuring_points(samples: int) -> tuple[int, ...]:
@@ -88,9 +95,7 @@ def learning_curve(
     feedback = {name: torch.stack([b[name] for b in drawn_back]).to(dtype) for name in back}
     signals = {name: torch.stack([s[name] for s in noise]).to(dtype) for name in heard}
     coefficients = torch.tensor(theta, dtype=dtype).expand(len(seeds), -1)
-    backend = settings.backend
-    if backend == "auto":  # never by what is in the cache: the same command must give the same bits
-        backend = "compiled" if samples * len(seeds) >= WORTH_COMPILING else "eager"
+    backend = backend_for(settings.backend, samples * len(seeds))
     learner = Learner(rule, coefficients, programs.network, weights, feedback, backend)
     points, rows, degrees = measuring_points(samples), [], []
     for before, now in zip((0, *points), points, strict=False):

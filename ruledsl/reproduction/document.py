@@ -47,9 +47,9 @@ def _head(found: Sequence[Reproduced], workshop: Workshop, command: str) -> list
         "",
         f"{total} claims: **{counts['agrees']} agree, {counts['disagrees']} disagree, {counts['open']} are open.** "
         "A claim accepts a range of",
-        "numbers, fixed in its file before anything was run. It *agrees* when the whole 95 % interval of ours (Student's",
-        "t over seeds) lies in that range, *disagrees* when all of it lies outside, and is *open* when it reaches across",
-        "the border. Printed numbers have no intervals of their own.",
+        "numbers, fixed in its file before anything was run. It *agrees* when the whole 95 % interval of ours",
+        "(Student's t over seeds) lies in that range, *disagrees* when all of it lies outside, and is *open* when",
+        "it reaches across the border. Printed numbers have no intervals of their own.",
         "",
         f"{_settings(budget)} {len(seconds)} experiments, {sum(seconds) / 60:.0f} minutes of experiments in all.",
         "",

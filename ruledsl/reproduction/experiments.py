@@ -107,6 +107,7 @@ class Workshop:
         self.out, self.budget, self.listen = out, budget, listen
         self.results: dict[tuple[Path, str], Result] = {}
         self.sources: dict[str, ImageSource] = {}
+        self.rules: dict[str, Rule] = {}
         self.used: list[str] = []
         """Names, with digests, of all that was asked for."""
 
@@ -136,7 +137,7 @@ class Workshop:
 
     def training_plan(self, file: ClaimFile, training: Training) -> tuple[Rule, RunConfig]:
         """The rule and the configuration of the run folder that a training is."""
-        rule = rule_of(file, training.rule)
+        rule = self._rule(file, training.rule)
         settings = self._settings(rule, training.settings)
         initial: tuple[float, ...] = ()
         names = coefficient_names(rule.program, settings)
@@ -147,6 +148,15 @@ class Workshop:
         specs = tuple(RunSpec(n, n, training.l1, (), initial) for n in range(self.budget.seeds))
         dataset = self.budget.dataset or training.dataset
         return rule, RunConfig(rule.name, dataset, str(self.budget.data_root), settings, specs, names)
+
+    def _rule(self, file: ClaimFile, spec: str) -> Rule:
+        """The rule that an experiment names: a file beside the claims first, then any on the search path."""
+        path, colon, name = spec.partition(":")
+        beside = file.path.parent / path
+        whole = f"{beside}{colon}{name}" if path.endswith(".rule") and beside.is_file() else spec
+        if whole not in self.rules:
+            self.rules[whole] = load(whole)
+        return self.rules[whole]
 
     def _settings(self, rule: Rule, own: Mapping[str, Any]) -> TrainSettings:
         chosen: dict[str, Any] = {"recipe": "paper", **own}
@@ -199,7 +209,7 @@ class Workshop:
     # Long streams and theory
 
     def _stream(self, file: ClaimFile, stream: LongStream) -> StreamResult:
-        rule = rule_of(file, stream.rule)
+        rule = self._rule(file, stream.rule)
         settings = self._settings(rule, stream.settings)
         theta = dict(zip(rule.names, rule.program.initial, strict=True))
         if stream.theta_of:
@@ -267,13 +277,6 @@ class Workshop:
         if dataset not in self.sources:
             self.sources[dataset] = open_dataset(dataset, self.budget.data_root)
         return self.sources[dataset]
-
-
-def rule_of(file: ClaimFile, spec: str) -> Rule:
-    """The rule that an experiment names: a file beside the claims first, then any on the search path."""
-    path, colon, name = spec.partition(":")
-    beside = file.path.parent / path
-    return load(f"{beside}{colon}{name}" if path.endswith(".rule") and beside.is_file() else spec)
 
 
 def _finished(folder: Path) -> bool:

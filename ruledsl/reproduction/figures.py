@@ -60,7 +60,7 @@ def _training_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged
             curves.append(_over_episodes(result, f"meta_{spec.show}", label, _colour(label, place)))
         elif spec.show == "angle":
             lead = f"{label} " if several else ""
-            curves += [_over_episodes(result, f"alpha_{n}", rf"{lead}$\\alpha_{{{n}}}$", n) for n in range(depth)]
+            curves += [_over_episodes(result, f"alpha_{n}", rf"{lead}$\alpha_{{{n}}}$", n) for n in range(depth)]
         else:
             own = [
                 t
@@ -134,9 +134,7 @@ def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> Panel
             continue
         for layer in range(len(result.alpha[0][0]) - 1):
             curves.append(
-                _over_samples(
-                    result, rf"$\\alpha_{{{layer}}}$", layer, lambda r, s, n=layer: [a[n] for a in r.alpha[s]]
-                )
+                _over_samples(result, rf"$\alpha_{{{layer}}}$", layer, lambda r, s, n=layer: [a[n] for a in r.alpha[s]])
             )
     if spec.show == "accuracy":
         return Panel(

@@ -27,7 +27,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "reaches": "reaches[A] samples after which accuracy is first at least A",
     },
     "Theory": {
-        "gradient_error": "relative distance of F⁰ through Wᵀ from autograd's gradient",
+        "gradient_digits": "decimal digits in which F⁰ through Wᵀ and autograd's gradient agree",
         "angle_to_B": "angle_to_B[ℓ] degrees between ⟨e_ℓ e_{ℓ−1}ᵀ⟩ and Bᵀ, weights that enter layer ℓ",
         "angle_to_covariance": "angle_to_covariance[ℓ] degrees between ⟨e_ℓ e_{ℓ−1}ᵀ⟩ and Cov(e_ℓ) Bᵀ",
     },
