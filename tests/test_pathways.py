@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,15 +12,16 @@ from torch import Tensor
 
 import ruledsl
 from ruledsl.backend import CompiledRule
-from ruledsl.contracts.toy import rule_of
-from ruledsl.network import Backend, Engine, meta_gradient, programs_for
+from ruledsl.contracts.toy import SETTINGS, rule_of, toy_source
+from ruledsl.meta import MetaTrainer
+from ruledsl.network import Backend, Engine, Learner, meta_gradient, programs_for
 from ruledsl.network.engines import autograd_engine
 from ruledsl.network.objectives import Ending
 from ruledsl.network.replay import replay_engine
 from ruledsl.network.streams import Given, prepare
 from ruledsl.pipeline import apart, compile_rule
 from ruledsl.registry import find
-from ruledsl.settings import Network
+from ruledsl.settings import EpisodeRecord, Network, RunSpec
 from tests import literal_network as literal
 from tests.drawing import Episode, draw_episode
 from tests.literal_network import Literal, numbered
@@ -450,3 +452,65 @@ def test_terms_that_share_no_state_have_traces_of_their_own_layer() -> None:
     traces = {u.target: u.rank for u in programs.step.updates if u.target.startswith("trace")}
     assert sorted(traces.values()) == [1, 1, 1, 2, 2, 2]
     assert programs.has_dense_rest  # third · trace(matrix) is no outer product
+
+
+def test_noise_on_the_feedback_is_an_objective_that_can_be_added_to_others() -> None:
+    """Θ is judged by two streams of each task: one undisturbed, one whose carried errors are noisy."""
+    settings = replace(SETTINGS, episodes=3, meta_batch=2)
+
+    def trained(**changes: Any) -> list[EpisodeRecord]:
+        rule = compile_rule(ruledsl.load("bio"))
+        trainer = MetaTrainer(rule, replace(settings, **changes), [RunSpec(0, 3)], toy_source())
+        return [record for episode in range(2) for record in trainer.step(episode)]
+
+    plain, noisy = trained(), trained(feedback_noise=0.2)
+    summed = trained(objective=(("query", 1.0), ("feedback_noise", 0.5)))
+    assert plain[0].meta_loss != noisy[0].meta_loss
+    assert summed[0].meta_loss == pytest.approx(plain[0].meta_loss + 0.5 * noisy[0].meta_loss, rel=1e-12)
+    assert summed[0].meta_accuracy == plain[0].meta_accuracy
+    alone = trained(objective=(("feedback_noise", 1.0),))
+    assert [r.theta for r in alone] == [r.theta for r in noisy]
+
+
+def test_the_released_codes_gradient_is_that_of_a_b_whose_data_is_overwritten() -> None:
+    """The released code's way, written out: B is a tensor of its own, and `.data` hides the ties from autograd."""
+    drawn = draw_episode(SIZES, SAMPLES, seed=8)
+    theta = THETA[:3].clone().requires_grad_()
+    back = [w.T.clone() for w in drawn.W]
+
+    def retied(net: Literal) -> None:
+        for n in net.down:
+            back[n].data.copy_(net.W[n].detach().T)
+            net.carry(n, back[n] @ net.e[n + 1])
+
+    net = Literal(list(drawn.W), {}, theta, retied, literal.bio)
+    targets = torch.eye(SIZES[-1], dtype=torch.float64)
+    net.learn(drawn.x, targets[drawn.y])
+    loss = net.query_loss(drawn.x_query, targets[drawn.y_query])
+    (expected,) = torch.autograd.grad(loss, theta)
+    rule = ruledsl.compile_rule(ruledsl.load("bio"))
+    arguments = (rule, THETA[:3], drawn.W, None, *drawn.arguments()[2:])
+    found = meta_gradient(*arguments, feedback="symmetric", engine="retied")
+    exact = meta_gradient(*arguments, feedback="symmetric")
+    torch.testing.assert_close(found.loss, loss.detach(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found.grad, expected, rtol=1e-8, atol=1e-11)
+    assert float((found.grad - exact.grad).norm() / exact.grad.norm()) > 1e-3  # it is wrong, as it should be
+    with pytest.raises(ValueError, match="needs the feedback `symmetric`"):
+        meta_gradient(rule, THETA[:3], *drawn.arguments(), engine="retied")
+
+
+def test_networks_that_go_on_learning_do_so_alike_in_parts_and_in_compiled_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Learner, "PART", 5)
+    drawn = draw_episode(SIZES, SAMPLES, batch=(2,), seed=8)
+    rule = ruledsl.compile_rule(ruledsl.load("bio"))
+    theta = THETA[:3].expand(2, -1)
+    whole = ruledsl.adapt(rule, theta, drawn.W, drawn.B, drawn.x, drawn.y)
+    backends: tuple[Backend, ...] = ("eager", "compiled")
+    for backend in backends:
+        learner = Learner(rule, theta, Network(), drawn.W, drawn.B, backend)
+        learner.see(drawn.x[:, :7], drawn.y[:, :7])
+        learner.see(drawn.x[:, 7:], drawn.y[:, 7:])
+        for n, weights in enumerate(whole):
+            torch.testing.assert_close(learner.state[f"W{n}"], weights, rtol=1e-10, atol=1e-12)

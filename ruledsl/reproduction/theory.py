@@ -78,7 +78,7 @@ def _angles(first: Tensor, second: Tensor) -> tuple[float, ...]:
 
 
 def gradient_digits(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
-    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. To how many digits, at worst of some samples.
+    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. To how many digits, at worst?
 
     The gradient is autograd's, of the loss written with torch's own functions; digits are −log10 of the relative
     distance in float64, of which there are about 16.
