@@ -30,6 +30,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["RULEDSL_CACHE"] = before
 
 
+@pytest.fixture(autouse=True)
+def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests marked `figures` draw the figures of a training: they would be most of the time of all others."""
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr("ruledsl.cli.training.draw_training", lambda folder: [])
+
+
 @pytest.fixture
 def emnist() -> Path:
     """The root of the real EMNIST files; skips where they are not at hand."""

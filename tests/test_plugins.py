@@ -50,12 +50,6 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures have tests of their own; drawing them would be most of the time of these."""
-    monkeypatch.setattr("ruledsl.cli.training.draw_training", lambda folder: [])
-
-
 @pytest.fixture
 def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of plugins that the user named."""

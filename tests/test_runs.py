@@ -32,6 +32,7 @@ def train(out: Path, *more: object, rule: str = "bio", episodes: int = 6) -> Res
     return run("train", rule, *TOY, "--episodes", episodes, "--out", out, *more)
 
 
+@pytest.mark.figures
 def test_a_run_folder_holds_what_the_readme_promises(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = train(out, "--seeds", 2)
@@ -222,6 +223,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     assert "is in use by another process" in result.output
 
 
+@pytest.mark.figures
 def test_figures_can_be_drawn_again_without_torch(tmp_path: Path) -> None:
     train(tmp_path / "run")
     (tmp_path / "run" / "training.png").unlink()
