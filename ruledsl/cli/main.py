@@ -220,6 +220,7 @@ def select(folder: Path, out: Path | None, quiet: bool, refit_episodes: int | No
 @click.option("--recipe", default=None, metavar="NAME", help="In place of `paper`, and of what the files say.")
 @click.option("--dataset", default=None, metavar="NAME[/PART]", help="In place of the data sets of the files.")
 @click.option("--data-root", type=PATH, default=Path("data"), show_default=True, help="Folder of data sets.")
+@click.option("--download", is_flag=True, help="Fetch data sets through torchvision if they are missing.")
 @click.option("--out", type=PATH, default=Path("runs/paper"), show_default=True, help="Where runs are kept and found.")
 @click.option("--write", type=PATH, default=None, help="Folder for the document and figures (default: --out).")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a claim disagrees.")

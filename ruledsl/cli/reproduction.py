@@ -42,9 +42,9 @@ def list_claims() -> int:
 def run(
     names: Sequence[str], profile: str | None, quick: bool, strict: bool, write: Path | None, **options: Any
 ) -> int:
-    """Run claims, print each verdict as it falls, write the document; the exit code."""
+    """Run claims, print each verdict as it falls, write the documents; the exit code."""
     files = _files(names, profile)
-    from ruledsl.reproduction import Budget, Workshop, reproduce, run_ahead, write_document
+    from ruledsl.reproduction import Budget, Workshop, reproduce, run_ahead, write_documents
 
     seeds = options["seeds"] or (QUICK_SEEDS if quick else 8)
     budget = Budget(
@@ -56,6 +56,7 @@ def run(
     found: list[Reproduced] = []
     with contextlib.ExitStack() as stack:
         workshop = Workshop(out, budget, _Progress(options["quiet"], stack))
+        workshop.open_data(files, options["download"])
         try:
             if options["jobs"] > 1:
                 with _Ahead(options["quiet"]) as ahead:
@@ -68,8 +69,8 @@ def run(
             stack.close()
             click.echo("stopped; the same command goes on where this one was")
             return INTERRUPTED
-    path = write_document(documents, found, workshop, shlex.join(["ruledsl", *sys.argv[1:]]))
-    return _close(found, path, strict)
+    written = write_documents(documents, found, workshop, shlex.join(["ruledsl", *sys.argv[1:]]))
+    return _close(found, written, strict)
 
 
 def _files(names: Sequence[str], profile: str | None) -> list[ClaimFile]:
@@ -108,7 +109,7 @@ def _say_effects(reproduced: Reproduced) -> None:
             )
 
 
-def _close(found: Sequence[Reproduced], path: Path, strict: bool) -> int:
+def _close(found: Sequence[Reproduced], written: Sequence[Path], strict: bool) -> int:
     verdicts = [j.verdict for r in found for j in r.judged]
     counts = ", ".join(
         f"{verdicts.count(v)} {word}" for v, word in (("agrees", "agree"), ("disagrees", "disagree"), ("open", "open"))
@@ -117,7 +118,7 @@ def _close(found: Sequence[Reproduced], path: Path, strict: bool) -> int:
         click.echo(f"{len(verdicts)} claims: {counts}")
     for figure in (p for r in found for p in r.figures if p.suffix == ".png"):
         click.echo(f"figure: {figure}")
-    click.echo(f"document: {path}")
+    click.echo(f"written: {', '.join(map(str, written))}")
     return 1 if strict and "disagrees" in verdicts else 0
 
 

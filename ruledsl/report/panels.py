@@ -43,7 +43,6 @@ class Panel:
     marks: tuple[Mark, ...] = ()
     limits: tuple[float, float] | None = None
     log_x: bool = False
-    log_y: bool = False
     guide: float | None = None
     """A faint dotted line, such as chance."""
     names: tuple[str, ...] = field(default=())
@@ -76,8 +75,6 @@ def _draw(axis: Any, panel: Panel) -> None:
     if panel.log_x:
         axis.set_xscale("symlog", linthresh=10)
         axis.set_xlim(left=0)
-    if panel.log_y:
-        axis.set_yscale("log")
     if panel.limits:
         axis.set_ylim(*panel.limits)
     axis.set(xlabel=panel.x_label, ylabel=panel.y_label)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ruledsl.reproduction.reading import locate_claims, profiles, read_claims, shipped
 
 if TYPE_CHECKING:
-    from ruledsl.reproduction.document import Reproduced, signed, write_document
+    from ruledsl.reproduction.document import Reproduced, signed, write_documents
     from ruledsl.reproduction.experiments import Budget, Job, Workshop
     from ruledsl.reproduction.parallel import run_ahead
     from ruledsl.reproduction.work import reproduce
@@ -24,10 +24,10 @@ __all__ = [
     "run_ahead",
     "shipped",
     "signed",
-    "write_document",
+    "write_documents",
 ]
 _LATE: dict[str, str] = dict.fromkeys(("Budget", "Job", "Workshop"), "experiments")
-_LATE |= dict.fromkeys(("Reproduced", "signed", "write_document"), "document") | {
+_LATE |= dict.fromkeys(("Reproduced", "signed", "write_documents"), "document") | {
     "reproduce": "work",
     "run_ahead": "parallel",
 }

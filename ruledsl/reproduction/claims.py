@@ -70,11 +70,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a claim most likely fails, and the experiment in which it would hold if that is right."""
+    """Why a claim most likely fails, and the experiment, or the measure, in which it would hold if that is right."""
 
     reason: str
     of: str
     against: str = ""
+    measure: Measure | None = None
+    """The claim's own unless given."""
 
 
 @dataclass(frozen=True)

@@ -28,36 +28,55 @@ class Reproduced:
     figures: tuple[Path, ...]
 
 
-def write_document(out: Path, found: Sequence[Reproduced], workshop: Workshop, command: str) -> Path:
-    """Write README.md and claims.json into `out`; figures stand there already."""
-    text = "\n".join([*_head(found, workshop, command), *(line for r in found for line in _section(r, workshop))])
-    path = out / "README.md"
-    path.write_text(text.rstrip() + "\n", encoding="utf-8")
-    runs.write_json(out / "claims.json", [_row(r, j) for r in found for j in r.judged])
+def write_documents(out: Path, found: Sequence[Reproduced], workshop: Workshop, command: str) -> list[Path]:
+    """Write README.md and claims.json of all claims into `out`, and a page for each file that only compares.
+
+    Figures stand there already.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with_claims = [r for r in found if r.judged]
+    written = []
+    if with_claims:
+        written.append(
+            _write(out / "README.md", [*_verdict_head(with_claims), *_how(workshop, command)], with_claims, workshop)
+        )
+        runs.write_json(out / "claims.json", [_row(r, j) for r in with_claims for j in r.judged])
+    for reproduced in found:
+        if not reproduced.judged:
+            written.append(_write(out / f"{reproduced.file.name}.md", _how(workshop, command), [reproduced], workshop))
+    return written
+
+
+def _write(path: Path, head: Sequence[str], found: Sequence[Reproduced], workshop: Workshop) -> Path:
+    lines = [*head, *(line for r in found for line in _section(r, workshop))]
+    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return path
 
 
-def _head(found: Sequence[Reproduced], workshop: Workshop, command: str) -> list[str]:
-    budget = workshop.budget
+def _verdict_head(found: Sequence[Reproduced]) -> list[str]:
     counts = Counter(j.verdict for r in found for j in r.judged)
-    total = sum(counts.values())
-    seconds = workshop.seconds()
-    lines = [
-        "# The paper's claims, run",
+    return [
+        "# The claims, run",
         "",
-        f"{total} claims: **{counts['agrees']} agree, {counts['disagrees']} disagree, {counts['open']} are open.** "
-        "A claim accepts a range of",
+        f"{sum(counts.values())} claims: **{counts['agrees']} agree, {counts['disagrees']} disagree, "
+        f"{counts['open']} are open.** A claim accepts a range of",
         "numbers, fixed in its file before anything was run. It *agrees* when the whole 95 % interval of ours",
         "(Student's t over seeds) lies in that range, *disagrees* when all of it lies outside, and is *open* when",
         "it reaches across the border. Printed numbers have no intervals of their own.",
         "",
-        f"{_settings(budget)} {len(seconds)} experiments, {sum(seconds) / 60:.0f} minutes of experiments in all.",
+    ]
+
+
+def _how(workshop: Workshop, command: str) -> list[str]:
+    seconds = workshop.seconds()
+    return [
+        f"{_settings(workshop.budget)} {len(seconds)} experiments, which took {sum(seconds) / 60:.0f} minutes by "
+        "themselves, added up.",
         "",
         f"Command: `{command}`  ",
         f"{date.today().isoformat()}; ruledsl {__version__}; {machine()}.",
         "",
     ]
-    return lines if total else [lines[0].replace("The paper's claims, run", found[0].file.title), "", *lines[6:]]
 
 
 def machine() -> str:

@@ -111,6 +111,13 @@ class Workshop:
         self.used: list[str] = []
         """Names, with digests, of all that was asked for."""
 
+    def open_data(self, files: Sequence[ClaimFile], download: bool = False) -> None:
+        """Open every data set that files need: one that is missing must be told before hours are spent."""
+        for file in files:
+            for experiment in file.experiments.values():
+                if not isinstance(experiment, Theory):
+                    self._source(self.budget.dataset or experiment.dataset, download)
+
     def result(self, file: ClaimFile, name: str) -> Result:
         """An experiment's result, run now if it has not been.
 
@@ -273,9 +280,9 @@ class Workshop:
             spent = float(runs.read_json(path)) if path.exists() else 0.0
             runs.write_json(path, round(spent + time.monotonic() - began, 1))
 
-    def _source(self, dataset: str) -> ImageSource:
+    def _source(self, dataset: str, download: bool = False) -> ImageSource:
         if dataset not in self.sources:
-            self.sources[dataset] = open_dataset(dataset, self.budget.data_root)
+            self.sources[dataset] = open_dataset(dataset, self.budget.data_root, download)
         return self.sources[dataset]
 
 

@@ -41,9 +41,13 @@ def _colour(label: str, place: int) -> int:
     return SHARED.get(label, 6 + place)
 
 
-def _over_episodes(result: TrainingResult, column: str, label: str, colour: int, smooth: bool = True) -> Curve:
+def _over_episodes(
+    result: TrainingResult, column: str, label: str, colour: int, smooth: bool = True, logarithm: bool = False
+) -> Curve:
     """A column's mean over seeds, of the moving average over 11 episodes where it is noisy."""
-    rows = [result.metrics.column(run, column) for run in result.metrics.runs]
+    rows: list[list[float]] = [result.metrics.column(run, column) for run in result.metrics.runs]
+    if logarithm:  # a single stream that blew up would hide all others
+        rows = [[math.log10(v) if v > 0 else math.nan for v in row] for row in rows]
     rows = [moving_average(row, AVERAGE) for row in rows] if smooth else rows
     points = [mean_and_interval(values) for values in zip(*rows, strict=False)]
     return Curve(label, range(len(points)), [m for m, _ in points], [h for _, h in points], colour)
@@ -116,10 +120,10 @@ def _ortho_panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> list[
     panels = []
     for layer in layers:
         curves = tuple(
-            _over_episodes(r, f"ortho_{layer}", file.label(n), _colour(file.label(n), p))
+            _over_episodes(r, f"ortho_{layer}", file.label(n), _colour(file.label(n), p), logarithm=True)
             for p, (n, r) in enumerate(results.items())
         )
-        panels.append(Panel(f"layer {layer}", "meta-training episode", "E_W", curves, log_y=True))
+        panels.append(Panel(f"layer {layer}", "meta-training episode", r"$\log_{10} E_W$", curves))
     return panels
 
 

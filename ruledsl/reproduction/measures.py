@@ -14,6 +14,8 @@ from ruledsl.runs import RunError, moving_average
 Window = tuple[int, int] | None
 Scores = Mapping[int, float]
 """Seed → number."""
+AVERAGE, TREND = 11, 51
+"""Episodes of a moving average: the paper's curves, and what is left when Adam's wandering is averaged out."""
 
 
 def measured(result: Result, measure: Measure, window: Window, share: float) -> Scores:
@@ -64,17 +66,29 @@ def _of_training(result: TrainingResult, run: int, measure: Measure, window: Win
             return over_layers("ortho") * settings.labels * settings.queries
         case "log_ortho":
             return over_layers("ortho", lambda v: math.log10(v) if v > 0 else math.nan)
-        case "theta":
-            return mean(_theta_column(result, measure.argument))
+        case "diagnostic":
+            return mean(f"diagnostic_{measure.argument}")
+        case _:
+            return _of_theta(result, columns, measure, slice(first, last))
+
+
+def _of_theta(result: TrainingResult, columns: Mapping[str, list[float]], measure: Measure, window: slice) -> float:
+    """Measures of coefficients."""
+
+    def mean(name: str) -> float:
+        return _mean(_column(columns, _theta_column(result, name))[window])
+
+    match measure.what:
         case "small":
             names = measure.argument.split() or list(result.metrics.terms)
-            return float(sum(abs(mean(_theta_column(result, name))) < SMALL for name in names))
+            return float(sum(abs(mean(name)) < SMALL for name in names))
         case "zeros":
             return float(sum(_column(columns, f"theta[{n}]")[-1] == 0.0 for n in result.metrics.terms))
-        case "settles":
-            return settling_episode(_column(columns, _theta_column(result, measure.argument)))
+        case "settles" | "trend_settles":
+            width = AVERAGE if measure.what == "settles" else TREND
+            return settling_episode(_column(columns, _theta_column(result, measure.argument)), width)
         case _:
-            return mean(f"diagnostic_{measure.argument}")
+            return mean(measure.argument)
 
 
 def episodes_of(window: Window, count: int, share: float) -> tuple[int, int]:
@@ -84,16 +98,14 @@ def episodes_of(window: Window, count: int, share: float) -> tuple[int, int]:
     return (low, high) if low < high else (max(0, count - max(1, count // 4)), count)
 
 
-def settling_episode(theta: Sequence[float]) -> float:
+def settling_episode(theta: Sequence[float], width: int = AVERAGE) -> float:
     """The episode after which the moving average stays within 20 % of the mean of the last 100.
 
     One that does not stay there gives the number of all episodes.
     """
-    smooth = moving_average(theta)
     final = _mean(theta[-100:])
-    outside = [n for n, value in enumerate(smooth) if not abs(value - final) <= SETTLED * abs(final)]
-    settled = outside[-1] + 1 if outside else 0
-    return float(settled)
+    far = [not abs(value - final) <= SETTLED * abs(final) for value in moving_average(theta, width)]
+    return float(len(theta) - far[::-1].index(True)) if True in far else 0.0
 
 
 def _theta_column(result: TrainingResult, name: str) -> str:

@@ -167,6 +167,8 @@ class _Reader:
             for key, value in own.items():
                 if isinstance(value, str):
                     own[key] = value.replace("{}", str(entry))
+                elif isinstance(value, dict):
+                    own[key] = {k: v.replace("{}", str(entry)) if isinstance(v, str) else v for k, v in value.items()}
                 elif isinstance(value, list) and len(value) == len(each) and key in ("mark", "between", "printed"):
                     own[key] = value[n]
             rows.append(self._claim(own, number))
@@ -186,9 +188,10 @@ class _Reader:
         explanation = None
         if "if_not" in body:
             inner = body["if_not"]
-            self._known(inner, ("reason", "of", "against"), "if_not", f"if_not of {where}")
+            self._known(inner, ("reason", "of", "against", "measure"), "if_not", f"if_not of {where}")
             of_other, against_other = self._named(inner.get("of", ""), ""), self._named(inner.get("against", ""), "")
-            explanation = Explanation(str(inner.get("reason", "")), of_other, against_other)
+            other = self._measure(str(inner["measure"]), of_other) if "measure" in inner else None
+            explanation = Explanation(str(inner.get("reason", "")), of_other, against_other, other)
         mark = body.get("mark")
         return Claim(
             str(body.get("name", where)), str(body.get("says", "")), str(body.get("printed", "")), of, measure, against,

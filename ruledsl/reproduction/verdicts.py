@@ -75,19 +75,20 @@ class Compared:
 
 def judge(workshop: Workshop, file: ClaimFile, claim: Claim) -> Judged:
     """Run what a claim needs, if it has not been, and compare."""
-    ours = _ours(workshop, file, claim, claim.of, claim.against)
+    ours = _ours(workshop, file, claim, claim.measure, claim.of, claim.against)
     verdict = verdict_of(ours, claim.low, claim.high)
     if verdict == "agrees" or claim.if_not is None or not claim.if_not.of:
         return Judged(claim, ours, verdict)
-    support = _ours(workshop, file, claim, claim.if_not.of, claim.if_not.against)
+    measure = claim.if_not.measure or claim.measure
+    support = _ours(workshop, file, claim, measure, claim.if_not.of, claim.if_not.against)
     return Judged(claim, ours, verdict, support, verdict_of(support, claim.low, claim.high))
 
 
-def _ours(workshop: Workshop, file: ClaimFile, claim: Claim, of: str, against: str) -> Interval:
+def _ours(workshop: Workshop, file: ClaimFile, claim: Claim, measure: Measure, of: str, against: str) -> Interval:
     share = workshop.budget.share
-    scores = measured(workshop.result(file, of), claim.measure, claim.episodes, share)
+    scores = measured(workshop.result(file, of), measure, claim.episodes, share)
     if against:
-        scores = _minus(scores, measured(workshop.result(file, against), claim.measure, claim.episodes, share))
+        scores = _minus(scores, measured(workshop.result(file, against), measure, claim.episodes, share))
     return Interval.of(list(scores.values()))
 
 

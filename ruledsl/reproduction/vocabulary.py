@@ -18,6 +18,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "small": "small[NAME …] how many of these coefficients have a mean below 2·10⁻³, two of Adam's steps",
         "zeros": "how many coefficients are exactly zero in the last episode",
         "settles": "settles[NAME] the episode after which a coefficient stays within 20 % of its last 100",
+        "trend_settles": "trend_settles[NAME] the same of the moving average over 51 episodes in place of 11",
         "diagnostic": "diagnostic[NAME] a diagnostic's column",
     },
     "LongStream": {
