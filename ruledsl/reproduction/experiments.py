@@ -100,6 +100,18 @@ class TheoryResult:
 Result = TrainingResult | StreamResult | TheoryResult
 
 
+@dataclass(frozen=True)
+class _StreamPlan:
+    """All that decides a long stream, and where its curves are kept."""
+
+    path: Path
+    rule: Rule
+    settings: TrainSettings
+    theta: dict[str, float]
+    samples: int
+    dataset: str
+
+
 class Workshop:
     """The folder in which experiments are run and kept."""
 
@@ -216,50 +228,75 @@ class Workshop:
     # Long streams and theory
 
     def _stream(self, file: ClaimFile, stream: LongStream) -> StreamResult:
-        rule = self._rule(file, stream.rule)
-        settings = self._settings(rule, stream.settings)
-        theta = dict(zip(rule.names, rule.program.initial, strict=True))
-        if stream.theta_of:
-            theta |= self._trained(file, stream.theta_of).final_theta()
-        theta |= stream.theta
-        samples = self.budget.scaled(stream.samples)
-        dataset = self.budget.dataset or stream.dataset
-        identity = [
-            rule.source, dataset, _plain(settings), theta, samples, stream.test_images, self.budget.seeds
-        ]  # fmt: skip
-        path = self.out / "streams" / f"{stream.name}-{_hash(identity)}.json"
-        self.used.append(path.stem)
-        if not path.exists():
-            self.listen(Job(stream.name, f"{file.name}: {stream.label or stream.name}", 0, rule.names), ())
-            runs.use_threads(settings.threads)
-            source = self._source(dataset)
-            with self._timed(path.stem):
-                curve = learning_curve(
-                    compile_rule(rule), list(theta.values()), settings, source, range(self.budget.seeds), samples,
-                    test_images=stream.test_images, angles=True,
-                )  # fmt: skip
-            runs.write_json(path, asdict(curve) | {"theta": theta})
-        document = runs.read_json(path)
+        plan = self._stream_plan(file, stream)
+
+        def measure() -> dict[str, Any]:
+            curve = learning_curve(
+                compile_rule(plan.rule), list(plan.theta.values()), plan.settings, self._source(plan.dataset),
+                range(self.budget.seeds), plan.samples, test_images=stream.test_images, angles=True,
+            )  # fmt: skip
+            return asdict(curve) | {"theta": plan.theta}
+
+        job = Job(stream.name, f"{file.name}: {stream.label or stream.name}", 0, plan.rule.names)
+        document = self._kept(plan.path, job, plan.settings, measure)
         alpha = tuple(tuple(tuple(_number(a) for a in point) for point in curve) for curve in document["alpha"])
         accuracy = tuple(tuple(curve) for curve in document["accuracy"])
         return StreamResult(tuple(document["samples"]), accuracy, alpha, document["theta"])
 
+    def _stream_plan(self, file: ClaimFile, stream: LongStream) -> _StreamPlan:
+        rule = self._rule(file, stream.rule)
+        settings = self._settings(rule, stream.settings)
+        theta = dict(zip(rule.names, rule.program.initial, strict=True))
+        learned = self._trained(file, stream.theta_of).final_theta() if stream.theta_of else {}
+        given = {**learned, **stream.theta}
+        unknown = [name for name in given if name not in theta]
+        if unknown:
+            raise RunError(f"{file.path}: stream `{stream.name}` sets `{unknown[0]}`, which {rule.name} has not")
+        theta |= given
+        samples, dataset = self.budget.scaled(stream.samples), self.budget.dataset or stream.dataset
+        identity = [rule.source, dataset, _plain(settings), theta, samples, stream.test_images, self.budget.seeds]
+        path = self.out / "streams" / f"{stream.name}-{_hash(identity)}.json"
+        return _StreamPlan(path, rule, settings, theta, samples, dataset)
+
     def _theory(self, theory: Theory) -> TheoryResult:
+        path, rule, settings, samples = self._theory_plan(theory)
+
+        def measure() -> dict[str, Any]:
+            found = THEORY[theory.kind](rule, settings, range(self.budget.seeds), samples)
+            return {"values": {name: list(values) for name, values in found.items()}}
+
+        job = Job(theory.name, f"{theory.name}: {samples} samples", 0, ())
+        values = self._kept(path, job, settings, measure)["values"]
+        return TheoryResult({name: tuple(_number(v) for v in row) for name, row in values.items()})
+
+    def _theory_plan(self, theory: Theory) -> tuple[Path, Rule, TrainSettings, int]:
         rule = load("error_hebb" if theory.kind == "error_hebb" else "backprop")
         chosen = {"feedback": rule.definition.feedback or "fixed", **theory.settings}
         settings = TrainSettings(**{**chosen, **_theory_overrides(self.budget.overrides)})
         samples = self.budget.scaled(theory.samples)
         identity = [rule.source, theory.kind, _plain(settings), samples, self.budget.seeds]
-        path = self.out / "theory" / f"{theory.name}-{_hash(identity)}.json"
+        return self.out / "theory" / f"{theory.name}-{_hash(identity)}.json", rule, settings, samples
+
+    def _kept(self, path: Path, job: Job, settings: TrainSettings, measure: Callable[[], dict[str, Any]]) -> Any:
+        """The JSON document at `path`, measured and written now if it is not there."""
         self.used.append(path.stem)
         if not path.exists():
-            self.listen(Job(theory.name, f"{theory.name}: {samples} samples", 0, ()), ())
+            self.listen(job, ())
             runs.use_threads(settings.threads)
             with self._timed(path.stem):
-                found = THEORY[theory.kind](rule, settings, range(self.budget.seeds), samples)
-            runs.write_json(path, {"values": {name: list(values) for name, values in found.items()}})
-        values = runs.read_json(path)["values"]
-        return TheoryResult({name: tuple(_number(v) for v in row) for name, row in values.items()})
+                document = measure()
+            runs.write_json(path, document)
+        return runs.read_json(path)
+
+    def is_done(self, file: ClaimFile, name: str) -> bool:
+        """Whether an experiment's result lies in the folder; what it is built on must."""
+        match file.experiments[name]:
+            case Training() as training:
+                return _finished(self._folder(*self.training_plan(file, training)))
+            case LongStream() as stream:
+                return self._stream_plan(file, stream).path.exists()
+            case Theory() as theory:
+                return self._theory_plan(theory)[0].exists()
 
     def seconds(self) -> list[float]:
         """What every experiment that was asked for took, also in earlier calls."""

@@ -56,8 +56,8 @@ def run_ahead(workshop: Workshop, files: Sequence[ClaimFile], jobs: int, said: S
                 others.append((file, name))
     total = sum(episodes for *_, episodes in trainings.values())
     with _Pool(jobs, lambda done: said(done, total)) as pool:
-        for wave in ([(f, n) for f, n, _ in trainings.values()], others):
-            pool.run([_errand(workshop, file, name) for file, name in wave])
+        pool.run([_errand(workshop, file, name) for file, name, _ in trainings.values()])
+        pool.run([_errand(workshop, file, name) for file, name in others if not workshop.is_done(file, name)])
 
 
 def _errand(workshop: Workshop, file: ClaimFile, name: str) -> _Errand:
