@@ -7,9 +7,11 @@ from ruledsl.plugin import Task, TaskRequest, task
 
 @task("classes_with_replacement")
 def classes_with_replacement(request: TaskRequest) -> Task:
-    """Labels are drawn one by one: about one task of five in five shows a class twice."""
+    """Five labels drawn one by one: about one task in five shows a class twice, with the same images both times."""
     classes, units = drawn_one_by_one(request)
-    return stream_of(request, *request.draw_places(classes), units)
+    distinct, place = np.unique(classes, return_inverse=True)
+    train, query = request.draw_places(distinct)
+    return stream_of(request, train[place], query[place], units)
 
 
 def drawn_one_by_one(request: TaskRequest) -> tuple[np.ndarray, np.ndarray]:

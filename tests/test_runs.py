@@ -243,7 +243,7 @@ def test_evaluate_reports_accuracy_against_samples_seen(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     with (tmp_path / "run" / "learning_curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [r["samples"] for r in rows if r["seed"] == "1"] == ["0", "10", "13", "18", "24", "30"]
+    assert [r["samples"] for r in rows if r["seed"] == "1"] == ["0", "7", "10", "13", "15", "18", "22", "24", "30"]
     assert all(0 <= float(r["accuracy"]) <= 1 for r in rows)
     assert "±" in result.output
     for bad, message in (

@@ -44,7 +44,7 @@ def run(
 ) -> int:
     """Run claims, print each verdict as it falls, write the documents; the exit code."""
     files = _files(names, profile)
-    from ruledsl.reproduction import Budget, Workshop, reproduce, run_ahead, write_documents
+    from ruledsl.reproduction import Budget, Workshop, rehearse, reproduce, run_ahead, write_documents
 
     seeds = options["seeds"] or (QUICK_SEEDS if quick else 8)
     budget = Budget(
@@ -56,6 +56,7 @@ def run(
     found: list[Reproduced] = []
     with contextlib.ExitStack() as stack:
         workshop = Workshop(out, budget, _Progress(options["quiet"], stack))
+        rehearse(workshop, files)
         workshop.open_data(files, options["download"])
         try:
             if options["jobs"] > 1:
@@ -91,7 +92,8 @@ def _say(judged: Judged) -> None:
     click.echo(f"  {verdict} {claim.says}")
     click.echo(f"            printed {claim.printed}; accepted {claim.accepted}; ours {judged.ours.shown()}")
     if judged.support is not None and claim.if_not is not None:
-        click.echo(f"            most likely because {claim.if_not.reason}")
+        held = "most likely because" if judged.supported == "agrees" else "suspected, but not shown:"
+        click.echo(f"            {held} {claim.if_not.reason}")
         click.echo(f"            there: {judged.support.shown()}, {judged.supported}")
 
 
@@ -140,6 +142,9 @@ class _Ahead:
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def failed(self, name: str, message: str) -> None:
+        click.echo(f"  {name} failed, the others go on: {message}", err=True)
 
     def __call__(self, done: int, total: int) -> None:
         self.progress.update(self.task, completed=done, total=total)

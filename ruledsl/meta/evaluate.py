@@ -47,8 +47,9 @@ def backend_for(asked: Backend, samples: int) -> Backend:
 
 
 def measuring_points(samples: int) -> tuple[int, ...]:
-    """0 and about eight points a decade up to `samples`."""
+    """0, about eight points a decade up to `samples`, and its quarters."""
     points = {0, samples} | {round(10 ** (k / 8)) for k in range(8, 200) if 10 ** (k / 8) < samples}
+    points |= {samples * k // 4 for k in range(1, 4)}
     return tuple(sorted(points))
 
 

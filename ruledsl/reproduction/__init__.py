@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ruledsl.reproduction.document import Reproduced, signed, write_documents
     from ruledsl.reproduction.experiments import Budget, Job, Workshop
     from ruledsl.reproduction.parallel import run_ahead
+    from ruledsl.reproduction.rehearsal import rehearse
     from ruledsl.reproduction.work import reproduce
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "locate_claims",
     "profiles",
     "read_claims",
+    "rehearse",
     "reproduce",
     "run_ahead",
     "shipped",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 _LATE: dict[str, str] = dict.fromkeys(("Budget", "Job", "Workshop"), "experiments")
 _LATE |= dict.fromkeys(("Reproduced", "signed", "write_documents"), "document") | {
+    "rehearse": "rehearsal",
     "reproduce": "work",
     "run_ahead": "parallel",
 }

@@ -13,6 +13,7 @@ from typing import Any
 from ruledsl import __version__, runs
 from ruledsl.reproduction.claims import ClaimFile
 from ruledsl.reproduction.experiments import Budget, TrainingResult, Workshop
+from ruledsl.reproduction.reading import shipped
 from ruledsl.reproduction.verdicts import Compared, Interval, Judged
 
 SIGNS = {"agrees": "agrees", "disagrees": "**disagrees**", "open": "open"}
@@ -29,18 +30,26 @@ class Reproduced:
 
 
 def write_documents(out: Path, found: Sequence[Reproduced], workshop: Workshop, command: str) -> list[Path]:
-    """Write README.md and claims.json of all claims into `out`, and a page for each file that only compares.
+    """Write README.md and claims.json of claims into `out`, and a page for each file that only compares.
+
+    Some of several files get pages named after them, so that they do not replace those of all.
 
     Figures stand there already.
     """
     out.mkdir(parents=True, exist_ok=True)
     with_claims = [r for r in found if r.judged]
     written = []
+    stem = "" if {r.file.name for r in with_claims} >= set(shipped()) else "-".join(r.file.name for r in with_claims)
     if with_claims:
         written.append(
-            _write(out / "README.md", [*_verdict_head(with_claims), *_how(workshop, command)], with_claims, workshop)
+            _write(
+                out / f"{stem or 'README'}.md",
+                [*_verdict_head(with_claims), *_how(workshop, command)],
+                with_claims,
+                workshop,
+            )
         )
-        runs.write_json(out / "claims.json", [_row(r, j) for r in with_claims for j in r.judged])
+        runs.write_json(out / f"{stem or 'claims'}.json", [_row(r, j) for r in with_claims for j in r.judged])
     for reproduced in found:
         if not reproduced.judged:
             written.append(_write(out / f"{reproduced.file.name}.md", _how(workshop, command), [reproduced], workshop))
@@ -60,7 +69,7 @@ def _verdict_head(found: Sequence[Reproduced]) -> list[str]:
         "",
         f"{sum(counts.values())} claims: **{counts['agrees']} agree, {counts['disagrees']} disagree, "
         f"{counts['open']} are open.** A claim accepts a range of",
-        "numbers, fixed in its file before anything was run. It *agrees* when the whole 95 % interval of ours",
+        "numbers, written in its file. It *agrees* when the whole 95 % interval of ours",
         "(Student's t over seeds) lies in that range, *disagrees* when all of it lies outside, and is *open* when",
         "it reaches across the border. Printed numbers have no intervals of their own.",
         "",
@@ -69,12 +78,17 @@ def _verdict_head(found: Sequence[Reproduced]) -> list[str]:
 
 def _how(workshop: Workshop, command: str) -> list[str]:
     seconds = workshop.seconds()
+    others = ", ".join(sorted(workshop.differences))
     return [
         f"{_settings(workshop.budget)} {len(seconds)} experiments, which took {sum(seconds) / 60:.0f} minutes by "
         "themselves, added up.",
         "",
         f"Command: `{command}`  ",
         f"{date.today().isoformat()}; ruledsl {__version__}; {machine()}.",
+        *(
+            [f"Some runs were made with other versions: {', '.join(sorted(workshop.differences))}."]
+            * bool(workshop.differences)
+        ),
         "",
     ]
 
@@ -104,7 +118,8 @@ def _section(reproduced: Reproduced, workshop: Workshop) -> list[str]:
     if reproduced.judged:
         lines += ["| claim | printed | accepted | ours (95 %) | |", "|---|---|---|---|---|"]
         lines += [
-            f"| {j.claim.says} | {j.claim.printed} | {j.claim.accepted} | {j.ours.shown()} | {SIGNS[j.verdict]} |"
+            f"| {_cell(j.claim.says)} | {_cell(j.claim.printed)} | {j.claim.accepted} | {j.ours.shown()} "
+            f"| {SIGNS[j.verdict]} |"
             for j in reproduced.judged
         ]
         lines += ["", *_explanations(file, reproduced.judged)]
@@ -113,6 +128,11 @@ def _section(reproduced: Reproduced, workshop: Workshop) -> list[str]:
     names = sorted(_folders(reproduced, workshop))
     lines += [f"Runs: {', '.join(f'`{n}`' for n in names)}", ""] if names else []
     return lines
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _explanations(file: ClaimFile, judged: Sequence[Judged]) -> list[str]:
@@ -127,7 +147,8 @@ def _explanations(file: ClaimFile, judged: Sequence[Judged]) -> list[str]:
                     "open": "there it stays open",
                 }
                 support = f" In `{file.label(j.claim.if_not.of)}`: {j.support.shown()}; {says[j.supported or 'open']}."
-            lines.append(f"- *{j.claim.says}*: most likely because {j.claim.if_not.reason}.{support}")
+            held = "most likely because" if j.supported == "agrees" else "suspected, but not shown:"
+            lines.append(f"- *{j.claim.says}*: {held} {j.claim.if_not.reason}.{support}")
     return [*lines, ""] if lines else []
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,11 +21,9 @@ from ruledsl.pipeline import Rule, compile_rule, load
 from ruledsl.reproduction.claims import ClaimFile, Experiment, LongStream, Theory, Training
 from ruledsl.reproduction.theory import THEORY
 from ruledsl.runs import Metrics, RunConfig, RunError
+from ruledsl.runs.folder import used_plugins
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
 from ruledsl.tasks import ImageSource, open_dataset
-
-LAST = 100
-"""Episodes over which the Θ that other experiments use is averaged."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Budget:
 
     seeds: int = 8
     share: float = 1.0
-    """Of the paper's episodes and samples."""
+    """Of the paper's episodes. Long streams and theory take little time and keep their lengths."""
     recipe: str = ""
     dataset: str = ""
     data_root: Path = Path("data")
@@ -72,10 +70,11 @@ class TrainingResult:
         return {r.seed: r.run for r in self.config.runs}
 
     def final_theta(self) -> dict[str, float]:
-        """Means of the last episodes, over all seeds."""
+        """Means of the last fifth of the episodes, over all seeds."""
         found = {}
+        last = max(1, self.config.settings.episodes // 5)
         for name in self.metrics.terms:
-            late = [v for run in self.metrics.runs for v in self.metrics.column(run, f"theta[{name}]")[-LAST:]]
+            late = [v for run in self.metrics.runs for v in self.metrics.column(run, f"theta[{name}]")[-last:]]
             found[name] = sum(late) / len(late)
         return found
 
@@ -120,6 +119,8 @@ class Workshop:
         self.results: dict[tuple[Path, str], Result] = {}
         self.sources: dict[str, ImageSource] = {}
         self.rules: dict[str, Rule] = {}
+        self.differences: set[str] = set()
+        """Versions that runs were made with, where they are not those of now."""
         self.used: list[str] = []
         """Names, with digests, of all that was asked for."""
 
@@ -156,15 +157,28 @@ class Workshop:
 
     def training_plan(self, file: ClaimFile, training: Training) -> tuple[Rule, RunConfig]:
         """The rule and the configuration of the run folder that a training is."""
+        rule, config = self.training_config(file, training)
+        if not training.frozen_at:
+            return rule, config
+        learned = self._trained(file, training.frozen_at).final_theta()
+        initial = tuple(learned[_meant(name, learned)] for name in config.terms)
+        settings = replace(config.settings, learning_rate=0.0, engine="none")
+        return rule, replace(
+            config, settings=settings, runs=tuple(replace(spec, initial=initial) for spec in config.runs)
+        )
+
+    def training_config(self, file: ClaimFile, training: Training) -> tuple[Rule, RunConfig]:
+        """The same, as it is before it is known where Θ is to be kept (`frozen_at`)."""
         rule = self._rule(file, training.rule)
         settings = self._settings(rule, training.settings)
-        initial: tuple[float, ...] = ()
         names = coefficient_names(rule.program, settings)
         if training.frozen_at:
-            learned = self._trained(file, training.frozen_at).final_theta()
-            initial = tuple(learned.get(name.partition("[")[0], learned.get(name, 0.0)) for name in names)
-            settings = replace(settings, learning_rate=0.0, engine="none")
-        specs = tuple(RunSpec(n, n, training.l1, (), initial) for n in range(self.budget.seeds))
+            other = file.experiments[training.frozen_at]
+            assert isinstance(other, Training)
+            learned = self.training_config(file, other)[1].terms
+            for name in names:
+                _meant(name, learned)
+        specs = tuple(RunSpec(n, n, training.l1) for n in range(self.budget.seeds))
         dataset = self.budget.dataset or training.dataset
         return rule, RunConfig(rule.name, dataset, str(self.budget.data_root), settings, specs, names)
 
@@ -218,6 +232,7 @@ class Workshop:
                     outcome = runs.start(folder, rule, config, source, hear)
             if outcome.interrupted:
                 raise KeyboardInterrupt
+        self.differences |= set(runs.version_differences(folder))
         return TrainingResult(folder, config, runs.read_metrics(folder))
 
     def _trained(self, file: ClaimFile, name: str) -> TrainingResult:
@@ -248,18 +263,33 @@ class Workshop:
         settings = self._settings(rule, stream.settings)
         theta = dict(zip(rule.names, rule.program.initial, strict=True))
         learned = self._trained(file, stream.theta_of).final_theta() if stream.theta_of else {}
-        given = {**learned, **stream.theta}
-        unknown = [name for name in given if name not in theta]
-        if unknown:
-            raise RunError(f"{file.path}: stream `{stream.name}` sets `{unknown[0]}`, which {rule.name} has not")
-        theta |= given
-        samples, dataset = self.budget.scaled(stream.samples), self.budget.dataset or stream.dataset
+        theta |= {**learned, **stream.theta}
+        samples, dataset = stream.samples, self.budget.dataset or stream.dataset
         identity = [rule.source, dataset, _plain(settings), theta, samples, stream.test_images, self.budget.seeds]
         path = self.out / "streams" / f"{stream.name}-{_hash(identity)}.json"
         return _StreamPlan(path, rule, settings, theta, samples, dataset)
 
+    def chance(self, file: ClaimFile, name: str) -> float:
+        """Accuracy of a guess among all classes of a stream's data set."""
+        stream = file.experiments[name]
+        assert isinstance(stream, LongStream)
+        return 1.0 / self._source(self.budget.dataset or stream.dataset).classes
+
+    def check_stream(self, file: ClaimFile, stream: LongStream) -> TrainSettings:
+        """The settings of a stream. Raises `RunError` when it sets coefficients that its rule has not."""
+        rule = self._rule(file, stream.rule)
+        given = list(stream.theta)
+        if stream.theta_of:
+            other = file.experiments[stream.theta_of]
+            assert isinstance(other, Training)
+            given += self.training_config(file, other)[1].terms
+        for name in given:
+            if name not in rule.names:
+                raise RunError(f"{file.path}: stream `{stream.name}` sets `{name}`, which {rule.name} has not")
+        return self._settings(rule, stream.settings)
+
     def _theory(self, theory: Theory) -> TheoryResult:
-        path, rule, settings, samples = self._theory_plan(theory)
+        path, rule, settings, samples = self.theory_plan(theory)
 
         def measure() -> dict[str, Any]:
             found = THEORY[theory.kind](rule, settings, range(self.budget.seeds), samples)
@@ -269,11 +299,12 @@ class Workshop:
         values = self._kept(path, job, settings, measure)["values"]
         return TheoryResult({name: tuple(_number(v) for v in row) for name, row in values.items()})
 
-    def _theory_plan(self, theory: Theory) -> tuple[Path, Rule, TrainSettings, int]:
+    def theory_plan(self, theory: Theory) -> tuple[Path, Rule, TrainSettings, int]:
+        """Where its numbers are kept, and what decides them."""
         rule = load("error_hebb" if theory.kind == "error_hebb" else "backprop")
         chosen = {"feedback": rule.definition.feedback or "fixed", **theory.settings}
         settings = TrainSettings(**{**chosen, **_theory_overrides(self.budget.overrides)})
-        samples = self.budget.scaled(theory.samples)
+        samples = theory.samples
         identity = [rule.source, theory.kind, _plain(settings), samples, self.budget.seeds]
         return self.out / "theory" / f"{theory.name}-{_hash(identity)}.json", rule, settings, samples
 
@@ -296,7 +327,7 @@ class Workshop:
             case LongStream() as stream:
                 return self._stream_plan(file, stream).path.exists()
             case Theory() as theory:
-                return self._theory_plan(theory)[0].exists()
+                return self.theory_plan(theory)[0].exists()
 
     def seconds(self) -> list[float]:
         """What every experiment that was asked for took, also in earlier calls."""
@@ -323,6 +354,16 @@ class Workshop:
         return self.sources[dataset]
 
 
+def _meant(name: str, learned: Collection[str]) -> str:
+    """The coefficient of another rule that stands for one: `a` for `a[2]`. Raises `RunError` when there is none."""
+    base = name.partition("[")[0]
+    if base not in learned and name not in learned:
+        raise RunError(
+            f"`{name}` cannot be kept: the other training has no such coefficient, only {', '.join(learned)}"
+        )
+    return base if base in learned else name
+
+
 def _finished(folder: Path) -> bool:
     try:
         return bool(runs.read_json(folder / "result.json")["finished"])
@@ -338,7 +379,8 @@ def _recorded(folder: Path) -> int:
 
 
 def _digest(rule: Rule, config: RunConfig) -> str:
-    return _hash([rule.source, config.dataset, _plain(config.settings), [asdict(r) for r in config.runs]])
+    identity = [rule.source, config.dataset, _plain(config.settings), [asdict(r) for r in config.runs]]
+    return _hash(identity + [p["sha256"] for p in used_plugins(config.settings)])
 
 
 def _plain(settings: TrainSettings) -> dict[str, Any]:

@@ -78,9 +78,10 @@ def _training_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged
                         _colour(label, place) if several else n, smooth=False,
                     )
                 )  # fmt: skip
-    marks = _marks(workshop, spec, judged, results)
+    marks = _marks(workshop, file, spec, judged, results)
+    chance = 1.0 / next(iter(results.values())).config.settings.labels
     label, limits, guide = {
-        "accuracy": ("query accuracy", (0.0, 1.0), 0.2),
+        "accuracy": ("query accuracy", (0.0, 1.0), chance),
         "loss": ("meta-loss", None, None),
         "angle": ("angle to backprop, degrees", (0.0, 100.0), 90.0),
         "theta": ("coefficient θ", None, 0.0),
@@ -90,7 +91,11 @@ def _training_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged
 
 
 def _marks(
-    workshop: Workshop, spec: PanelSpec, judged: Sequence[Judged], results: Mapping[str, TrainingResult]
+    workshop: Workshop,
+    file: ClaimFile,
+    spec: PanelSpec,
+    judged: Sequence[Judged],
+    results: Mapping[str, TrainingResult],
 ) -> tuple[Mark, ...]:
     """Printed numbers of what a panel shows, over the episodes that they are means of."""
     found = []
@@ -102,9 +107,8 @@ def _marks(
         first, last = claim.episodes or (0, count)
         x = (first * share, min(count, last * share))
         place = list(results).index(claim.of)
-        label = results[claim.of].config.rule
-        found.append(Mark(claim.mark, f"printed: {claim.printed}", x, place if len(results) > 1 else 0))
-        _ = label
+        colour = _colour(file.label(claim.of), place)
+        found.append(Mark(claim.mark, f"printed: {claim.printed}", x, colour))
     return tuple(found)
 
 
@@ -129,20 +133,31 @@ def _ortho_panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> list[
 
 def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> Panel:
     curves = []
+    several = len(spec.of) > 1
     for place, name in enumerate(spec.of):
         result = workshop.result(file, name)
         assert isinstance(result, StreamResult)
         label = file.label(name)
+        lead = f"{label} " if several else ""
         if spec.show == "accuracy":
             curves.append(_over_samples(result, label, _colour(label, place), lambda r, s: r.accuracy[s]))
             continue
         for layer in range(len(result.alpha[0][0]) - 1):
             curves.append(
-                _over_samples(result, rf"$\alpha_{{{layer}}}$", layer, lambda r, s, n=layer: [a[n] for a in r.alpha[s]])
+                _over_samples(
+                    result, rf"{lead}$\alpha_{{{layer}}}$", layer, lambda r, s, n=layer: [a[n] for a in r.alpha[s]]
+                )
             )
     if spec.show == "accuracy":
         return Panel(
-            spec.title, "samples seen", "accuracy on held-out images", tuple(curves), (), (0, 1), True, guide=0.1
+            spec.title,
+            "samples seen",
+            "accuracy on held-out images",
+            tuple(curves),
+            (),
+            (0, 1),
+            True,
+            guide=workshop.chance(file, spec.of[0]),
         )
     return Panel(
         spec.title, "samples seen", "angle to backprop, degrees", tuple(curves), (), (0, 110), True, guide=90.0
@@ -166,8 +181,8 @@ def _claims_panel(file: ClaimFile, spec: PanelSpec, judged: Sequence[Judged]) ->
         x = range(place, place + len(members))
         place += len(members)
         halves = [0.0 if math.isnan(j.ours.half) else j.ours.half for j in members]
-        label = file.label(members[0].claim.of)
-        curves.append(Curve(f"eHebb in {label}", x, [j.ours.mean for j in members], halves, colour))
+        curves.append(Curve(file.label(members[0].claim.of), x, [j.ours.mean for j in members], halves, colour))
         marks += [Mark(j.claim.mark or 0.0, j.claim.printed, (n, n)) for n, j in zip(x, members, strict=True)]
     names = tuple(f"{file.label(j.claim.of)}  {j.claim.measure}" for j in shown)
-    return Panel(spec.title, "", "degrees", tuple(curves), tuple(marks), (0, 110), guide=90.0, names=names)
+    label = ", ".join(dict.fromkeys(j.claim.measure.what for j in shown))
+    return Panel(spec.title, "", label, tuple(curves), tuple(marks), names=names)

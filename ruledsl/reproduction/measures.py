@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from ruledsl.reproduction.claims import Measure
@@ -32,7 +32,7 @@ def measured(result: Result, measure: Measure, window: Window, share: float) -> 
         case TrainingResult():
             return {seed: _of_training(result, run, measure, window, share) for seed, run in result.seeds.items()}
         case StreamResult():
-            return {seed: _of_stream(result, seed, measure, share) for seed in range(len(result.accuracy))}
+            return {seed: _of_stream(result, seed, measure) for seed in range(len(result.accuracy))}
         case TheoryResult():
             if str(measure) not in result.values:
                 raise RunError(f"there is no `{measure}`; measured were {', '.join(result.values)}")
@@ -43,12 +43,13 @@ def _of_training(result: TrainingResult, run: int, measure: Measure, window: Win
     columns = result.metrics.runs[run]
     first, last = episodes_of(window, len(columns["episode"]), share)
 
-    def mean(name: str) -> float:
-        return _mean(_column(columns, name)[first:last])
+    def mean(name: str, logarithm: bool = False) -> float:
+        values = _column(columns, name)[first:last]
+        return _mean([math.log10(v) if v > 0 else math.nan for v in values] if logarithm else values)
 
-    def over_layers(name: str, of: Callable[[float], float] = lambda v: v) -> float:
+    def over_layers(name: str, logarithm: bool = False) -> float:
         layers = [measure.argument] if measure.argument else range(1, len(result.config.settings.sizes) - 1)
-        return _mean([of(mean(f"{name}_{layer}")) for layer in layers])
+        return _mean([mean(f"{name}_{layer}", logarithm) for layer in layers])
 
     settings = result.config.settings
     match measure.what:
@@ -65,14 +66,16 @@ def _of_training(result: TrainingResult, run: int, measure: Measure, window: Win
         case "ortho_sum":
             return over_layers("ortho") * settings.labels * settings.queries
         case "log_ortho":
-            return over_layers("ortho", lambda v: math.log10(v) if v > 0 else math.nan)
+            return over_layers("ortho", logarithm=True)
         case "diagnostic":
             return mean(f"diagnostic_{measure.argument}")
         case _:
-            return _of_theta(result, columns, measure, slice(first, last))
+            return _of_theta(result, columns, measure, slice(first, last), share)
 
 
-def _of_theta(result: TrainingResult, columns: Mapping[str, list[float]], measure: Measure, window: slice) -> float:
+def _of_theta(
+    result: TrainingResult, columns: Mapping[str, list[float]], measure: Measure, window: slice, share: float
+) -> float:
     """Measures of coefficients."""
 
     def mean(name: str) -> float:
@@ -86,34 +89,40 @@ def _of_theta(result: TrainingResult, columns: Mapping[str, list[float]], measur
             return float(sum(_column(columns, f"theta[{n}]")[-1] == 0.0 for n in result.metrics.terms))
         case "settles" | "trend_settles":
             width = AVERAGE if measure.what == "settles" else TREND
-            return settling_episode(_column(columns, _theta_column(result, measure.argument)), width)
+            return settling_episode(_column(columns, _theta_column(result, measure.argument)), width, share)
         case _:
             return mean(measure.argument)
 
 
 def episodes_of(window: Window, count: int, share: float) -> tuple[int, int]:
-    """First and last (exclusive) row of a window of the paper's episodes; never empty."""
+    """First and last (exclusive) row of a window of the paper's episodes. Raises `RunError` for one past the end."""
     first, last = window or (0, 10**9)
     low, high = round(first * share), min(count, round(last * share))
-    return (low, high) if low < high else (max(0, count - max(1, count // 4)), count)
+    if low >= high:
+        raise RunError(f"episodes {first} … {last} are asked for; only {count} were run")
+    return low, high
 
 
-def settling_episode(theta: Sequence[float], width: int = AVERAGE) -> float:
+def settling_episode(theta: Sequence[float], width: int = AVERAGE, share: float = 1.0) -> float:
     """The episode after which the moving average stays within 20 % of the mean of the last 100.
 
-    One that does not stay there gives the number of all episodes.
+    One that never does gives the number of all episodes; NaN where fewer were run than the paper's, since nobody
+    knows then when it would have.
     """
-    final = _mean(theta[-100:])
+    final = _mean(theta[-max(1, round(100 * share)) :])
     far = [not abs(value - final) <= SETTLED * abs(final) for value in moving_average(theta, width)]
-    return float(len(theta) - far[::-1].index(True)) if True in far else 0.0
+    settled = float(len(theta) - far[::-1].index(True)) if True in far else 0.0
+    # The last of them lie near their own mean whatever they do: to have settled only there says nothing.
+    never = settled > len(theta) - round(50 * share)
+    return settled if not never else (float(len(theta)) if share == 1.0 else math.nan)
 
 
 def _theta_column(result: TrainingResult, name: str) -> str:
-    """The column of a coefficient, by name or number. A term of a pool stands in for one derived from it."""
+    """The column of a coefficient, by name or number; `a` also means `a[2]` and `a_24th`, which stand for it."""
     terms = result.metrics.terms
-    if name.isdigit() and int(name) < len(terms):
+    if name.isdecimal() and int(name) < len(terms):
         return f"theta[{terms[int(name)]}]"
-    near = [t for t in terms if t == name] or [t for t in terms if t.startswith(name)]
+    near = [t for t in terms if t == name] or [t for t in terms if name and t.startswith(name)]
     return f"theta[{near[0] if near else name}]"
 
 
@@ -123,26 +132,20 @@ def _column(columns: Mapping[str, list[float]], name: str) -> list[float]:
     return columns[name]
 
 
-def _of_stream(result: StreamResult, seed: int, measure: Measure, share: float) -> float:
+def _of_stream(result: StreamResult, seed: int, measure: Measure) -> float:
     accuracy, alpha = result.accuracy[seed], result.alpha[seed]
     if measure.what == "aligns":
         return _hidden(alpha[-1]) - _hidden(alpha[0])
+    wanted = float(measure.argument)
     if measure.what == "reaches":
-        level = _number(measure)
         # Where it is never reached, the whole stream is what is known to be too short.
         return next(
-            (float(n) for n, a in zip(result.samples, accuracy, strict=True) if a >= level), float(result.samples[-1])
+            (float(n) for n, a in zip(result.samples, accuracy, strict=True) if a >= wanted), float(result.samples[-1])
         )
-    wanted = _number(measure) * share
+    if wanted > result.samples[-1]:
+        raise RunError(f"`{measure}` asks for more than the {result.samples[-1]} samples of the stream")
     point = min(range(len(result.samples)), key=lambda n: abs(math.log1p(result.samples[n]) - math.log1p(wanted)))
     return accuracy[point] if measure.what == "accuracy_at" else _hidden(alpha[point])
-
-
-def _number(measure: Measure) -> float:
-    try:
-        return float(measure.argument)
-    except ValueError:
-        raise RunError(f"`{measure}` needs a number in its brackets") from None
 
 
 def _hidden(angles: Sequence[float]) -> float:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError, raise_errors
 from ruledsl.ir.source import SourceFile, Span
 from ruledsl.language import closest
+from ruledsl.reproduction import checkers as c
 from ruledsl.reproduction.claims import (
     Alternative,
     Claim,
@@ -25,18 +25,32 @@ from ruledsl.reproduction.claims import (
     Theory,
     Training,
 )
-from ruledsl.reproduction.vocabulary import MEASURES, SHOWN, THEORIES
-from ruledsl.settings import TrainSettings
+from ruledsl.reproduction.vocabulary import MEASURES, NEED_ARGUMENT, SHOWN, TAKE_ARGUMENT, THEORIES
 
 SHIPPED = Path(__file__).parent / "paper"
 PROFILES = Path(__file__).parent / "profiles"
-KINDS: Mapping[str, type[Training] | type[LongStream] | type[Theory]] = {
-    "training": Training,
-    "stream": LongStream,
-    "theory": Theory,
-}
-TOP = ("title", "text", "dataset", *KINDS, "claim", "alternative", "panel")
-SETTINGS = {f.name for f in fields(TrainSettings)} - {"threads", "teacher", "device"}
+OWN: Mapping[str, Mapping[str, c.Checker]] = {
+    "training": {"rule": c.text, "dataset": c.text, "label": c.text, "l1": c.not_negative, "frozen_at": c.text},
+    "stream": {
+        "rule": c.text, "dataset": c.text, "label": c.text, "samples": c.count, "test_images": c.count,
+        "theta": c.coefficients, "theta_of": c.text,
+    },
+    "theory": {"kind": c.choice(THEORIES), "label": c.text, "samples": c.count},
+}  # fmt: skip
+"""Keys of each kind of experiment, besides settings."""
+NEEDED = {"training": "rule", "stream": "rule", "theory": "kind"}
+CLAIM: Mapping[str, c.Checker] = {
+    "name": c.text, "says": c.text, "printed": c.text, "of": c.text, "against": c.text, "measure": c.text,
+    "episodes": c.window, "between": c.growing_pair, "at_least": c.number, "at_most": c.number, "mark": c.number,
+    "within": c.positive, "if_not": c.table, "each": c.entries,
+}  # fmt: skip
+EXPLANATION: Mapping[str, c.Checker] = {"reason": c.text, "of": c.text, "against": c.text, "measure": c.text}
+ALTERNATIVE: Mapping[str, c.Checker] = {
+    "name": c.text, "here": c.text, "there": c.text, "of": c.text, "others": c.texts, "measures": c.texts,
+    "there_measures": c.texts, "episodes": c.window,
+}  # fmt: skip
+PANEL: Mapping[str, c.Checker] = {"show": c.choice(SHOWN), "of": c.texts, "title": c.text}
+NAME = re.compile(r"[\w-]+")
 
 
 def shipped() -> dict[str, Path]:
@@ -72,7 +86,7 @@ def locate_claims(name: str) -> Path:
 def read_claims(path: Path) -> ClaimFile:
     """A file of claims. Raises `RuleError` with every fault that was found in it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RuleError(Diagnostic("unreadable", f"cannot be read: {error}", path=str(path))) from None
     reader = _Reader(path, SourceFile(str(path), text))
@@ -87,24 +101,27 @@ class _Reader:
     def __init__(self, path: Path, source: SourceFile) -> None:
         self.path, self.source = path, source
         self.faults: list[Diagnostic] = []
+        self.experiments: dict[str, Experiment] = {}
 
     def file(self) -> ClaimFile:
         table = self._parsed()
-        self._known(table, TOP, "", "the file")
-        self.dataset = self._text(table, "dataset", "emnist-bymerge/test")
-        experiments: dict[str, Experiment] = {}
-        for kind, made in KINDS.items():
-            for name, body in self._table(table, kind).items():
-                if name in experiments:
-                    self._fault("duplicate", f"there are two experiments `{name}`", f"{kind}.{name}")
-                experiments[name] = self._experiment(made, kind, name, body)
-        self.experiments = experiments
+        top = {"title": c.text, "text": c.text, "dataset": c.text}
+        sections = dict.fromkeys((*OWN, "claim", "alternative", "panel"), lambda v: v)
+        head = self._checked(table, top | sections, _Place("the file"))
+        self.dataset = head.get("dataset", "emnist-bymerge/test")
+        for kind in OWN:
+            for name, body in self._tables(table, kind):
+                self._experiment(kind, name, body)
         self._references()
-        claims = [c for n, body in enumerate(self._list(table, "claim")) for c in self._claims(body, n)]
-        alternatives = [self._alternative(body, n) for n, body in enumerate(self._list(table, "alternative"))]
-        panels = [self._panel(body, n) for n, body in enumerate(self._list(table, "panel"))]
-        title, text = self._text(table, "title", self.path.stem), self._text(table, "text", "")
-        return ClaimFile(self.path, title, text, experiments, tuple(claims), tuple(alternatives), tuple(panels))
+        claims = [claim for n, body in self._list(table, "claim") for claim in self._claims(body, n)]
+        alternatives = [self._alternative(body, n) for n, body in self._list(table, "alternative")]
+        panels = [self._panel(body, n) for n, body in self._list(table, "panel")]
+        if not claims and not alternatives and not self.faults:
+            self._fault("empty", "this file holds no claim", _Place(""))
+        for name in {x.name for x in claims if sum(x.name == y.name for y in claims) > 1}:
+            self._fault("duplicate", f"there are two claims `{name}`", _Place("", text=f'"{name}"'))
+        title, text = head.get("title", self.path.stem), head.get("text", "")
+        return ClaimFile(self.path, title, text, self.experiments, tuple(claims), tuple(alternatives), tuple(panels))
 
     def _parsed(self) -> dict[str, Any]:
         try:
@@ -119,197 +136,232 @@ class _Reader:
                 at = Location(self.source, Span(start, start + 1))
             raise RuleError(Diagnostic("not-toml", f"this is not TOML: {message}", at, path=str(self.path))) from None
 
-    def _experiment(self, made: Any, kind: str, name: str, body: Any) -> Any:
-        where = f"{kind}.{name}"
+    def _experiment(self, kind: str, name: str, body: Any) -> None:
+        place = _Place(f"[{kind}.{name}]", f"{kind}.{name}")
+        if not NAME.fullmatch(name):
+            self._fault("bad-name", f"an experiment's name is letters, digits, `_` and `-`, not `{name}`", place)
+        if name in self.experiments:
+            self._fault("duplicate", f"there are two experiments `{name}`", place)
         if not isinstance(body, dict):
-            self._fault("not-a-table", f"`{where}` must be a table", where)
-            return made(name, *[""] * 2) if made is not Theory else made(name, "")
-        own = {f.name for f in fields(made)} - {"name", "settings"}
-        self._known(body, [*own, *SETTINGS], where, f"[{where}]")
-        settings = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in body.items() if k in SETTINGS and k not in own
-        }
-        values = {k: v for k, v in body.items() if k in own}
-        if "dataset" in own:
-            values.setdefault("dataset", self.dataset)
-        needed = "kind" if made is Theory else "rule"
-        if needed not in values:
-            self._fault("missing", f"[{where}] lacks `{needed}`", where)
-            values[needed] = ""
-        if made is Theory and values["kind"] and values["kind"] not in THEORIES:
-            self._unknown("kind of theory", values["kind"], THEORIES, where)
-        self._typed(made, values, where)
-        return made(name=name, settings=settings, **values)
-
-    def _typed(self, made: Any, values: Mapping[str, Any], where: str) -> None:
-        kinds = {"str": str, "int": int, "float": (int, float)}
-        for f in fields(made):
-            expected = kinds.get(str(f.type))
-            if expected and f.name in values and not isinstance(values[f.name], expected):
-                self._fault("wrong-type", f"`{f.name}` must be a {f.type}", where, f.name)
+            self._fault("not-a-table", f"write [{kind}.{name}] with keys below it", place)
+            body = {NEEDED[kind]: ""}
+        own = OWN[kind]
+        found = self._checked(body, {**c.SETTINGS, **own}, place)
+        if NEEDED[kind] not in body:
+            self._fault("missing", f"[{kind}.{name}] lacks `{NEEDED[kind]}`", place)
+        settings = {key: value for key, value in found.items() if key not in own}
+        values: dict[str, Any] = {key: value for key, value in found.items() if key in own}
+        values.setdefault(NEEDED[kind], "")
+        if kind == "theory":
+            self.experiments[name] = Theory(name=name, settings=settings, **values)
+            return
+        values.setdefault("dataset", self.dataset)
+        made = Training if kind == "training" else LongStream
+        self.experiments[name] = made(name=name, settings=settings, **values)
 
     def _references(self) -> None:
+        """`frozen_at` and `theta_of` must name trainings, and never come back to where they began."""
         for name, experiment in self.experiments.items():
             for key in ("frozen_at", "theta_of"):
                 other = getattr(experiment, key, "")
+                kind = "training" if isinstance(experiment, Training) else "stream"
+                place = _Place("", f"{kind}.{name}", key)
                 if other and not isinstance(self.experiments.get(other), Training):
                     trainings = [n for n, e in self.experiments.items() if isinstance(e, Training) and n != name]
-                    self._unknown("training", other, trainings, other)
+                    self._unknown("training", other, trainings, place)
+                seen = [name]
+                while other and isinstance(self.experiments.get(other), Training):
+                    if other in seen:
+                        self._fault("circular", f"`{name}` waits for itself: {' → '.join([*seen, other])}", place)
+                        break
+                    seen.append(other)
+                    other = getattr(self.experiments[other], "frozen_at", "")
 
-    def _claims(self, body: Mapping[str, Any], number: int) -> list[Claim]:
+    def _claims(self, body: Mapping[str, Any], n: int) -> Iterator[Claim]:
         """One claim, or one for each entry of `each`: `{}` stands for it, and lists give one value to each."""
-        each = body.get("each")
-        if each is None:
-            return [self._claim(body, number)]
-        rows = []
-        for n, entry in enumerate(each):
-            own = {k: v for k, v in body.items() if k != "each"}
-            for key, value in own.items():
-                if isinstance(value, str):
-                    own[key] = value.replace("{}", str(entry))
-                elif isinstance(value, dict):
-                    own[key] = {k: v.replace("{}", str(entry)) if isinstance(v, str) else v for k, v in value.items()}
-                elif isinstance(value, list) and len(value) == len(each) and key in ("mark", "between", "printed"):
-                    own[key] = value[n]
-            rows.append(self._claim(own, number))
-        return rows
+        place = _Place(f"[[claim]] number {n + 1}", "claim", number=n)
+        if "each" not in body:
+            yield self._claim(body, place)
+            return
+        each = self._checked({"each": body["each"]}, CLAIM, place).get("each", ())
+        before = len(self.faults)
+        for k, entry in enumerate(each):
+            own = {key: _for_entry(key, value, entry, k, len(each)) for key, value in body.items() if key != "each"}
+            claim = self._claim(own, place)
+            yield claim
+            if len(self.faults) > before:
+                return  # the same fault for every entry would say nothing new
 
-    def _claim(self, body: Mapping[str, Any], number: int) -> Claim:
-        where = f"claim {number + 1}"
-        names = ("name", "says", "printed", "of", "against", "measure", "episodes", "between", "at_least", "at_most",
-                 "within", "mark", "if_not", "each")  # fmt: skip
-        self._known(body, names, "claim", f"[[claim]] {number + 1}")
-        for key in ("name", "says", "of", "measure"):
-            if key not in body:
-                self._fault("missing", f"[[claim]] number {number + 1} lacks `{key}`", "claim", number=number)
-        of, against = (self._named(body.get(k, ""), "claim") for k in ("of", "against"))
-        low, high = self._accepted(body, number)
-        measure = self._measure(str(body.get("measure", "accuracy")), of)
+    def _claim(self, body: Mapping[str, Any], place: _Place) -> Claim:
+        found = self._checked(body, CLAIM, place)
+        self._require(body, ("name", "says", "of", "measure"), place)
+        of, against = (self._named(found.get(key, ""), place.at(key)) for key in ("of", "against"))
+        measure = self._measure(found.get("measure", ""), (of, against), place.at("measure"))
+        low, high = self._accepted(body, found, place)
         explanation = None
-        if "if_not" in body:
-            inner = body["if_not"]
-            self._known(inner, ("reason", "of", "against", "measure"), "if_not", f"if_not of {where}")
-            of_other, against_other = self._named(inner.get("of", ""), ""), self._named(inner.get("against", ""), "")
-            other = self._measure(str(inner["measure"]), of_other) if "measure" in inner else None
-            explanation = Explanation(str(inner.get("reason", "")), of_other, against_other, other)
-        mark = body.get("mark")
+        if "if_not" in found:
+            inner = self._checked(found["if_not"], EXPLANATION, place.at("if_not"))
+            self._require(inner, ("reason", "of"), place.at("if_not"))
+            others = [self._named(inner.get(k, d), place.at("if_not")) for k, d in (("of", ""), ("against", against))]
+            other = self._measure(inner.get("measure", ""), others, place.at("if_not")) if "measure" in inner else None
+            explanation = Explanation(inner.get("reason", ""), others[0], others[1], other)
         return Claim(
-            str(body.get("name", where)), str(body.get("says", "")), str(body.get("printed", "")), of, measure, against,
-            _pair(body.get("episodes")), low, high, None if mark is None else float(mark), explanation,
+            found.get("name", ""), found.get("says", ""), found.get("printed", ""), of, measure, against,
+            found.get("episodes"), low, high, found.get("mark"), explanation,
         )  # fmt: skip
 
-    def _accepted(self, body: Mapping[str, Any], number: int) -> tuple[float, float]:
-        """The numbers that agree: `between = [a, b]`, `at_least`, `at_most`, or `mark` ± `within`."""
-        if "within" in body and "mark" in body:
-            return float(body["mark"]) - float(body["within"]), float(body["mark"]) + float(body["within"])
-        if "between" in body:
-            pair = body["between"]
-            if isinstance(pair, list) and len(pair) == 2 and pair[0] < pair[1]:
-                return float(pair[0]), float(pair[1])
-            self._fault("wrong-range", "`between` needs two growing numbers", "claim", "between", number)
-        low, high = float(body.get("at_least", -inf)), float(body.get("at_most", inf))
-        if low == -inf and high == inf and "between" not in body:
-            message = f"[[claim]] number {number + 1} accepts every number"
-            self._fault(
-                "no-test", message, "claim", number=number, help="give `between`, `at_least`, `at_most` or `within`"
-            )
+    def _accepted(self, body: Mapping[str, Any], found: Mapping[str, Any], place: _Place) -> tuple[float, float]:
+        """The numbers that agree: `between`, `at_least` and `at_most`, or `mark` and `within`; one way only."""
+        ways = [key for key in ("between", "within") if key in body]
+        ways += ["at"] if {"at_least", "at_most"} & set(body) else []
+        if "within" in body and "mark" not in body:
+            self._fault("missing", "`within` needs a `mark` to be around", place.at("within"))
+        elif len(ways) != 1:
+            message = "accepts every number" if not ways else "says in two ways what agrees"
+            help_ = "give one of `between = [a, b]`, `at_least`, `at_most`, or `mark` with `within`"
+            self._fault("no-test", f"{place.what} {message}", place, help_)
+        if "within" in found and "mark" in found:
+            return found["mark"] - found["within"], found["mark"] + found["within"]
+        low, high = found.get("between", (found.get("at_least", -inf), found.get("at_most", inf)))
+        if low > high:
+            self._fault("no-test", f"{place.what} accepts no number", place.at("at_least"))
         return low, high
 
-    def _alternative(self, body: Mapping[str, Any], number: int) -> Alternative:
-        names = ("name", "here", "there", "of", "others", "measures", "there_measures", "episodes")
-        self._known(body, names, "alternative", f"[[alternative]] {number + 1}")
-        of = self._named(body.get("of", ""), "alternative")
-        others = tuple(self._named(o, "alternative") for o in body.get("others", ()))
-        measures = tuple(self._measure(m, of) for m in body.get("measures", ("accuracy",)))
-        there = tuple(self._measure(m, of) for m in body.get("there_measures", ())) or measures
+    def _alternative(self, body: Mapping[str, Any], n: int) -> Alternative:
+        place = _Place(f"[[alternative]] number {n + 1}", "alternative", number=n)
+        found = self._checked(body, ALTERNATIVE, place)
+        self._require(body, ("name", "of", "others"), place)
+        of = self._named(found.get("of", ""), place.at("of"))
+        others = tuple(self._named(o, place.at("others")) for o in found.get("others", ()))
+        measures = tuple(self._measure(m, (of,), place.at("measures")) for m in found.get("measures", ("accuracy",)))
+        asked = found.get("there_measures", found.get("measures", ("accuracy",)))
+        there = tuple(self._measure(m, others, place.at("measures")) for m in asked)
         if len(there) != len(measures):
-            self._fault("wrong-length", "`there_measures` must be as many as `measures`", "alternative", number=number)
+            self._fault("wrong-length", "`there_measures` must be as many as `measures`", place.at("there_measures"))
         return Alternative(
-            str(body.get("name", "")), str(body.get("here", "")), str(body.get("there", "")), of, others, measures,
-            there, _pair(body.get("episodes")),
+            found.get("name", ""), found.get("here", ""), found.get("there", ""), of, others, measures, there,
+            found.get("episodes"),
         )  # fmt: skip
 
-    def _panel(self, body: Mapping[str, Any], number: int) -> PanelSpec:
-        self._known(body, ("show", "of", "title"), "panel", f"[[panel]] {number + 1}")
-        show = str(body.get("show", ""))
-        if show not in SHOWN:
-            self._unknown("panel", show, SHOWN, show)
-        of = tuple(self._named(o, "panel") for o in body.get("of", ()))
-        return PanelSpec(show, of, str(body.get("title", "")))
+    def _panel(self, body: Mapping[str, Any], n: int) -> PanelSpec:
+        place = _Place(f"[[panel]] number {n + 1}", "panel", number=n)
+        found = self._checked(body, PANEL, place)
+        self._require(body, ("show",), place)
+        show, of = found.get("show", ""), found.get("of", ())
+        kinds = {type(self.experiments[self._named(o, place.at("of"))]) for o in of if o in self.experiments}
+        for o in of:
+            self._named(o, place.at("of"))
+        if show and show != "claims":
+            drawable = {Training} if show in ("loss", "theta", "ortho") else {Training, LongStream}
+            if len(kinds) != 1 or not kinds <= drawable:
+                words = "trainings" if len(drawable) == 1 else "trainings, or long streams,"
+                self._fault("wrong-kind", f"a panel of `{show}` shows {words} of one kind", place.at("of"))
+        return PanelSpec(show, of, found.get("title", ""))
 
-    def _measure(self, text: str, of: str) -> Measure:
-        match = re.fullmatch(r"(\w+)(?:\[([^\]]*)\])?", text.strip())
+    def _measure(self, text: str, of: Sequence[str], place: _Place) -> Measure:
+        match = re.fullmatch(r"(\w+)(?:\[([^\]]+)\])?", text.strip(), re.ASCII if text.isascii() else 0)
         what, argument = (match[1], match[2] or "") if match else (text, "")
-        experiment = self.experiments.get(of)
-        known = MEASURES[type(experiment).__name__] if experiment else {m for ms in MEASURES.values() for m in ms}
-        if what not in known:
-            self._unknown("measure", what, sorted(known), text)
+        experiments = [self.experiments[name] for name in of if name in self.experiments]
+        kinds = [set(MEASURES[type(e).__name__]) for e in experiments]
+        known = set.intersection(*kinds) if kinds else set()
+        if text and kinds and what not in known:
+            self._unknown("measure", what, sorted(known), place)
+        elif what in NEED_ARGUMENT and not argument:
+            self._fault("missing", f"`{what}` needs something in brackets: {NEED_ARGUMENT[what]}", place)
+        elif text and kinds and argument and what not in (*NEED_ARGUMENT, *TAKE_ARGUMENT):
+            self._fault("wrong-measure", f"`{what}` takes nothing in brackets", place)
+        elif what in ("reaches", "accuracy_at", "angle_at") and not re.fullmatch(r"\d+(\.\d+)?", argument, re.ASCII):
+            self._fault("wrong-measure", f"`{what}[…]` takes a number, not `{argument}`", place)
         return Measure(what, argument)
 
-    def _named(self, name: Any, _where: str) -> str:
+    def _named(self, name: str, place: _Place) -> str:
         if name and name not in self.experiments:
-            self._unknown("experiment", str(name), list(self.experiments), str(name))
-        return str(name)
+            self._unknown("experiment", name, list(self.experiments), place)
+        return name
 
     # Faults, and where in the text they stand.
 
-    def _known(self, table: Mapping[str, Any], names: Sequence[str], where: str, what: str) -> None:
-        for key in table:
-            if key not in names:
-                near = closest(key, names)
-                help_ = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(names)[:24])}"
-                self._fault("unknown-key", f"{what} knows no `{key}`", where, key, help=help_)
+    def _checked(self, body: Mapping[str, Any], known: Mapping[str, c.Checker], place: _Place) -> dict[str, Any]:
+        """The values whose keys are known and that are what they must be; a fault for each other one."""
+        found = {}
+        for key, value in body.items():
+            if key not in known:
+                near = closest(key, known)
+                help_ = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(known)[:24])}"
+                self._fault("unknown-key", f"{place.what} knows no `{key}`", place.at(key), help_)
+                continue
+            try:
+                found[key] = known[key](value)
+            except c.Wrong as expected:
+                self._fault("wrong-value", f"`{key}` of {place.what} must be {expected}", place.at(key))
+        return found
 
-    def _unknown(self, what: str, name: str, known: Sequence[str], find: str) -> None:
+    def _require(self, body: Mapping[str, Any], keys: Sequence[str], place: _Place) -> None:
+        for key in keys:
+            if key not in body or body[key] in ("", []):
+                self._fault("missing", f"{place.what} lacks `{key}`", place)
+
+    def _unknown(self, what: str, name: str, known: Sequence[str], place: _Place) -> None:
         near = closest(name, known)
         help_ = f"did you mean `{near}`?" if near else None
         expected = f"one of {', '.join(known)}" if known else None
-        self.faults.append(
-            Diagnostic("unknown-name", f"there is no {what} `{name}`", self._at(f'"{find}"', 1), expected, help=help_)
-        )
+        at = self._at(place)
+        message = f"there is no {what} `{name}`"
+        fault = Diagnostic("unknown-name", message, at, expected, help=help_, path=str(self.path))
+        if fault not in self.faults:
+            self.faults.append(fault)
 
-    def _fault(self, code: str, message: str, where: str, key: str = "", number: int = 0, help: str = "") -> None:
-        at = self._at_key(where, key, number)
-        self.faults.append(Diagnostic(code, message, at, help=help or None, path=str(self.path)))
+    def _fault(self, code: str, message: str, place: _Place, help_: str = "") -> None:
+        self.faults.append(Diagnostic(code, message, self._at(place), help=help_ or None, path=str(self.path)))
 
-    def _at_key(self, where: str, key: str, number: int) -> Location | None:
-        """A key inside the table `where`, or the table's own head."""
-        heads = [m.start() for m in re.finditer(rf"^\[+{re.escape(where)}\]+", self.source.text, re.MULTILINE)]
-        start = heads[min(number, len(heads) - 1)] if heads else 0
-        if key:
-            match = re.compile(rf"^\[*(?:\w+\.)*({re.escape(key)})\b", re.MULTILINE).search(self.source.text, start)
-            match = match or re.search(rf"\b({re.escape(key)})\s*=", self.source.text)
-            return Location(self.source, Span(*match.span(1))) if match else None
-        end = self.source.text.find("\n", start)
-        return Location(self.source, Span(start, end if end > 0 else len(self.source.text))) if heads else None
+    def _at(self, place: _Place) -> Location | None:
+        """A key, with its value's line, inside the n-th table of a name; else the table's own head; else nothing."""
+        text = self.source.text
+        if place.text:
+            start = text.find(place.text)
+            return Location(self.source, Span(start, start + len(place.text))) if start >= 0 else None
+        heads = [m.start() for m in re.finditer(rf"^\[+{re.escape(place.table)}\]+", text, re.MULTILINE)]
+        start = heads[min(place.number, len(heads) - 1)] if heads and place.table else 0
+        if place.key:
+            match = re.compile(rf"^\[*(?:\w+\.)*({re.escape(place.key)})\b", re.MULTILINE).search(text, start)
+            match = match or re.compile(rf"\b({re.escape(place.key)})\s*=").search(text, start)
+            if match:
+                return Location(self.source, Span(*match.span(1)))
+        end = text.find("\n", start)
+        return Location(self.source, Span(start, end if end > 0 else len(text))) if heads and place.table else None
 
-    def _at(self, text: str, inset: int) -> Location | None:
-        start = self.source.text.find(text)
-        return Location(self.source, Span(start + inset, start + len(text) - inset)) if start >= 0 else None
-
-    def _table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    def _tables(self, table: Mapping[str, Any], key: str) -> Iterator[tuple[str, Any]]:
         value = table.get(key, {})
         if isinstance(value, dict):
-            return value
-        self._fault("not-a-table", f"`{key}` must be written as [{key}.NAME]", "", key)
-        return {}
+            yield from value.items()
+        else:
+            self._fault("not-a-table", f"`{key}` must be written as [{key}.NAME]", _Place("", key=key))
 
-    def _list(self, table: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    def _list(self, table: Mapping[str, Any], key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         value = table.get(key, [])
         if isinstance(value, list) and all(isinstance(v, dict) for v in value):
-            return value
-        self._fault("not-a-list", f"`{key}` must be written as [[{key}]]", "", key)
-        return []
-
-    def _text(self, table: Mapping[str, Any], key: str, default: str) -> str:
-        value = table.get(key, default)
-        if not isinstance(value, str):
-            self._fault("wrong-type", f"`{key}` must be a text", "", key)
-            return default
-        return value
+            yield from enumerate(value)
+        else:
+            self._fault("not-a-list", f"`{key}` must be written as [[{key}]]", _Place("", key=key))
 
 
-def _pair(value: Any) -> tuple[int, int] | None:
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value):
-        return value[0], value[1]
-    return None
+class _Place:
+    """Where a fault is to be shown: in words, by table and number, by key, or by a text."""
+
+    def __init__(self, what: str, table: str = "", key: str = "", number: int = 0, text: str = "") -> None:
+        self.what, self.table, self.key, self.number, self.text = what, table, key, number, text
+
+    def at(self, key: str) -> _Place:
+        """A key of the same table."""
+        return _Place(self.what, self.table, key, self.number)
+
+
+def _for_entry(key: str, value: Any, entry: str | int, place: int, total: int) -> Any:
+    """A value of a claim with `each`, for one entry."""
+    if isinstance(value, str):
+        return value.replace("{}", str(entry))
+    if isinstance(value, dict):
+        return {k: v.replace("{}", str(entry)) if isinstance(v, str) else v for k, v in value.items()}
+    listed = isinstance(value, list) and len(value) == total
+    own = key in ("mark", "printed") or (key == "between" and listed and all(isinstance(v, list) for v in value))
+    return value[place] if listed and own else value

@@ -11,6 +11,7 @@ from torch import Tensor
 from ruledsl.meta import backend_for
 from ruledsl.network import Learner, network_of, programs_of
 from ruledsl.pipeline import Rule, compile_rule
+from ruledsl.runs import RunError
 from ruledsl.settings import TrainSettings
 from ruledsl.tasks import STREAM, WEIGHTS, draw_feedback, draw_signals, draw_weights, generator
 
@@ -30,6 +31,7 @@ def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int
     change of W_{ℓ−1,ℓ} is 10⁻¹² Σ e_ℓ e_{ℓ−1}ᵀ. Returned for each layer ℓ and seed: the angle, in degrees, of that
     matrix to Bᵀ (the equation), and to Cov(e_ℓ) Bᵀ, which it equals whether or not the parts of e_ℓ are independent.
     """
+    _require(settings, "error_hebb", activation="identity", output="linear", feedback="fixed", bias=False)
     compiled = compile_rule(rule)
     programs = programs_of(rule.program, settings)
     sizes, depth = settings.sizes, len(settings.sizes) - 1
@@ -58,6 +60,15 @@ def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int
     return found
 
 
+def _require(settings: TrainSettings, kind: str, **needed: object) -> None:
+    """Raise `RunError` for a network that an equation does not speak of."""
+    for name, value in needed.items():
+        if getattr(settings, name) != value:
+            raise RunError(
+                f"theory `{kind}` is about networks with {name} = {value!r}, not {getattr(settings, name)!r}"
+            )
+
+
 def _normal_samples(sizes: Sequence[int], seed: int, samples: int) -> tuple[Tensor, Tensor]:
     random = generator(seed, 0, STREAM)
     x, y = (torch.from_numpy(random.standard_normal((samples, n))) for n in (sizes[0], sizes[-1]))
@@ -78,11 +89,12 @@ def _angles(first: Tensor, second: Tensor) -> tuple[float, ...]:
 
 
 def gradient_digits(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
-    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. To how many digits, at worst?
+    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. To how many digits, in the worst layer?
 
     The gradient is autograd's, of the loss written with torch's own functions; digits are −log10 of the relative
     distance in float64, of which there are about 16.
     """
+    _require(settings, "gradient", activation="softplus", output="softmax", feedback="symmetric", bias=False)
     compiled = compile_rule(rule)
     worst = []
     for seed in seeds:
@@ -95,22 +107,22 @@ def gradient_digits(rule: Rule, settings: TrainSettings, seeds: Sequence[int], s
             learner = Learner(compiled, torch.ones(1, 1, dtype=torch.float64), network_of(settings), weights, None)
             learner.see(x, y)
             exact = _loss_gradient(weights, x[0], y[0], settings.beta)
-            moved = torch.cat([(learner.state[f"W{n}"] - w).flatten() for n, w in enumerate(weights)])
-            errors.append(float((moved + exact).norm() / exact.norm()))
+            for n, gradient in enumerate(exact):
+                moved = learner.state[f"W{n}"][0] - weights[n][0]
+                errors.append(float((moved + gradient).norm() / gradient.norm()))
         worst.append(max(errors))
     return {"gradient_digits": tuple(-math.log10(max(error, 1e-17)) for error in worst)}
 
 
-def _loss_gradient(weights: Sequence[Tensor], x: Tensor, y: Tensor, beta: float) -> Tensor:
-    """All of ∂𝓛/∂W as one vector, by autograd."""
+def _loss_gradient(weights: Sequence[Tensor], x: Tensor, y: Tensor, beta: float) -> tuple[Tensor, ...]:
+    """∂𝓛/∂W of every layer, by autograd."""
     leaves = [w[0].clone().requires_grad_() for w in weights]
     with torch.enable_grad():
         for number, matrix in enumerate(leaves):
             x = x @ matrix.T
             if number < len(leaves) - 1:
                 x = torch.nn.functional.softplus(x, beta=beta, threshold=1e6)
-        gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(x, y), leaves)
-    return torch.cat([g.flatten() for g in gradients])
+        return torch.autograd.grad(torch.nn.functional.cross_entropy(x, y), leaves)
 
 
 THEORY: Mapping[str, Callable[[Rule, TrainSettings, Sequence[int], int], Values]] = {

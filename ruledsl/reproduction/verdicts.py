@@ -97,8 +97,13 @@ def _minus(first: Scores, second: Scores) -> Scores:
 
 
 def verdict_of(ours: Interval, low: float, high: float) -> Verdict:
-    """See the module's text. A single seed, or a number that is not finite in some seed, leaves a claim open."""
-    if math.isnan(ours.mean) or math.isnan(ours.half) or any(math.isnan(v) for v in ours.by_seed):
+    """See the module's text. A single seed, or a number that is not finite in some seed, leaves a claim open.
+
+    So do numbers that all lie on the border itself: where nothing happened, 0 is neither above nor below 0.
+    """
+    if not math.isfinite(ours.mean) or not math.isfinite(ours.half) or not all(map(math.isfinite, ours.by_seed)):
+        return "open"
+    if ours.half == 0.0 and ours.mean in (low, high):
         return "open"
     if low <= ours.mean - ours.half and ours.mean + ours.half <= high:
         return "agrees"

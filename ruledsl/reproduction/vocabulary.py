@@ -34,6 +34,13 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """For each kind of experiment, every measure with what it means."""
+NEED_ARGUMENT: Mapping[str, str] = {
+    "theta": "a coefficient", "small": "coefficients", "settles": "a coefficient", "trend_settles": "a coefficient",
+    "diagnostic": "a diagnostic", "accuracy_at": "a number of samples", "angle_at": "a number of samples",
+    "reaches": "an accuracy", "angle_to_B": "a layer", "angle_to_covariance": "a layer",
+}  # fmt: skip
+TAKE_ARGUMENT = ("angle", "ortho", "ortho_sum", "log_ortho")
+"""Measures that may name a layer."""
 THEORIES = ("gradient", "error_hebb")
 SHOWN = ("accuracy", "loss", "angle", "theta", "ortho", "claims")
 """What a panel may draw."""

@@ -1,0 +1,77 @@
+"""Whatever can be known to fail before hours are spent: experiments are planned, claims are measured on blanks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ruledsl.meta.evaluate import measuring_points
+from ruledsl.registry import find
+from ruledsl.reproduction.claims import ClaimFile, LongStream, Measure, Theory, Training
+from ruledsl.reproduction.experiments import Result, StreamResult, TheoryResult, TrainingResult, Workshop
+from ruledsl.reproduction.measures import Window, measured
+from ruledsl.runs import Metrics, RunError
+from ruledsl.runs.metrics import metrics_header
+from ruledsl.settings import TrainSettings
+
+
+def rehearse(workshop: Workshop, files: Sequence[ClaimFile]) -> None:
+    """Raise `RunError`, `RuleError` or `PluginError` for the first thing that cannot work; nothing is run."""
+    stems = [file.name for file in files]
+    for file in files:
+        if stems.count(file.name) > 1:
+            raise RunError(f"two files of claims are called `{file.name}`; their figures would overwrite each other")
+        blanks = {name: _blank(workshop, file, name) for name in file.experiments}
+        for place, name, measure, window in _asked(file):
+            try:
+                measured(blanks[name], measure, window, workshop.budget.share)
+            except RunError as error:
+                raise RunError(f"{file.path}: {place}: {error}") from None
+
+
+def _asked(file: ClaimFile) -> Iterator[tuple[str, str, Measure, Window]]:
+    """Every measure of every experiment that judging the file will ask for."""
+    for claim in file.claims:
+        names = [(claim.of, claim.measure), (claim.against, claim.measure)]
+        if claim.if_not is not None:
+            other = claim.if_not.measure or claim.measure
+            names += [(claim.if_not.of, other), (claim.if_not.against, other)]
+        yield from ((f"claim `{claim.name}`", name, m, claim.episodes) for name, m in names if name)
+    for a in file.alternatives:
+        pairs = [(a.of, m) for m in a.measures] + [(o, m) for o in a.others for m in a.there_measures]
+        yield from ((f"alternative `{a.name}`", name, m, a.episodes) for name, m in pairs)
+
+
+def _blank(workshop: Workshop, file: ClaimFile, name: str) -> Result:
+    """A result of the right form, with nothing in it."""
+    experiment = file.experiments[name]
+    match experiment:
+        case Training():
+            config = workshop.training_config(file, experiment)[1]
+            _known_plugins(config.settings)
+            columns = metrics_header(config.terms, len(config.settings.sizes) - 1, config.settings.diagnostics)
+            blank = {column: [0.0] * config.settings.episodes for column in columns}
+            return TrainingResult(workshop.out, config, Metrics(config.terms, {r.run: blank for r in config.runs}))
+        case LongStream():
+            settings = workshop.check_stream(file, experiment)
+            _known_plugins(settings)
+            points = measuring_points(experiment.samples)
+            angles = tuple((0.0,) * len(settings.sizes) for _ in points)
+            return StreamResult(points, ((0.0,) * len(points),), (angles,), {})
+        case Theory():
+            settings = workshop.theory_plan(experiment)[2]
+            _known_plugins(settings)
+            layers = range(1, len(settings.sizes))
+            named = [f"{what}[{n}]" for what in ("angle_to_B", "angle_to_covariance") for n in layers]
+            return TheoryResult(
+                dict.fromkeys(named if experiment.kind == "error_hebb" else ["gradient_digits"], (0.0,))
+            )
+
+
+def _known_plugins(settings: TrainSettings) -> None:
+    """Raise `PluginError` for a name that no plugin has."""
+    names = [("feedback", settings.feedback), ("activation", settings.activation), ("task", settings.tasks)]
+    names += [("objective", name) for name, _ in settings.objective]
+    names += [("diagnostic", name) for name in settings.diagnostics]
+    names.append(("optimiser", settings.optimiser) if settings.optimiser else ("recipe", settings.recipe))
+    for kind, name in names:
+        find(kind, name)
