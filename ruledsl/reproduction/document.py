@@ -38,18 +38,13 @@ def write_documents(out: Path, found: Sequence[Reproduced], workshop: Workshop, 
     """
     out.mkdir(parents=True, exist_ok=True)
     with_claims = [r for r in found if r.judged]
+    names = [r.file.name for r in with_claims]
+    page, data = ("README", "claims") if set(names) >= set(shipped()) else ("-".join(names),) * 2
     written = []
-    stem = "" if {r.file.name for r in with_claims} >= set(shipped()) else "-".join(r.file.name for r in with_claims)
     if with_claims:
-        written.append(
-            _write(
-                out / f"{stem or 'README'}.md",
-                [*_verdict_head(with_claims), *_how(workshop, command)],
-                with_claims,
-                workshop,
-            )
-        )
-        runs.write_json(out / f"{stem or 'claims'}.json", [_row(r, j) for r in with_claims for j in r.judged])
+        head = [*_verdict_head(with_claims), *_how(workshop, command)]
+        written.append(_write(out / f"{page}.md", head, with_claims, workshop))
+        runs.write_json(out / f"{data}.json", [_row(r, j) for r in with_claims for j in r.judged])
     for reproduced in found:
         if not reproduced.judged:
             written.append(_write(out / f"{reproduced.file.name}.md", _how(workshop, command), [reproduced], workshop))
@@ -85,11 +80,7 @@ def _how(workshop: Workshop, command: str) -> list[str]:
         "",
         f"Command: `{command}`  ",
         f"{date.today().isoformat()}; ruledsl {__version__}; {machine()}.",
-        *(
-            [f"Some runs were made with other versions: {', '.join(sorted(workshop.differences))}."]
-            * bool(workshop.differences)
-        ),
-        "",
+        *([f"Some runs were made with other versions: {others}.", ""] if others else [""]),
     ]
 
 

@@ -23,7 +23,7 @@ def draw_figure(workshop: Workshop, file: ClaimFile, judged: Sequence[Judged], p
     if not file.panels:
         return []
     panels = [p for spec in file.panels for p in _panels(workshop, file, spec, judged)]
-    return draw_panels(path, file.title, panels)
+    return draw_panels(path, _plain(file.title), panels)
 
 
 def _panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged: Sequence[Judged]) -> list[Panel]:
@@ -35,6 +35,15 @@ def _panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged: Sequen
     if spec.show == "ortho":
         return _ortho_panels(workshop, file, spec)
     return [_training_panel(workshop, file, spec, judged)]
+
+
+def _label(file: ClaimFile, name: str) -> str:
+    return _plain(file.label(name))
+
+
+def _plain(text: str) -> str:
+    """A text of the file's as it is: matplotlib would read mathematics between dollars."""
+    return text.replace("$", r"\$")
 
 
 def _colour(label: str, place: int) -> int:
@@ -58,7 +67,7 @@ def _training_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged
     several = len(results) > 1
     curves: list[Curve] = []
     for place, (name, result) in enumerate(results.items()):
-        label = file.label(name)
+        label = _label(file, name)
         depth = len(result.config.settings.sizes) - 1
         if spec.show in ("accuracy", "loss"):
             curves.append(_over_episodes(result, f"meta_{spec.show}", label, _colour(label, place)))
@@ -86,7 +95,7 @@ def _training_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged
         "angle": ("angle to backprop, degrees", (0.0, 100.0), 90.0),
         "theta": ("coefficient θ", None, 0.0),
     }[spec.show]
-    title = spec.title or ("" if several or spec.show == "accuracy" else file.label(spec.of[0]))
+    title = spec.title or ("" if several or spec.show == "accuracy" else _label(file, spec.of[0]))
     return Panel(title, "meta-training episode", label, tuple(curves), marks, limits, guide=guide)
 
 
@@ -107,8 +116,8 @@ def _marks(
         first, last = claim.episodes or (0, count)
         x = (first * share, min(count, last * share))
         place = list(results).index(claim.of)
-        colour = _colour(file.label(claim.of), place)
-        found.append(Mark(claim.mark, f"printed: {claim.printed}", x, colour))
+        colour = _colour(_label(file, claim.of), place)
+        found.append(Mark(claim.mark, f"printed: {_plain(claim.printed)}", x, colour))
     return tuple(found)
 
 
@@ -124,7 +133,7 @@ def _ortho_panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> list[
     panels = []
     for layer in layers:
         curves = tuple(
-            _over_episodes(r, f"ortho_{layer}", file.label(n), _colour(file.label(n), p), logarithm=True)
+            _over_episodes(r, f"ortho_{layer}", _label(file, n), _colour(_label(file, n), p), logarithm=True)
             for p, (n, r) in enumerate(results.items())
         )
         panels.append(Panel(f"layer {layer}", "meta-training episode", r"$\log_{10} E_W$", curves))
@@ -137,7 +146,7 @@ def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> Panel
     for place, name in enumerate(spec.of):
         result = workshop.result(file, name)
         assert isinstance(result, StreamResult)
-        label = file.label(name)
+        label = _label(file, name)
         lead = f"{label} " if several else ""
         if spec.show == "accuracy":
             curves.append(_over_samples(result, label, _colour(label, place), lambda r, s: r.accuracy[s]))
@@ -149,16 +158,8 @@ def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> Panel
                 )
             )
     if spec.show == "accuracy":
-        return Panel(
-            spec.title,
-            "samples seen",
-            "accuracy on held-out images",
-            tuple(curves),
-            (),
-            (0, 1),
-            True,
-            guide=workshop.chance(file, spec.of[0]),
-        )
+        label, guide = "accuracy on held-out images", workshop.chance(file, spec.of[0])
+        return Panel(spec.title, "samples seen", label, tuple(curves), (), (0, 1), True, guide)
     return Panel(
         spec.title, "samples seen", "angle to backprop, degrees", tuple(curves), (), (0, 110), True, guide=90.0
     )
@@ -181,8 +182,8 @@ def _claims_panel(file: ClaimFile, spec: PanelSpec, judged: Sequence[Judged]) ->
         x = range(place, place + len(members))
         place += len(members)
         halves = [0.0 if math.isnan(j.ours.half) else j.ours.half for j in members]
-        curves.append(Curve(file.label(members[0].claim.of), x, [j.ours.mean for j in members], halves, colour))
+        curves.append(Curve(_label(file, members[0].claim.of), x, [j.ours.mean for j in members], halves, colour))
         marks += [Mark(j.claim.mark or 0.0, j.claim.printed, (n, n)) for n, j in zip(x, members, strict=True)]
-    names = tuple(f"{file.label(j.claim.of)}  {j.claim.measure}" for j in shown)
+    names = tuple(f"{_label(file, j.claim.of)}  {j.claim.measure}" for j in shown)
     label = ", ".join(dict.fromkeys(j.claim.measure.what for j in shown))
     return Panel(spec.title, "", label, tuple(curves), tuple(marks), names=names)

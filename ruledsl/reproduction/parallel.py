@@ -73,10 +73,8 @@ def run_ahead(workshop: Workshop, files: Sequence[ClaimFile], jobs: int, listene
                 leans = getattr(experiment, "frozen_at", "") or getattr(experiment, "theta_of", "")
                 second.setdefault(f"{file.name if leans else ''}/{experiment!r}", (file, name))
     with _Pool(jobs, listener, total) as pool:
-        pool.run([_errand(workshop, file, name) for file, name in first.values()])
-        pool.run(
-            [_errand(workshop, file, name) for file, name in second.values() if pool.may_run(workshop, file, name)]
-        )
+        pool.run([_errand(workshop, *wanted) for wanted in first.values()])
+        pool.run([_errand(workshop, *wanted) for wanted in second.values() if pool.may_run(workshop, *wanted)])
 
 
 def _errand(workshop: Workshop, file: ClaimFile, name: str) -> _Errand:

@@ -48,6 +48,8 @@ def _blank(workshop: Workshop, file: ClaimFile, name: str) -> Result:
         case Training():
             config = workshop.training_config(file, experiment)[1]
             _known_plugins(config.settings)
+            if config.settings.engine == "retied" and config.settings.feedback != "symmetric":
+                raise RunError(f"{file.path}: `{name}`: the engine `retied` is about backprop (feedback `symmetric`)")
             columns = metrics_header(config.terms, len(config.settings.sizes) - 1, config.settings.diagnostics)
             blank = {column: [0.0] * config.settings.episodes for column in columns}
             return TrainingResult(workshop.out, config, Metrics(config.terms, {r.run: blank for r in config.runs}))
