@@ -103,7 +103,7 @@ def _points(axis: Any, panel: Panel) -> None:
         label = "printed" if n == 0 else None
         axis.plot(mark.x[0], mark.y, "x", ms=7, mew=1.6, color="#111111", label=label)
     axis.set_xticks(range(len(panel.names)), panel.names, rotation=60, ha="right", fontsize=7)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _band(curve: Curve) -> tuple[list[float], list[float]]:

@@ -184,6 +184,6 @@ def _claims_panel(file: ClaimFile, spec: PanelSpec, judged: Sequence[Judged]) ->
         halves = [0.0 if math.isnan(j.ours.half) else j.ours.half for j in members]
         curves.append(Curve(_label(file, members[0].claim.of), x, [j.ours.mean for j in members], halves, colour))
         marks += [Mark(j.claim.mark or 0.0, j.claim.printed, (n, n)) for n, j in zip(x, members, strict=True)]
-    names = tuple(f"{_label(file, j.claim.of)}  {j.claim.measure}" for j in shown)
+    names = tuple(str(j.claim.measure) for j in shown)
     label = ", ".join(dict.fromkeys(j.claim.measure.what for j in shown))
     return Panel(spec.title, "", label, tuple(curves), tuple(marks), names=names)

@@ -38,9 +38,11 @@ class Interval:
             return "not finite"
         if math.isnan(self.half):
             return f"{self.mean:{form}}"
+        if self.half == 0.0:
+            return f"{self.mean:g} ± 0"
         if abs(self.mean) + self.half < 1e-5:
             return f"{self.mean:.1e} ± {self.half:.0e}"
-        digits = min(6, max(0, 1 - math.floor(math.log10(self.half)))) if self.half > 0 else 3
+        digits = min(6, max(0, 1 - math.floor(math.log10(self.half))))
         return f"{self.mean:.{digits}f} ± {self.half:.{digits}f}"
 
 
