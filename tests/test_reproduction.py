@@ -17,11 +17,23 @@ from ruledsl.network import compiled
 from ruledsl.network.engines import programs_for
 from ruledsl.plugin import Pathway
 from ruledsl.registry import Registered, declarations, find, loading
-from ruledsl.reproduction import Budget, Job, Workshop, locate_claims, profiles, read_claims, reproduce, shipped
+from ruledsl.reproduction import (
+    Budget,
+    Job,
+    Workshop,
+    locate_claims,
+    profiles,
+    read_claims,
+    rehearse,
+    reproduce,
+    run_ahead,
+    shipped,
+)
 from ruledsl.reproduction.claims import LongStream, Measure, Theory, Training
 from ruledsl.reproduction.experiments import TrainingResult
 from ruledsl.reproduction.measures import episodes_of, measured, settling_episode
 from ruledsl.reproduction.verdicts import Interval, judge, verdict_of
+from ruledsl.reproduction.vocabulary import MEASURES
 from ruledsl.runs import RunError
 from ruledsl.settings import EpisodeRecord
 
@@ -133,6 +145,42 @@ def test_names_of_claims_are_suggested() -> None:
     assert "did you mean `fig3`?" in result.output
     with pytest.raises(RuleError, match="no such file of claims"):
         locate_claims("nowhere/mine.toml")
+
+
+def test_the_example_of_the_documentation_is_a_file_that_can_be_run(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "claims.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    file = read_claims(path)
+    rehearse(Workshop(tmp_path, Budget(2, dataset="glyphs"), silent), [file])
+    assert [c.name for c in file.claims] == ["accuracy", "better"]
+    assert file.claims[1].if_not is not None
+    assert file.claims[1].if_not.against == "fa"
+    kinds = {**MEASURES["Training"], **MEASURES["LongStream"], **MEASURES["Theory"]}
+    assert [m for m in kinds if f"`{m}" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('measure = "angle[9]"', "no column `alpha_9`"),
+        ('measure = "theta[nope]"', "no column `theta[nope]`"),
+        ('measure = "accuracy"\nepisodes = [600, 700]', "only 500 were run"),
+        ('measure = "accuracy"\n[training.b]\nrule = "bio"\nfeedback = "fixd"', "did you mean `fixed`?"),
+        ('measure = "accuracy"\n[stream.b]\nrule = "bio"\ntheta = {nope = 1}', "sets `nope`, which bio has not"),
+        ('measure = "accuracy"\n[training.b]\nrule = "oja"\nfrozen_at = "a"', "`oja_subspace` cannot be kept"),
+        ('measure = "accuracy"\n[training.b]\nrule = "bioo"', "did you mean `bio`?"),
+    ],
+)
+def test_what_must_fail_is_told_before_anything_is_run(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f'[training.a]\nrule = "ehebb"\n[[claim]]\nname = "x"\nsays = "y"\nof = "a"\nat_least = 0\n{change}\n', "utf-8"
+    )
+    result = run("reproduce", path, "--dataset", "glyphs", "--out", tmp_path / "out")
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert not (tmp_path / "out").exists()
 
 
 # Verdicts and measures
@@ -283,8 +331,6 @@ class Heard:
 
 def test_experiments_side_by_side_give_the_numbers_of_one_after_another(healthy: Workshop, tmp_path: Path) -> None:
     """In processes of their own; and their folders are found finished afterwards."""
-    from ruledsl.reproduction import run_ahead
-
     path = tmp_path / "two.toml"
     text = '[training.fa]\nrule = "feedback_alignment"\n[training.oja]\nrule = "oja"\n' + CLAIM_OF.replace("OF", "fa")
     path.write_text(text, encoding="utf-8")

@@ -91,7 +91,8 @@ def _curves(axis: Any, panel: Panel) -> None:
         colour = PALETTE[mark.colour % len(PALETTE)]
         axis.plot(mark.x, (mark.y, mark.y), color=colour, lw=1.2, ls=(0, (5, 3)))
         axis.annotate(mark.label, (mark.x[1], mark.y), ha="right", va="bottom", fontsize=7, color=colour)
-    axis.legend(fontsize=7, ncols=2 if len(panel.curves) > 5 else 1)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(panel.curves) > 5 else {}
+    axis.legend(fontsize=7, **beside)
 
 
 def _points(axis: Any, panel: Panel) -> None:
