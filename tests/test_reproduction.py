@@ -30,8 +30,8 @@ from ruledsl.reproduction import (
     shipped,
 )
 from ruledsl.reproduction.claims import LongStream, Measure, Theory, Training
-from ruledsl.reproduction.experiments import TrainingResult
 from ruledsl.reproduction.measures import episodes_of, measured, settling_episode
+from ruledsl.reproduction.results import TrainingResult
 from ruledsl.reproduction.verdicts import Interval, judge, verdict_of
 from ruledsl.reproduction.vocabulary import MEASURES
 from ruledsl.runs import RunError

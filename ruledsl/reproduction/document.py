@@ -12,8 +12,9 @@ from typing import Any
 
 from ruledsl import __version__, runs
 from ruledsl.reproduction.claims import ClaimFile
-from ruledsl.reproduction.experiments import Budget, TrainingResult, Workshop
+from ruledsl.reproduction.experiments import Budget, Workshop
 from ruledsl.reproduction.reading import shipped
+from ruledsl.reproduction.results import TrainingResult
 from ruledsl.reproduction.verdicts import Compared, Interval, Judged
 
 SIGNS = {"agrees": "agrees", "disagrees": "**disagrees**", "open": "open"}

@@ -19,8 +19,9 @@ from ruledsl import runs
 from ruledsl.meta import coefficient_names, learning_curve
 from ruledsl.pipeline import Rule, compile_rule, load
 from ruledsl.reproduction.claims import ClaimFile, Experiment, LongStream, Theory, Training
+from ruledsl.reproduction.results import Result, StreamResult, TheoryResult, TrainingResult
 from ruledsl.reproduction.theory import THEORY
-from ruledsl.runs import Metrics, RunConfig, RunError
+from ruledsl.runs import RunConfig, RunError
 from ruledsl.runs.folder import used_plugins
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
 from ruledsl.tasks import ImageSource, open_dataset
@@ -54,49 +55,6 @@ class Job:
 
 
 Listener = Callable[[Job, Sequence[EpisodeRecord]], None]
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A finished training."""
-
-    folder: Path
-    config: RunConfig
-    metrics: Metrics
-
-    @property
-    def seeds(self) -> dict[int, int]:
-        """Seed → run."""
-        return {r.seed: r.run for r in self.config.runs}
-
-    def final_theta(self) -> dict[str, float]:
-        """Means of the last fifth of the episodes, over all seeds."""
-        found = {}
-        last = max(1, self.config.settings.episodes // 5)
-        for name in self.metrics.terms:
-            late = [v for run in self.metrics.runs for v in self.metrics.column(run, f"theta[{name}]")[-last:]]
-            found[name] = sum(late) / len(late)
-        return found
-
-
-@dataclass(frozen=True)
-class StreamResult:
-    """Curves of one long stream: `accuracy[seed][point]`, `alpha[seed][point][ℓ]` at `samples[point]`."""
-
-    samples: tuple[int, ...]
-    accuracy: tuple[tuple[float, ...], ...]
-    alpha: tuple[tuple[tuple[float, ...], ...], ...]
-    theta: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class TheoryResult:
-    """What was measured of an equation: a number for every seed under each name."""
-
-    values: Mapping[str, tuple[float, ...]]
-
-
-Result = TrainingResult | StreamResult | TheoryResult
 
 
 @dataclass(frozen=True)

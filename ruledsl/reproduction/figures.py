@@ -10,7 +10,8 @@ from pathlib import Path
 from ruledsl.report import Curve, Mark, Panel, draw_panels
 from ruledsl.report.figures import AVERAGE
 from ruledsl.reproduction.claims import ClaimFile, PanelSpec
-from ruledsl.reproduction.experiments import StreamResult, TrainingResult, Workshop
+from ruledsl.reproduction.experiments import Workshop
+from ruledsl.reproduction.results import StreamResult, TrainingResult
 from ruledsl.reproduction.verdicts import Judged
 from ruledsl.runs import mean_and_interval, moving_average
 

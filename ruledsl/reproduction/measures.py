@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from ruledsl.reproduction.claims import Measure
-from ruledsl.reproduction.experiments import Result, StreamResult, TheoryResult, TrainingResult
+from ruledsl.reproduction.results import Result, StreamResult, TheoryResult, TrainingResult
 from ruledsl.reproduction.vocabulary import SETTLED, SMALL
 from ruledsl.runs import RunError, moving_average
 

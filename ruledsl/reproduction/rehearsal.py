@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from ruledsl.meta.evaluate import measuring_points
 from ruledsl.registry import find
 from ruledsl.reproduction.claims import ClaimFile, LongStream, Measure, Theory, Training
-from ruledsl.reproduction.experiments import Result, StreamResult, TheoryResult, TrainingResult, Workshop
+from ruledsl.reproduction.experiments import Workshop
 from ruledsl.reproduction.measures import Window, measured
+from ruledsl.reproduction.results import Result, StreamResult, TheoryResult, TrainingResult
 from ruledsl.runs import Metrics, RunError
 from ruledsl.runs.metrics import metrics_header
 from ruledsl.settings import TrainSettings
