@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +89,7 @@ def _how(workshop: Workshop, command: str) -> list[str]:
 
 def machine() -> str:
     """Versions and hardware, in words."""
-    from importlib import metadata
-    from os import sched_getaffinity
-
-    cores = len(sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0))
     return f"torch {metadata.version('torch')}; {platform.machine()}, {cores} cores, {platform.system()}"
 
 
