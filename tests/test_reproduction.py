@@ -300,6 +300,20 @@ def test_the_command_prints_every_verdict_and_writes_the_document(tmp_path: Path
     assert len(row["by_seed"]) == 3
 
 
+def test_a_file_that_cannot_be_run_does_not_cost_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[theory.g]\nkind = "gradient"\nactivation = "tanh"\n[[claim]]\nname = "x"\nsays = "y"\nof = "g"\n'
+        'measure = "gradient_digits"\nat_least = 1\n',
+        encoding="utf-8",
+    )
+    result = run("reproduce", path, "eq4", "--quick", "--jobs", 1, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "error: mine: theory `gradient` is about networks with activation = 'softplus'" in result.output
+    assert "agrees" in result.output
+    assert (tmp_path / "out" / "eq4.md").exists()
+
+
 def test_claims_that_disagree_fail_a_strict_run_and_say_why(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
@@ -320,7 +334,8 @@ class Heard:
     """What a run of many experiments told."""
 
     def __init__(self) -> None:
-        self.last, self.failures = (0, 0), [""][:0]
+        self.last = (0, 0)
+        self.failures: list[str] = []
 
     def __call__(self, done: int, total: int) -> None:
         self.last = (done, total)

@@ -14,8 +14,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ruledsl.cli.options import BAD_INPUT
 from ruledsl.cli.progress import PIPED_SECONDS, TrainingProgress, clock
+from ruledsl.ir.diagnostics import RuleError
 from ruledsl.reproduction import locate_claims, profiles, read_claims, shipped
+from ruledsl.runs import RunError
 
 if TYPE_CHECKING:
     from ruledsl.reproduction import Job, Reproduced
@@ -54,6 +57,7 @@ def run(
     out: Path = options["out"]
     documents = write or out
     found: list[Reproduced] = []
+    failed = False
     with contextlib.ExitStack() as stack:
         workshop = Workshop(out, budget, _Progress(options["quiet"], stack))
         rehearse(workshop, files)
@@ -64,14 +68,19 @@ def run(
                     run_ahead(workshop, files, options["jobs"], ahead)
             for file in files:
                 click.echo(f"{file.name}: {file.title}")
-                found.append(reproduce(workshop, file, documents, _say))
+                try:
+                    found.append(reproduce(workshop, file, documents, _say))
+                except (RunError, RuleError) as error:  # the other files must not be lost for it
+                    failed = True
+                    click.echo(f"error: {file.name}: {error}", err=True)
+                    continue
                 _say_effects(found[-1])
         except KeyboardInterrupt:
             stack.close()
             click.echo("stopped; the same command goes on where this one was")
             return INTERRUPTED
     written = write_documents(documents, found, workshop, shlex.join(["ruledsl", *sys.argv[1:]]))
-    return _close(found, written, strict)
+    return BAD_INPUT if failed else _close(found, written, strict)
 
 
 def _files(names: Sequence[str], profile: str | None) -> list[ClaimFile]:
@@ -165,7 +174,6 @@ class _Progress:
         self.line: TrainingProgress | None = None
 
     def __call__(self, job: Job, records: Sequence[EpisodeRecord]) -> None:
-
         if not records:
             self.stack.close()
             self.job = self.line = None

@@ -30,6 +30,8 @@ class Mark:
     label: str
     x: tuple[float, float]
     colour: int = 0
+    upright: bool = False
+    """A number on the x axis, at x: a dashed line through all of the panel."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ def _curves(axis: Any, panel: Panel) -> None:
         low, high = _band(curve)
         axis.fill_between(curve.x, low, high, color=colour, alpha=0.16, lw=0)
         axis.plot(curve.x, curve.mean, color=colour, lw=1.5, label=curve.label)
-    for mark in panel.marks:
+    for mark in (m for m in panel.marks if m.upright):
+        axis.axvline(mark.x[0], color="#555555", lw=1.0, ls=(0, (5, 3)))
+        place = {"xycoords": ("data", "axes fraction"), "xytext": (3, 0), "textcoords": "offset points"}
+        axis.annotate(mark.label, (mark.x[0], 0.99), rotation=90, va="top", fontsize=7, color="#555555", **place)
+    for mark in (m for m in panel.marks if not m.upright):
         colour = PALETTE[mark.colour % len(PALETTE)]
         axis.plot(mark.x, (mark.y, mark.y), color=colour, lw=1.2, ls=(0, (5, 3)))
         axis.annotate(mark.label, (mark.x[1], mark.y), ha="right", va="bottom", fontsize=7, color=colour)

@@ -35,9 +35,8 @@ class Reproduced:
 def write_documents(out: Path, found: Sequence[Reproduced], workshop: Workshop, command: str) -> list[Path]:
     """Write README.md and claims.json of claims into `out`, and a page for each file that only compares.
 
-    Some of several files get pages named after them, so that they do not replace those of all.
-
-    Figures stand there already.
+    Some of the shipped files get pages named after them, so that they do not replace those of all. Figures stand there
+    already.
     """
     out.mkdir(parents=True, exist_ok=True)
     with_claims = [r for r in found if r.judged]
@@ -96,7 +95,7 @@ def machine() -> str:
 def _settings(budget: Budget) -> str:
     parts = [f"Seeds 0 … {budget.seeds - 1}, recipe `{budget.recipe or 'paper'}` unless a claim says otherwise."]
     if budget.share != 1.0:
-        parts.append(f"**Quick**: {budget.share:g} of the paper's episodes and samples; windows shrink alike.")
+        parts.append(f"**Quick**: {budget.share:g} of the paper's episodes; windows shrink alike.")
     if budget.dataset:
         parts.append(f"Every experiment on `{budget.dataset}`.")
     return " ".join(parts)
@@ -146,17 +145,14 @@ def _explanations(file: ClaimFile, judged: Sequence[Judged]) -> list[str]:
 def _effects(file: ClaimFile, compared: Sequence[Compared]) -> list[str]:
     lines = ["| choice | here → there | measure | here | there | difference |", "|---|---|---|---|---|---|"]
     for c in compared:
+        before = ""
         for n, effect in enumerate(c.effects):
-            first = c.alternative.name if n == 0 else ""
-            several = len(c.alternative.others) > 1 or n == 0
             there = file.label(effect.other) if len(c.alternative.others) > 1 else c.alternative.there
-            what = f"{c.alternative.here} → {there}" if several else ""
-            repeated = n > 0 and c.effects[n - 1].other == effect.other
-            what = "" if repeated else what
-            lines.append(
-                f"| {first} | {what} | {effect.measure} | {effect.here.shown()} | {effect.there.shown()} "
-                f"| {signed(effect.difference)} |"
-            )
+            what = "" if effect.other == before else f"{c.alternative.here} → {there}"
+            before = effect.other
+            cells = (c.alternative.name if n == 0 else "", what, str(effect.measure))
+            numbers = (effect.here.shown(), effect.there.shown(), signed(effect.difference))
+            lines.append("| " + " | ".join((*map(_cell, cells), *numbers)) + " |")
     return [*lines, ""]
 
 

@@ -223,7 +223,7 @@ class Workshop:
         learned = self._trained(file, stream.theta_of).final_theta() if stream.theta_of else {}
         theta |= {**learned, **stream.theta}
         samples, dataset = stream.samples, self.budget.dataset or stream.dataset
-        identity = [rule.source, dataset, _plain(settings), theta, samples, stream.test_images, self.budget.seeds]
+        identity = [rule.source, dataset, *_deciding(settings), theta, samples, stream.test_images, self.budget.seeds]
         path = self.out / "streams" / f"{stream.name}-{_hash(identity)}.json"
         return _StreamPlan(path, rule, settings, theta, samples, dataset)
 
@@ -263,7 +263,7 @@ class Workshop:
         chosen = {"feedback": rule.definition.feedback or "fixed", **theory.settings}
         settings = TrainSettings(**{**chosen, **_theory_overrides(self.budget.overrides)})
         samples = theory.samples
-        identity = [rule.source, theory.kind, _plain(settings), samples, self.budget.seeds]
+        identity = [rule.source, theory.kind, *_deciding(settings), samples, self.budget.seeds]
         return self.out / "theory" / f"{theory.name}-{_hash(identity)}.json", rule, settings, samples
 
     def _kept(self, path: Path, job: Job, settings: TrainSettings, measure: Callable[[], dict[str, Any]]) -> Any:
@@ -337,14 +337,13 @@ def _recorded(folder: Path) -> int:
 
 
 def _digest(rule: Rule, config: RunConfig) -> str:
-    identity = [rule.source, config.dataset, _plain(config.settings), [asdict(r) for r in config.runs]]
-    return _hash(identity + [p["sha256"] for p in used_plugins(config.settings)])
+    return _hash([rule.source, config.dataset, *_deciding(config.settings), [asdict(r) for r in config.runs]])
 
 
-def _plain(settings: TrainSettings) -> dict[str, Any]:
-    """Settings that decide numbers, and differ from the defaults: later versions may add others."""
-    own = asdict(settings)
-    return {k: v for k, v in own.items() if k != "threads" and v != getattr(TrainSettings, k)}
+def _deciding(settings: TrainSettings) -> list[Any]:
+    """What decides numbers: settings that are not the defaults (later versions may add others), a user's plugins."""
+    own = {k: v for k, v in asdict(settings).items() if k != "threads" and v != getattr(TrainSettings, k)}
+    return [own, *(plugin["sha256"] for plugin in used_plugins(settings))]
 
 
 def _hash(document: Any) -> str:

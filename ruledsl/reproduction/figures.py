@@ -7,8 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ruledsl.report import Curve, Mark, Panel, draw_panels
-from ruledsl.report.figures import AVERAGE
+from ruledsl.report import AVERAGE, Curve, Mark, Panel, draw_panels
 from ruledsl.reproduction.claims import ClaimFile, PanelSpec
 from ruledsl.reproduction.experiments import Workshop
 from ruledsl.reproduction.results import StreamResult, TrainingResult
@@ -32,7 +31,7 @@ def _panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged: Sequen
         return [_claims_panel(file, spec, judged)]
     streams = [isinstance(workshop.result(file, name), StreamResult) for name in spec.of]
     if all(streams):
-        return [_stream_panel(workshop, file, spec)]
+        return [_stream_panel(workshop, file, spec, judged)]
     if spec.show == "ortho":
         return _ortho_panels(workshop, file, spec)
     return [_training_panel(workshop, file, spec, judged)]
@@ -76,12 +75,12 @@ def _training_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged
             lead = f"{label} " if several else ""
             curves += [_over_episodes(result, f"alpha_{n}", rf"{lead}$\alpha_{{{n}}}$", n) for n in range(depth)]
         else:
-            own = [
+            alive = [
                 t
                 for t in result.metrics.terms
                 if any(result.metrics.column(r, f"theta[{t}]")[-1] for r in result.metrics.runs)
             ]
-            for n, term in enumerate(own):
+            for n, term in enumerate(alive):
                 curves.append(
                     _over_episodes(
                         result, f"theta[{term}]", f"{label}: {term}" if several else term,
@@ -108,7 +107,7 @@ def _marks(
     results: Mapping[str, TrainingResult],
 ) -> tuple[Mark, ...]:
     """Printed numbers of what a panel shows, over the episodes that they are means of."""
-    found = []
+    found = _moments(judged, "settles", spec.of, workshop.budget.share) if spec.show == "theta" else []
     for j in judged:
         claim = j.claim
         if claim.mark is None or claim.against or claim.of not in results or claim.measure.what != spec.show:
@@ -120,6 +119,13 @@ def _marks(
         colour = _colour(_label(file, claim.of), place)
         found.append(Mark(claim.mark, f"printed: {_plain(claim.printed)}", x, colour))
     return tuple(found)
+
+
+def _moments(judged: Sequence[Judged], measure: str, of: Sequence[str], share: float = 1.0) -> list[Mark]:
+    """Printed numbers of episodes or samples, as upright lines; each once."""
+    claims = [j.claim for j in judged if j.claim.measure.what == measure and j.claim.of in of and not j.claim.against]
+    printed = {c.mark * share: _plain(c.printed) for c in claims if c.mark is not None}
+    return [Mark(0.0, f"printed: {text}", (x, x), upright=True) for x, text in printed.items()]
 
 
 def _training(workshop: Workshop, file: ClaimFile, name: str) -> TrainingResult:
@@ -141,7 +147,7 @@ def _ortho_panels(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> list[
     return panels
 
 
-def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> Panel:
+def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec, judged: Sequence[Judged]) -> Panel:
     curves = []
     several = len(spec.of) > 1
     for place, name in enumerate(spec.of):
@@ -160,7 +166,8 @@ def _stream_panel(workshop: Workshop, file: ClaimFile, spec: PanelSpec) -> Panel
             )
     if spec.show == "accuracy":
         label, guide = "accuracy on held-out images", workshop.chance(file, spec.of[0])
-        return Panel(spec.title, "samples seen", label, tuple(curves), (), (0, 1), True, guide)
+        marks = tuple(_moments(judged, "reaches", spec.of))
+        return Panel(spec.title, "samples seen", label, tuple(curves), marks, (0, 1), True, guide)
     return Panel(
         spec.title, "samples seen", "angle to backprop, degrees", tuple(curves), (), (0, 110), True, guide=90.0
     )

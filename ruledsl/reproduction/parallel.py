@@ -1,7 +1,7 @@
 """Many experiments at once: a process for each, on one thread, which on few cores beats threads within one.
 
 Two waves: trainings first, then what uses their Θ. Whatever is there already is left alone; an experiment that fails
-stops nothing, its message comes again when it is asked for.
+stops nothing: it is told at once, and met again where it is asked for.
 """
 
 from __future__ import annotations

@@ -248,9 +248,9 @@ class _Reader:
         found = self._checked(body, PANEL, place)
         self._require(body, ("show",), place)
         show, of = found.get("show", ""), found.get("of", ())
-        kinds = {type(self.experiments[self._named(o, place.at("of"))]) for o in of if o in self.experiments}
-        for o in of:
-            self._named(o, place.at("of"))
+        for name in of:
+            self._named(name, place.at("of"))
+        kinds = {type(self.experiments[name]) for name in of if name in self.experiments}
         if show and show != "claims":
             drawable = {Training} if show in ("loss", "theta", "ortho") else {Training, LongStream}
             if len(kinds) != 1 or not kinds <= drawable:
@@ -259,7 +259,7 @@ class _Reader:
         return PanelSpec(show, of, found.get("title", ""))
 
     def _measure(self, text: str, of: Sequence[str], place: _Place) -> Measure:
-        match = re.fullmatch(r"(\w+)(?:\[([^\]]+)\])?", text.strip(), re.ASCII if text.isascii() else 0)
+        match = re.fullmatch(r"(\w+)(?:\[([^\]]+)\])?", text.strip())
         what, argument = (match[1], match[2] or "") if match else (text, "")
         experiments = [self.experiments[name] for name in of if name in self.experiments]
         kinds = [set(MEASURES[type(e).__name__]) for e in experiments]
