@@ -22,8 +22,7 @@ from benchmarks import bandwidth, cuda, literal, memory
 from benchmarks.work import PAPER, WIDE, Work, draw_work, small_theta
 from ruledsl.backend import CompiledRule
 from ruledsl.meta import MetaTrainer
-from ruledsl.network import programs_for
-from ruledsl.network.compiled import kernel_source
+from ruledsl.network import kernel_source, programs_for
 from ruledsl.settings import Network, RunSpec, TrainSettings
 from ruledsl.tasks import open_dataset
 
@@ -109,7 +108,9 @@ def roofline(sizes: tuple[int, ...], threads: int) -> float:
 
 def _measured_by(script: str, environment: dict[str, str]) -> float:
     command = [sys.executable, "-c", script]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT).stdout)
+    return float(
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT).stdout
+    )
 
 
 def first_use() -> tuple[float, float]:
@@ -173,7 +174,9 @@ def main(threads: int, out: Path | None) -> None:
     jax_times = {n: t for n in (1, 4, 8, 16) if (t := jax_seconds(n)) is not None}
     if jax_times:
         best = min(jax_times, key=lambda n: jax_times[n])
-        add(at_least(f"pool, batch of 8, against jax at its best batch ({best})", pool8, jax_times[best], 3.5))
+        add(
+            at_least(f"pool, batch of 8, against jax at its best batch ({best})", pool8, jax_times[best], 3.5)
+        )
         add(at_least("pool, single episode, against jax single", pool1, jax_times[1], 1.2))
     add(
         at_most(
@@ -185,7 +188,15 @@ def main(threads: int, out: Path | None) -> None:
         )
     )
     long = ours("pool", draw_work(1, 2500), 2)
-    add(at_most("2 500 samples against 250, time", f"{long * 1e3:.0f} ms", f"{pool1 * 1e3:.1f} ms", long / pool1, 10.5))
+    add(
+        at_most(
+            "2 500 samples against 250, time",
+            f"{long * 1e3:.0f} ms",
+            f"{pool1 * 1e3:.1f} ms",
+            long / pool1,
+            10.5,
+        )
+    )
     programs = programs_for(rule("pool").program, 5, Network())
     source = kernel_source(programs, tuple(eight_sizes().items()), "float")
     assert source is not None
@@ -202,9 +213,26 @@ def main(threads: int, out: Path | None) -> None:
         )
     )
     peak_long = memory.peak_megabytes("compiled", 2500)
-    add(Row("… with 2 500 samples", f"{peak_long:.0f} MiB", f"{peak:.0f} MiB", peak_long / peak, "reported", None))
+    add(
+        Row(
+            "… with 2 500 samples",
+            f"{peak_long:.0f} MiB",
+            f"{peak:.0f} MiB",
+            peak_long / peak,
+            "reported",
+            None,
+        )
+    )
     bound = roofline(PAPER, threads)
-    add(at_most("time over roofline, batch of 8", f"{pool8 * 1e3:.1f} ms", f"{bound * 1e3:.1f} ms", pool8 / bound, 2.5))
+    add(
+        at_most(
+            "time over roofline, batch of 8",
+            f"{pool8 * 1e3:.1f} ms",
+            f"{bound * 1e3:.1f} ms",
+            pool8 / bound,
+            2.5,
+        )
+    )
     wide, wide_bound = ours("pool", draw_work(8, sizes=WIDE), 2), roofline(WIDE, threads)
     add(
         at_most(
@@ -216,7 +244,14 @@ def main(threads: int, out: Path | None) -> None:
         )
     )
     before, now = training_seconds("autograd", 1, 8), training_seconds("auto", 20, 8)
-    add(at_least("train pool --seeds 8, wall time per run and episode, against the autograd engine", now, before, 10))
+    add(
+        at_least(
+            "train pool --seeds 8, wall time per run and episode, against the autograd engine",
+            now,
+            before,
+            10,
+        )
+    )
     cold, warm = first_use()
     add(
         Row(
@@ -230,7 +265,16 @@ def main(threads: int, out: Path | None) -> None:
     )
     for t in cuda.timings():
         on = f"{torch.cuda.get_device_name()}, pool, batch of {t.batch}: captured episode against eager launches"
-        add(Row(on, f"{t.captured * 1e3:.2f} ms", f"{t.eager * 1e3:.2f} ms", t.eager / t.captured, "reported", None))
+        add(
+            Row(
+                on,
+                f"{t.captured * 1e3:.2f} ms",
+                f"{t.eager * 1e3:.2f} ms",
+                t.eager / t.captured,
+                "reported",
+                None,
+            )
+        )
     table = report(rows, threads)
     click.echo(table)
     if out:
@@ -258,7 +302,9 @@ def report(rows: list[Row], threads: int) -> str:
     ]
     for row in rows:
         holds = "" if row.holds is None else "yes" if row.holds else "**no**"
-        lines.append(f"| {row.figure} | {row.ours} | {row.reference} | {row.value:.2f} | {row.limit} | {holds} |")
+        lines.append(
+            f"| {row.figure} | {row.ours} | {row.reference} | {row.value:.2f} | {row.limit} | {holds} |"
+        )
     lines += [
         "",
         f"{date.today().isoformat()}; {model}, {threads} threads, {platform.system()}; torch {torch.__version__}.",

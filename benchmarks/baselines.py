@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ruledsl.pipeline import load
 
 from ruledsl import __version__, runs
-from ruledsl.pipeline import load
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import open_dataset
 
 RULES = ("feedback_alignment", "backprop", "ehebb", "oja", "bio")
-RELEASED_CODE = {"feedback_alignment": "0.24", "backprop": "0.70", "ehebb": "0.56", "oja": "0.6+", "bio": "0.70"}
+RELEASED_CODE = {
+    "feedback_alignment": "0.24",
+    "backprop": "0.70",
+    "ehebb": "0.56",
+    "oja": "0.6+",
+    "bio": "0.70",
+}
 """What the paper's released program measures on EMNIST by-merge (see shared/paper.md)."""
 
 
@@ -32,14 +38,20 @@ RELEASED_CODE = {"feedback_alignment": "0.24", "backprop": "0.70", "ehebb": "0.5
 @click.option("--episodes", default=300, show_default=True)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--recipe", type=click.Choice(["robust", "paper"]), default="robust", show_default=True)
-@click.option("--runs-folder", type=click.Path(path_type=Path), default=Path("runs/baselines"), show_default=True)
+@click.option(
+    "--runs-folder", type=click.Path(path_type=Path), default=Path("runs/baselines"), show_default=True
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Markdown file for the table.")
-def main(dataset: str, data_root: Path, episodes: int, seeds: int, recipe: str, runs_folder: Path, out: Path) -> None:
+def main(
+    dataset: str, data_root: Path, episodes: int, seeds: int, recipe: str, runs_folder: Path, out: Path
+) -> None:
     """Train every rule and write the table."""
     rows = [_row(name, dataset, data_root, episodes, seeds, recipe, runs_folder) for name in RULES]
     is_paper_data = dataset.startswith("emnist-bymerge")
     head = (
-        "| rule | accuracy | by seed | " + ("released code | " if is_paper_data else "") + "Θ | s per episode and run |"
+        "| rule | accuracy | by seed | "
+        + ("released code | " if is_paper_data else "")
+        + "Θ | s per episode and run |"
     )
     if not is_paper_data:
         rows = ["|".join(cell for n, cell in enumerate(row.split("|")) if n != 4) for row in rows]
@@ -61,7 +73,9 @@ def main(dataset: str, data_root: Path, episodes: int, seeds: int, recipe: str, 
     click.echo("\n".join(lines))
 
 
-def _row(name: str, dataset: str, data_root: Path, episodes: int, seeds: int, recipe: str, runs_folder: Path) -> str:
+def _row(
+    name: str, dataset: str, data_root: Path, episodes: int, seeds: int, recipe: str, runs_folder: Path
+) -> str:
     rule = load(name)
     chosen: dict[str, Any] = {"recipe": "paper", "meta_batch": 1} if recipe == "paper" else {}
     settings = TrainSettings(episodes=episodes, feedback=rule.definition.feedback or "fixed", **chosen)

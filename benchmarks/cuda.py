@@ -25,7 +25,9 @@ class Timing:
 
 def timings() -> list[Timing]:
     """The pool's meta-gradient at several batch sizes; empty without a CUDA device."""
-    return [Timing(n, _seconds(n, "auto"), _seconds(n, "eager")) for n in BATCHES if torch.cuda.is_available()]
+    return [
+        Timing(n, _seconds(n, "auto"), _seconds(n, "eager")) for n in BATCHES if torch.cuda.is_available()
+    ]
 
 
 def _seconds(batch: int, backend: Backend) -> float:

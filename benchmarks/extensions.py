@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 import torch
+from ruledsl.pipeline import apart, compile_rule, load
 
 from ruledsl import __version__
-from ruledsl.contracts.toy import SETTINGS, toy_rule, toy_source
+from ruledsl.contracts import SETTINGS, toy_rule, toy_source
 from ruledsl.meta import MetaTrainer
-from ruledsl.pipeline import apart, compile_rule, load
 from ruledsl.registry import declared
 from ruledsl.runs import mean_and_interval, use_threads
 from ruledsl.settings import RunSpec, TrainSettings
@@ -87,7 +87,9 @@ def kinds_table() -> list[str]:
 def one_term(source: ImageSource, seeds: int, episodes: int) -> list[str]:
     """θ_0 of backprop by gradient and without: mean of the last fifth of the meta-steps, over seeds."""
     rows = ["| meta-optimiser | θ_0 | accuracy |", "|---|---|---|"]
-    small = TrainSettings(sizes=(784, 60, 40, 47), feedback="symmetric", episodes=episodes, meta_batch=4, threads=1)
+    small = TrainSettings(
+        sizes=(784, 60, 40, 47), feedback="symmetric", episodes=episodes, meta_batch=4, threads=1
+    )
     for name, settings in (
         ("recipe robust (Adam)", small),
         ("adam", replace(small, optimiser="adam")),
@@ -104,7 +106,9 @@ def one_term(source: ImageSource, seeds: int, episodes: int) -> list[str]:
         tail = -(-episodes // 5)
         coefficient = mean_and_interval([sum(t[-tail:]) / tail for t in theta])
         accuracy = mean_and_interval([sum(a[-tail:]) / tail for a in score])
-        rows.append(f"| {name} | {coefficient[0]:.4f} ± {coefficient[1]:.4f} | {accuracy[0]:.3f} ± {accuracy[1]:.3f} |")
+        rows.append(
+            f"| {name} | {coefficient[0]:.4f} ± {coefficient[1]:.4f} | {accuracy[0]:.3f} ± {accuracy[1]:.3f} |"
+        )
     return rows
 
 
@@ -159,7 +163,9 @@ def long_streams() -> list[str]:
 @click.command()
 @click.option("--dataset", default="emnist-bymerge/test", show_default=True)
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the tables to this file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Also write the tables to this file."
+)
 def main(dataset: str, data_root: Path, out: Path | None) -> None:
     """Print the tables of docs/results/extensions.md."""
     use_threads(1)

@@ -63,7 +63,8 @@ def meta_gradient(
         weights = [
             W
             + sum(
-                t * TERMS[n](activity[k], activity[k + 1], e[k], e[k + 1], W) for t, n in zip(theta, names, strict=True)
+                t * TERMS[n](activity[k], activity[k + 1], e[k], e[k + 1], W)
+                for t, n in zip(theta, names, strict=True)
             )
             for k, W in enumerate(weights)
         ]

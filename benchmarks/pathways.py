@@ -11,11 +11,11 @@ from datetime import date
 from pathlib import Path
 
 import click
+from ruledsl.pipeline import Rule, check, compile_rule, load
 
 from ruledsl import __version__
 from ruledsl.language import union
 from ruledsl.meta import MetaTrainer
-from ruledsl.pipeline import Rule, check, compile_rule, load
 from ruledsl.runs import mean_and_interval, use_threads
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import ImageSource, open_dataset
@@ -72,8 +72,12 @@ def row(source: ImageSource, name: str, label: str, seeds: int, episodes: int) -
 @click.option("--episodes", default=150, show_default=True)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--only", default=None, help="Pathways whose label begins with this.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file.")
-def main(dataset: str, data_root: Path, episodes: int, seeds: int, only: str | None, out: Path | None) -> None:
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file."
+)
+def main(
+    dataset: str, data_root: Path, episodes: int, seeds: int, only: str | None, out: Path | None
+) -> None:
     """Meta-train pseudo_gradient and bio through every pathway, and print one table."""
     use_threads(1)
     source = open_dataset(dataset, data_root)

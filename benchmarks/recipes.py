@@ -10,10 +10,10 @@ from datetime import date
 from pathlib import Path
 
 import click
+from ruledsl.pipeline import compile_rule, load
 
 from ruledsl import __version__
 from ruledsl.meta import MetaTrainer
-from ruledsl.pipeline import compile_rule, load
 from ruledsl.registry import find
 from ruledsl.runs import mean_and_interval, use_threads
 from ruledsl.settings import RunSpec, TrainSettings
@@ -26,11 +26,16 @@ ABLATIONS: dict[str, Callable[[], dict[str, float]]] = {
 }
 
 
-def train(rule: str, source: ImageSource, seeds: int, l1: tuple[float, ...] = (0.0,), **settings: object) -> list[str]:
+def train(
+    rule: str, source: ImageSource, seeds: int, l1: tuple[float, ...] = (0.0,), **settings: object
+) -> list[str]:
     """One table row per λ: accuracy by seed, refused episodes, terms left."""
     F = compile_rule(load(rule))
     chosen = TrainSettings(**settings)  # type: ignore[arg-type]
-    specs = [RunSpec(n, seed, penalty) for n, (penalty, seed) in enumerate((p, s) for p in l1 for s in range(seeds))]
+    specs = [
+        RunSpec(n, seed, penalty)
+        for n, (penalty, seed) in enumerate((p, s) for p in l1 for s in range(seeds))
+    ]
     trainer = MetaTrainer(F, chosen, specs, source)
     accuracy: dict[int, list[float]] = {s.run: [] for s in specs}
     lost = dict.fromkeys(accuracy, 0)
@@ -62,7 +67,9 @@ def _row(penalty: float, trainer: MetaTrainer, accuracy: dict[int, list[float]],
 @click.option("--l1", default="1,3,10", show_default=True, help="λ's of the path; empty to leave it out.")
 @click.option("--ablations/--no-ablations", default=False, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-def main(dataset: str, data_root: Path, episodes: int, seeds: int, l1: str, ablations: bool, out: Path) -> None:
+def main(
+    dataset: str, data_root: Path, episodes: int, seeds: int, l1: str, ablations: bool, out: Path
+) -> None:
     """Train pool and bio under both recipes and write one table."""
     use_threads(0)
     source = open_dataset(dataset, data_root)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ruledsl.pipeline import load
 
 from ruledsl import __version__, runs
-from ruledsl.pipeline import load
 from ruledsl.selection import Plan, select
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import open_dataset
@@ -47,14 +47,18 @@ def one_selection(
         RunSpec(n, seed, l1)
         for n, (l1, seed) in enumerate((p, first_seed + s) for p in (0.0, 0.2) for s in range(SEEDS))
     )
-    config = runs.RunConfig("pool", "glyphs", "data", settings(teacher, rule.names, episodes), specs, rule.names)
+    config = runs.RunConfig(
+        "pool", "glyphs", "data", settings(teacher, rule.names, episodes), specs, rule.names
+    )
     runs.start(folder, rule, config, open_dataset("glyphs", Path("data")), lambda _: None)
     return select(folder, folder / "selection", plan, lambda *_: None)
 
 
 @click.command()
 @click.option("--repeats", default=10, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file."
+)
 def main(repeats: int, out: Path | None) -> None:
     """Repeat both experiments with independent seeds; print one table."""
     lines = []
@@ -73,7 +77,9 @@ def main(repeats: int, out: Path | None) -> None:
             shown = ", ".join(f"{n} {theta[n]:+.4f}" for n in theta) or "nothing"
             lines.append(f"| {name} | {100 * repeat} … {100 * repeat + SEEDS - 1} | {shown} |")
             click.echo(lines[-1], err=True)
-        lines.append(f"| {name} | **all** | exact {exact}/{repeats}, with other terms {extra}, terms missed {missed} |")
+        lines.append(
+            f"| {name} | **all** | exact {exact}/{repeats}, with other terms {extra}, terms missed {missed} |"
+        )
     truth = ", ".join(f"{n} {v:+g}" for n, v in PLANTED.items())
     text = "\n".join(
         [

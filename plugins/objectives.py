@@ -37,7 +37,7 @@ def loss_under_feedback_noise(view: EndView) -> torch.Tensor:
 
 
 @objective("activity", when="sample")
-def mean_squared_activity(view: SampleView) -> Value:
+def mean_squared_activity(view: SampleView) -> Value | float:
     """Energy of firing: the mean squared activity of hidden cells, averaged over layers and samples."""
     total = view.y[1] * 0.0
     hidden = view.y[1:-1]

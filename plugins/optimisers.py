@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ruledsl.plugin import Optimiser, Terms, TorchOptimiser, optimiser, vector
+from ruledsl.plugin import Coefficients, Optimiser, TorchOptimiser, optimiser, vector
 
 
 @optimiser("adam")
@@ -51,10 +51,12 @@ class Population(Optimiser):
     SPREAD = 10.0
     """First steps, in units of the learning rate."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
-        super().__init__(terms, learning_rate, l1, episodes, seed)
-        self.scale = 1.0 / terms.scales
-        self.free = terms.trainable.nonzero().squeeze(-1).tolist()
+    def __init__(
+        self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
+    ) -> None:
+        super().__init__(coefficients, learning_rate, l1, episodes, seed)
+        self.scale = 1.0 / coefficients.scales
+        self.free = coefficients.trainable.nonzero().squeeze(-1).tolist()
         self.history: list[list[float]] = []
         self.begin()
 
@@ -75,14 +77,14 @@ class Population(Optimiser):
         return self.asked
 
     def _theta(self, point: list[float]) -> Tensor:
-        theta = self.terms.initial.clone()
+        theta = self.coefficients.initial.clone()
         theta[self.free] = vector(point) * self.scale[self.free]
         return self.bounded(theta)
 
     def tell(self, losses: Tensor, gradients: Tensor | None) -> bool:  # noqa: ARG002 - populations see losses alone
-        healthy = losses.isfinite() & (losses < self.terms.worst_loss)
+        healthy = losses.isfinite() & (losses < self.coefficients.worst_loss)
         # A diverged task counts as the worst that a healthy one can be: its own number says nothing.
-        judged = torch.where(healthy, losses, self.terms.worst_loss).mean(-1)
+        judged = torch.where(healthy, losses, self.coefficients.worst_loss).mean(-1)
         self._learn((judged + self.l1 * self.asked.abs().sum(-1)).tolist())
         # Populations reach far on purpose: a few candidates that diverge are how they learn where not to go.
         return bool(healthy.all(-1).double().mean() >= 0.5)
@@ -109,7 +111,9 @@ def need(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise ImportError(f"this meta-optimiser needs the package `{module}`: pip install 'ruledsl[es]'") from None
+        raise ImportError(
+            f"this meta-optimiser needs the package `{module}`: pip install 'ruledsl[es]'"
+        ) from None
 
 
 @optimiser("cma")
@@ -123,8 +127,17 @@ class CovarianceMatrixAdaptation(Population):
             return torch.randn(shape, generator=random, dtype=torch.float64).numpy()
 
         # pycma has no one-dimensional form: a coordinate that nothing depends on stands beside a single θ.
-        start = (self.terms.initial / self.scale)[self.free].tolist() + ([0.0] if len(self.free) == 1 else [])
-        options = {"popsize": self.SIZE, "verbose": -9, "randn": normal, "seed": math.nan, "tolx": 0, "tolfun": 0}
+        start = (self.coefficients.initial / self.scale)[self.free].tolist() + (
+            [0.0] if len(self.free) == 1 else []
+        )
+        options = {
+            "popsize": self.SIZE,
+            "verbose": -9,
+            "randn": normal,
+            "seed": math.nan,
+            "tolx": 0,
+            "tolfun": 0,
+        }
         sigma = self.SPREAD * self.learning_rate
         self.strategy = need("cma").CMAEvolutionStrategy(start, sigma, options)
 
@@ -148,7 +161,7 @@ class Genetic(Population):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         sampler = optuna.samplers.NSGAIISampler(population_size=self.SIZE, seed=self.seed)
         self.study = optuna.create_study(sampler=sampler)
-        self.start = (self.terms.initial / self.scale)[self.free].tolist()
+        self.start = (self.coefficients.initial / self.scale)[self.free].tolist()
         self.reach = 50.0 * self.learning_rate
 
     def points(self) -> list[list[float]]:

@@ -22,21 +22,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruledsl.plugin import Adam, Recipe, Terms, recipe, vector
+from ruledsl.plugin import Adam, Coefficients, Recipe, recipe, vector
 
 
 @recipe("paper")
 class PaperRecipe(Recipe):
     """Adam, the penalty's sub-gradient inside it. Only an episode that is not finite is refused."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
-        super().__init__(terms, learning_rate, l1, episodes, seed)
+    def __init__(
+        self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
+    ) -> None:
+        super().__init__(coefficients, learning_rate, l1, episodes, seed)
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
         if not (bool(losses.isfinite().all()) and bool(gradients.isfinite().all())):
             return False
-        penalised = (gradients.mean(0) + self.l1 * self.theta.sign()) * self.terms.trainable
+        penalised = (gradients.mean(0) + self.l1 * self.theta.sign()) * self.coefficients.trainable
         direction, _ = self.adam.direction(penalised)
         self.theta += self.learning_rate * direction
         self._bounded()
@@ -57,9 +59,9 @@ class ProximalPaperRecipe(PaperRecipe):
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
         if not (bool(losses.isfinite().all()) and bool(gradients.isfinite().all())):
             return False
-        direction, metric = self.adam.direction(gradients.mean(0) * self.terms.trainable)
+        direction, metric = self.adam.direction(gradients.mean(0) * self.coefficients.trainable)
         moved = self.theta + self.learning_rate * direction
-        threshold = self.learning_rate * self.l1 * metric * self.terms.trainable
+        threshold = self.learning_rate * self.l1 * metric * self.coefficients.trainable
         self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
         self._bounded()
         return True
@@ -100,9 +102,11 @@ class RobustRecipe(Recipe):
     BACK = 5
     """Steps that each refused episode takes back: those that led there."""
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
-        super().__init__(terms, learning_rate, l1, episodes, seed)
-        content = terms.scales
+    def __init__(
+        self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
+    ) -> None:
+        super().__init__(coefficients, learning_rate, l1, episodes, seed)
+        content = coefficients.scales
         self.scale = 1.0 / content
         # F⁰'s own content is 1 up to rounding; only what clearly holds more is a rival of it.
         self.weights = torch.where(content > 1.5, 2.0 * content, torch.ones_like(content))
@@ -121,17 +125,22 @@ class RobustRecipe(Recipe):
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
         rate = self.learning_rate * self.caution.rate * self._schedule()
         self.done += 1
-        gradients = gradients * self.scale * self.terms.trainable
+        gradients = gradients * self.scale * self.coefficients.trainable
         norms = gradients.norm(dim=-1)
-        if not bool(((losses < self.terms.worst_loss) & (norms < self.CHAOS * self.caution.healthy)).all()):
+        if not bool(
+            ((losses < self.coefficients.worst_loss) & (norms < self.CHAOS * self.caution.healthy)).all()
+        ):
             self._go_back()
             return False
         longest = self.CLIP * self._usual(norms.tolist())
         gradient = (gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)).mean(0)
-        self.caution.good = [*self.caution.good[-self.MEMORY + 1 :], _Good(self.theta.tolist(), self.adam.state())]
+        self.caution.good = [
+            *self.caution.good[-self.MEMORY + 1 :],
+            _Good(self.theta.tolist(), self.adam.state()),
+        ]
         direction, metric = self.adam.direction(gradient)
         moved = self.theta + rate * self.scale * direction
-        threshold = rate * self.l1 * self.weights * self.scale.square() * metric * self.terms.trainable
+        threshold = rate * self.l1 * self.weights * self.scale.square() * metric * self.coefficients.trainable
         self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
         self._bounded()
         self.caution.rate = min(1.0, self.caution.rate * 1.02)
@@ -170,4 +179,6 @@ class RobustRecipe(Recipe):
         self.adam = Adam.of(state["adam"])
         self.done = int(state["done"])
         healthy = math.inf if state["healthy"] is None else state["healthy"]
-        self.caution = _Caution(state["rate"], list(state["norms"]), healthy, [_Good(**g) for g in state["good"]])
+        self.caution = _Caution(
+            state["rate"], list(state["norms"]), healthy, [_Good(**g) for g in state["good"]]
+        )

@@ -22,7 +22,10 @@ def one_class_after_another(request: TaskRequest) -> Task:
     classes, units = request.draw_classes()
     train, query = request.draw_places(classes)
     return request.task(
-        train.reshape(-1), np.repeat(units, train.shape[1]), query.reshape(-1), np.repeat(units, query.shape[1])
+        train.reshape(-1),
+        np.repeat(units, train.shape[1]),
+        query.reshape(-1),
+        np.repeat(units, query.shape[1]),
     )
 
 

@@ -1,39 +1,29 @@
-"""ruledsl: plasticity rules as text, meta-learned by exact differentiation through online learning.
+"""Plasticity rules as text, meta-learned by exact differentiation through online learning.
+
+A rule is text. Read it, look at it, train it, and see what was found:
 
 >>> import ruledsl
->>> rule = ruledsl.load("pool")
->>> rule.names[0]
-'pseudo_gradient'
+>>> rule = ruledsl.rule('''
+... term hebb "activity times activity" = y_post * y_pre^T
+... rule mine = pseudo_gradient + hebb
+... ''')
+>>> rule.names, str(rule.locality["hebb"])
+(('pseudo_gradient', 'hebb'), 'synapse')
+
+From text                       `load`, `rule`, and the `Rule` they give; `diff` compares two
+Meta-learning                   `train` gives a `Run`; `open_run` opens an old one; `Study` trains many
+What was found                  `Run.theta`, `Run.metrics`, `Run.plot`, `evaluate`, `select`, `report`
+An episode by itself            `compile_rule`, `Episode`, `Network`, `adapt`, `meta_gradient`
+What can be wrong with input    `UserError` and, below it, `RuleError` for rules
+
+Everything that the command line does is one of these calls; `python -m pydoc ruledsl.train` lists every setting.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from ruledsl.ir.diagnostics import RuleError
-    from ruledsl.network import MetaGradient, adapt, meta_gradient
-    from ruledsl.pipeline import Rule, compile_rule, load
-
-_HOMES = {
-    "load": "ruledsl.pipeline",
-    "compile_rule": "ruledsl.pipeline",
-    "Rule": "ruledsl.pipeline",
-    "RuleError": "ruledsl.ir.diagnostics",
-    "adapt": "ruledsl.network",
-    "meta_gradient": "ruledsl.network",
-    "MetaGradient": "ruledsl.network",
-}
-
-__all__ = ["MetaGradient", "Rule", "RuleError", "__version__", "adapt", "compile_rule", "load", "meta_gradient"]
-
-
-def __getattr__(name: str) -> Any:
-    # Names load their module on first use: parsing and checking must not pay for importing torch.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ruledsl' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+# Names load their module on first use: parsing and checking must not pay for importing torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,15 +11,11 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ruledsl.ir.values import Applicable, Value
+from ruledsl.ir import ELEMENTWISE, Applicable, Value
 from ruledsl.registry import register
 
 if TYPE_CHECKING:
-    from ruledsl.meta.optimisers import Adam, Optimiser, Recipe, Terms, TorchOptimiser, vector
-    from ruledsl.network.measure import AdaptedView
-    from ruledsl.network.objectives import EndView
-    from ruledsl.network.step import Pathway, SampleView
-    from ruledsl.tasks import ImageSource, Task, TaskRequest
+    pass
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -40,70 +36,43 @@ diagnostic: _Decorator = partial(register, "diagnostic")
 V = TypeVar("V", bound=Applicable)
 
 
-def exp(x: V) -> V:
-    return x.apply("exp")  # type: ignore[return-value]  # gives its own kind back
-
-
-def log(x: V) -> V:
-    return x.apply("log")  # type: ignore[return-value]
-
-
-def tanh(x: V) -> V:
-    return x.apply("tanh")  # type: ignore[return-value]
-
-
-def sigmoid(x: V) -> V:
-    return x.apply("sigmoid")  # type: ignore[return-value]
-
-
-def relu(x: V) -> V:
-    return x.apply("relu")  # type: ignore[return-value]
-
-
-def sign(x: V) -> V:
-    return x.apply("sign")  # type: ignore[return-value]
-
-
-def step(x: Value) -> Value:
-    """1 where x > 0, else 0."""
-    return x.apply("step")
-
-
-def absolute(x: V) -> V:
-    return x.apply("abs")  # type: ignore[return-value]
-
-
 def softplus(x: Value, beta: float = 1.0) -> Value:
     """log(1 + exp(βx))/β without overflow."""
     return Value(x.builder, x.builder.unary("softplus", x.number, beta))
 
 
+_FUNCTIONS = {f.plugin_name or f.name: f.name for f in ELEMENTWISE.values() if f.is_op and not f.has_beta}
+"""Elementwise functions by the name they have here: those of the op table, each a function of one value."""
 _ELSEWHERE = {
-    "Optimiser": "ruledsl.meta.optimisers",
-    "Recipe": "ruledsl.meta.optimisers",
-    "Adam": "ruledsl.meta.optimisers",
-    "Terms": "ruledsl.meta.optimisers",
-    "TorchOptimiser": "ruledsl.meta.optimisers",
-    "vector": "ruledsl.meta.optimisers",
-    "AdaptedView": "ruledsl.network.measure",
-    "EndView": "ruledsl.network.objectives",
-    "Pathway": "ruledsl.network.step",
-    "SampleView": "ruledsl.network.step",
-    "ImageSource": "ruledsl.tasks",
-    "Task": "ruledsl.tasks",
-    "TaskRequest": "ruledsl.tasks",
+    **dict.fromkeys(
+        ("Adam", "Coefficients", "Optimiser", "Recipe", "TorchOptimiser", "vector"), "ruledsl.meta"
+    ),
+    "AdaptedView": "ruledsl.measures",
+    "EndView": "ruledsl.engines",
+    **dict.fromkeys(("Pathway", "SampleView"), "ruledsl.network"),
+    **dict.fromkeys(("ImageSource", "Task", "TaskRequest"), "ruledsl.tasks"),
 }
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading torch."""
 
-__all__ = [
-    "Adam", "AdaptedView", "EndView", "ImageSource", "Optimiser", "Pathway", "Recipe", "SampleView", "Task",
-    "TaskRequest", "Terms", "TorchOptimiser", "Value", "absolute", "activation", "diagnostic", "exp", "feedback",
-    "function", "log", "objective", "optimiser", "recipe", "relu", "sigmoid", "sign", "softplus", "step", "tanh",
-    "task", "vector",
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    *_FUNCTIONS, *_ELSEWHERE, "Value", "activation", "diagnostic", "feedback", "function", "objective", "optimiser",
+    "recipe", "softplus", "task",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in _ELSEWHERE:
         return getattr(import_module(_ELSEWHERE[name]), name)
+    if name in _FUNCTIONS:
+        return _elementwise(_FUNCTIONS[name])
     raise AttributeError(f"ruledsl.plugin has no `{name}`; it offers {', '.join(__all__)}")
+
+
+def _elementwise(name: str) -> Callable[[V], V]:
+    """A function of the table, applied entry by entry to whatever knows it."""
+
+    def apply(x: V) -> V:
+        return x.apply(name)  # type: ignore[return-value]  # gives its own kind back
+
+    apply.__name__, apply.__doc__ = name, ELEMENTWISE[name].meaning
+    return apply

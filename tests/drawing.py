@@ -10,18 +10,22 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape, Side
+from ruledsl.ir.facts import SCALAR, WEIGHTS, Shape, Side
 from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
 from ruledsl.language import Term
 from ruledsl.language.vocabulary import QUANTITIES as EVERY_QUANTITY
 
 QUANTITIES = {
-    n: q for n, q in EVERY_QUANTITY.items() if n[0] in "yzeW1n" and n not in ("exc_pre", "exc_post", "noise_pre")
+    n: q
+    for n, q in EVERY_QUANTITY.items()
+    if n[0] in "yzeW1n" and n not in ("exc_pre", "exc_post", "noise_pre")
 }
 """What a layer always has: no third factor, no populations, nothing of B or of biases."""
 
 
-def layer_quantities(n_pre: int, n_post: int, batch: tuple[int, ...] = (), seed: int = 0) -> dict[str, Tensor]:
+def layer_quantities(
+    n_pre: int, n_post: int, batch: tuple[int, ...] = (), seed: int = 0
+) -> dict[str, Tensor]:
     """Float64 values of every quantity, away from 0 and of either sign (activities positive)."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -145,7 +149,9 @@ def _node(draw: st.DrawFn, shape: Shape, depth: int, smooth: bool) -> Expression
         return Call(draw(st.sampled_from(_SMOOTH)), (sub(shape),))
     if kind == "reduce":
         return Call(draw(st.sampled_from(["sum", "mean"])), (sub(draw(st.sampled_from(_SHAPES[1:]))),))
-    exponent = Number(Fraction(2)) if kind == "square" or smooth else Number(Fraction(draw(st.integers(1, 3))))
+    exponent = (
+        Number(Fraction(2)) if kind == "square" or smooth else Number(Fraction(draw(st.integers(1, 3))))
+    )
     return Power(sub(shape), exponent, elementwise=True)
 
 

@@ -40,7 +40,9 @@ class Literal:
         for t, (x, target) in enumerate(zip(xs, targets, strict=True)):
             self.t = t
             self.forward(x)
-            self.loss = 0.5 * (self.y[-1] - target).square().sum() if self.linear else -(self.y[-1] @ target).log()
+            self.loss = (
+                0.5 * (self.y[-1] - target).square().sum() if self.linear else -(self.y[-1] @ target).log()
+            )
             self.right = self.y[-1] @ target
             self.e = [torch.zeros(0)] * len(self.W) + [self.y[-1] - target]
             self.errors(self)

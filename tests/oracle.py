@@ -59,7 +59,9 @@ TERMS: dict[str, Callable[[Synapses], Matrix]] = {
     "projected_gradient": lambda s: _entries(
         s, lambda j, i: -s.e_post[j] * _bilinear(s, s.y_post, s.e_pre) * s.y_pre[i]
     ),
-    "aligned_error": lambda s: _entries(s, lambda j, i: -s.y_post[j] * _bilinear(s, s.e_post, s.y_pre) * s.e_pre[i]),
+    "aligned_error": lambda s: _entries(
+        s, lambda j, i: -s.y_post[j] * _bilinear(s, s.e_post, s.y_pre) * s.e_pre[i]
+    ),
     "oja_subspace": lambda s: _entries(
         s, lambda j, i: -(s.y_post[j] * s.y_pre[i] - s.y_post[j] * _backward(s, i, s.y_post))
     ),
@@ -92,7 +94,9 @@ class Network:
         z, y = [x], [x]
         for number, weights in enumerate(self.W):
             z.append([sum(w * v for w, v in zip(row, y[-1], strict=True)) for row in weights])
-            y.append(_softmax(z[-1]) if number == len(self.W) - 1 else [_softplus(v, self.beta) for v in z[-1]])
+            y.append(
+                _softmax(z[-1]) if number == len(self.W) - 1 else [_softplus(v, self.beta) for v in z[-1]]
+            )
         return z, y
 
     def errors(self, y: list[Vector], label: int) -> list[Vector]:
@@ -107,7 +111,9 @@ class Network:
                 )
                 for n in range(len(y[layer]))
             ]
-            errors.insert(0, [c * (1 - math.exp(-self.beta * v)) for c, v in zip(carried, y[layer], strict=True)])
+            errors.insert(
+                0, [c * (1 - math.exp(-self.beta * v)) for c, v in zip(carried, y[layer], strict=True)]
+            )
         return errors
 
     def learn(self, terms: Sequence[str], theta: Sequence[float], x: Vector, label: int) -> None:
@@ -120,7 +126,10 @@ class Network:
             changes = [TERMS[name](synapses) for name in terms]
             updated.append(
                 [
-                    [w + sum(t * c[j][i] for t, c in zip(theta, changes, strict=True)) for i, w in enumerate(row)]
+                    [
+                        w + sum(t * c[j][i] for t, c in zip(theta, changes, strict=True))
+                        for i, w in enumerate(row)
+                    ]
                     for j, row in enumerate(weights)
                 ]
             )
@@ -128,7 +137,9 @@ class Network:
 
     def query_loss(self, xs: list[Vector], labels: list[int]) -> float:
         """Mean cross-entropy."""
-        return sum(-math.log(self.activities(x)[1][-1][label]) for x, label in zip(xs, labels, strict=True)) / len(xs)
+        return sum(
+            -math.log(self.activities(x)[1][-1][label]) for x, label in zip(xs, labels, strict=True)
+        ) / len(xs)
 
 
 def _softplus(z: float, beta: float) -> float:

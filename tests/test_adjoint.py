@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruledsl.network.compiled import kernel_source
+from ruledsl.network.engines import programs_for
 
 import ruledsl
 from ruledsl.backend.compiled_rule import CompiledRule
@@ -17,8 +19,6 @@ from ruledsl.compiler import step_adjoint
 from ruledsl.ir import ops
 from ruledsl.ir.ops import OPS
 from ruledsl.ir.program import Builder
-from ruledsl.network.compiled import kernel_source
-from ruledsl.network.engines import programs_for
 from ruledsl.network.step import step_program
 from ruledsl.settings import Network
 from tests.drawing import draw_episode, terms
@@ -89,7 +89,9 @@ def test_the_adjoint_of_an_op_satisfies_the_inner_product_identity(op: str) -> N
 
     forward = ((run(step)["result"] - run(-step)["result"]) / (2 * step) * weight).sum()
     found = run(0.0)
-    backward = sum((found[f"bar{n}"] * direction[f"in{n}"]).sum() for n in range(len(arguments)) if f"bar{n}" in found)
+    backward = sum(
+        (found[f"bar{n}"] * direction[f"in{n}"]).sum() for n in range(len(arguments)) if f"bar{n}" in found
+    )
     if op in ("step", "sign"):
         assert float(forward) == 0.0
         return
@@ -119,7 +121,9 @@ def test_engines_give_autograds_gradient(
     theta = pool_theta((2,), dtype)
     # In float32 the stream itself rounds, in autograd as in ours: the reference has the same precision.
     expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
-    found = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine=engine, backend=backend)  # type: ignore[arg-type]
+    found = ruledsl.meta_gradient(
+        F, theta, *episode.arguments(), feedback=feedback, engine=engine, backend=backend
+    )  # type: ignore[arg-type]
     assert found.engine == engine
     if samples:
         assert float(expected.grad.abs().min()) > 0
@@ -132,7 +136,9 @@ def test_engines_give_autograds_gradient(
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(terms(3), st.sampled_from(["fixed", "symmetric"]), st.sampled_from([1, 12]))
-def test_drawn_rules_have_autograds_gradient_in_every_engine(term: object, feedback: str, samples: int) -> None:
+def test_drawn_rules_have_autograds_gradient_in_every_engine(
+    term: object, feedback: str, samples: int
+) -> None:
     program = compiled_term(term)  # type: ignore[arg-type]
     F = CompiledRule(program)
     episode = draw_episode((4, 3, 3), samples, seed=2)
@@ -153,7 +159,9 @@ def test_shipped_rules_run_in_the_automatic_engine(name: str) -> None:
     theta = torch.full((2, len(rule.names)), 2e-3, dtype=torch.float64)
     expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
     found = ruledsl.meta_gradient(F, theta, *episode.arguments())
-    assert found.engine == ("checkpoint" if name in ("soft_bound", "competition", "oja_single") else "rebuild")
+    assert found.engine == (
+        "checkpoint" if name in ("soft_bound", "competition", "oja_single") else "rebuild"
+    )
     torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
 
 

@@ -51,7 +51,9 @@ def test_compiled_programs_equal_the_literal_tree(term: Term) -> None:
     found = run_updates(program, arrays, [1.0], SIZES)["W"]
     np.testing.assert_allclose(found, literal, atol=1e-9 * scale)
     eager = EagerProgram(program, SIZES).run(values, torch.ones(1, dtype=torch.float64))
-    np.testing.assert_allclose(change_of(program.updates[0], eager, values["W"]).numpy(), literal, atol=1e-9 * scale)
+    np.testing.assert_allclose(
+        change_of(program.updates[0], eager, values["W"]).numpy(), literal, atol=1e-9 * scale
+    )
 
 
 @given(terms(3))
@@ -69,7 +71,9 @@ def test_printed_torch_and_numpy_functions_run_and_agree(term: Term) -> None:
         exec(source, namespace)  # the printed text is our own output
         one = torch.ones(1, dtype=torch.float64) if "torch" in source else np.ones(1)
         found = namespace["update"](one, **arguments)  # type: ignore[operator]
-        np.testing.assert_allclose(np.asarray(found), literal.numpy(), atol=1e-8 * max(1.0, float(literal.abs().max())))
+        np.testing.assert_allclose(
+            np.asarray(found), literal.numpy(), atol=1e-8 * max(1.0, float(literal.abs().max()))
+        )
 
 
 @given(terms())
@@ -93,7 +97,9 @@ def test_renaming_neurons_renames_the_update(term: Term, seed: int) -> None:
     plain = run_updates(program, arrays, [1.0], SIZES)["W"]
     assume(np.isfinite(plain).all() and abs(plain).max() < 1e6)
     np.testing.assert_allclose(
-        run_updates(program, moved, [1.0], SIZES)["W"], plain[rows][:, columns], atol=1e-8 * max(1, abs(plain).max())
+        run_updates(program, moved, [1.0], SIZES)["W"],
+        plain[rows][:, columns],
+        atol=1e-8 * max(1, abs(plain).max()),
     )
 
 
@@ -130,7 +136,9 @@ def test_equal_rules_have_equal_index_forms(one: str, other: str) -> None:
 
 
 def test_index_text_names_the_sum() -> None:
-    assert index_text(index_form(term_of("y_post * y_post^T * W")).entry) == "(Σ_k y_post[k]·W[k,i])·y_post[j]"
+    assert (
+        index_text(index_form(term_of("y_post * y_post^T * W")).entry) == "(Σ_k y_post[k]·W[k,i])·y_post[j]"
+    )
 
 
 def test_linear_relations_are_found_and_only_those() -> None:
@@ -153,7 +161,9 @@ def test_the_pool_needs_three_outer_products_and_two_matrix_products() -> None:
 
 def test_terms_that_share_factors_cost_next_to_nothing_more() -> None:
     sizes = {"pre": 784, "post": 170}
-    pool, single = (program_cost(ruledsl.load(n).program.update_program, sizes) for n in ("pool", "feedback_alignment"))
+    pool, single = (
+        program_cost(ruledsl.load(n).program.update_program, sizes) for n in ("pool", "feedback_alignment")
+    )
     assert pool < 7 * single
 
 
@@ -162,6 +172,8 @@ def test_the_cover_touches_every_edge_and_none_is_smaller(edges: set[tuple[int, 
     left, right = minimum_cover(sorted(edges))
     assert all(a in left or b in right for a, b in edges)
     best = min(
-        bin(mask).count("1") for mask in range(1 << 10) if all(mask >> a & 1 or mask >> (5 + b) & 1 for a, b in edges)
+        bin(mask).count("1")
+        for mask in range(1 << 10)
+        if all(mask >> a & 1 or mask >> (5 + b) & 1 for a, b in edges)
     )
     assert len(left) + len(right) == best

@@ -44,7 +44,9 @@ def imports(path: Path) -> list[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             found += [(node.module or "", node.lineno)]
-            found += [(f"{node.module}.{a.name}", node.lineno) for a in node.names if node.module == "ruledsl"]
+            found += [
+                (f"{node.module}.{a.name}", node.lineno) for a in node.names if node.module == "ruledsl"
+            ]
     return found
 
 
@@ -67,7 +69,9 @@ def test_files_and_functions_stay_within_their_budgets(path: Path) -> None:
     assert len(text.splitlines()) <= 400
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            body = [n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+            body = [
+                n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
+            ]
             if body:
                 assert (body[-1].end_lineno or 0) - body[0].lineno < 50, f"{path}:{node.lineno} {node.name}"
 
@@ -77,13 +81,22 @@ def test_nothing_evaluates_text_or_unpickles() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                assert name not in ("eval", "exec", "sympify", "parse_expr", "loads_pickle"), f"{path}:{node.lineno}"
-        assert not any(module.split(".")[0] in ("pickle", "dill", "cloudpickle") for module, _ in imports(path))
+                assert name not in ("eval", "exec", "sympify", "parse_expr", "loads_pickle"), (
+                    f"{path}:{node.lineno}"
+                )
+        assert not any(
+            module.split(".")[0] in ("pickle", "dill", "cloudpickle") for module, _ in imports(path)
+        )
 
 
 @pytest.mark.parametrize(
     "arguments",
-    ["['check', 'rules/pool.rule']", "['show', 'pool', '--as', 'program']", "['fmt', 'rules/pool.rule']", "['list']"],
+    [
+        "['check', 'rules/pool.rule']",
+        "['show', 'pool', '--as', 'program']",
+        "['fmt', 'rules/pool.rule']",
+        "['list']",
+    ],
 )
 def test_text_commands_do_not_load_torch(arguments: str) -> None:
     code = (
@@ -98,7 +111,11 @@ def test_text_commands_do_not_load_torch(arguments: str) -> None:
 def test_help_answers_at_once() -> None:
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "cli.py", "train", "--help"], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+        [sys.executable, "cli.py", "train", "--help"],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert time.monotonic() - started < 5
     assert "--dataset" in done.stdout

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from ruledsl.pipeline import check_file
 
 from ruledsl.cli import main
 from ruledsl.ir.diagnostics import RuleError
-from ruledsl.pipeline import check_file
 
 CASES = sorted(p.name for p in (Path(__file__).parent / "bad").iterdir() if p.is_dir())
 WARNINGS = ("same-term",)
@@ -77,7 +77,11 @@ def write(path: Path, content: bytes) -> Path:
 
 
 GOOD = b"term a = -e_post * y_pre^T\n"
-DOUBLING = b"let a0 = W\n" + b"".join(b"let a%d = a%d .* a%d\n" % (n + 1, n, n) for n in range(40)) + b"term t = a40\n"
+DOUBLING = (
+    b"let a0 = W\n"
+    + b"".join(b"let a%d = a%d .* a%d\n" % (n + 1, n, n) for n in range(40))
+    + b"term t = a40\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +129,9 @@ def test_rules_summed_from_rules_take_no_longer_than_they_are_long(tmp_path: Pat
         GOOD.rstrip(),
     ],
 )
-def test_byte_order_marks_line_ends_and_redundant_parentheses_are_accepted(tmp_path: Path, content: bytes) -> None:
+def test_byte_order_marks_line_ends_and_redundant_parentheses_are_accepted(
+    tmp_path: Path, content: bytes
+) -> None:
     result = run("check", write(tmp_path / "f.rule", content))
     assert result.exit_code == 0, result.output
 
@@ -141,7 +147,9 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         assert "this file cannot be read: permission denied" in run("check", locked).output
 
 
-def test_two_files_that_define_one_name_are_named_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_files_that_define_one_name_are_named_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "one.rule", b"term mine = W\n")
     write(tmp_path / "two.rule", b"term mine = -W\nrule two = mine\n")
@@ -166,7 +174,9 @@ def test_circular_rules_across_files_show_the_path(tmp_path: Path) -> None:
     assert "this rule leads back to itself: p → q → p" in run("check", tmp_path / "p.rule").output
 
 
-@pytest.mark.parametrize("text", ["__import__('os').system('touch hacked')", "exec(W)", "W.__class__", "lambda: W"])
+@pytest.mark.parametrize(
+    "text", ["__import__('os').system('touch hacked')", "exec(W)", "W.__class__", "lambda: W"]
+)
 def test_text_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("check", write(tmp_path / "f.rule", f"term a = {text}\n".encode()))

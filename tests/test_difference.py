@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ruledsl.difference import rule_difference
 
 import ruledsl
-from ruledsl.difference import rule_difference
 from tests.test_runs import run, train
 
 BASE = "rule base = pseudo_gradient + error_hebb + weight_decay"
 CASES = [
-    ("term g = -(y_pre * e_post^T)^T\nrule r = g[init = 1e-3] + error_hebb + weight_decay", "renamed", "g", True),
+    (
+        "term g = -(y_pre * e_post^T)^T\nrule r = g[init = 1e-3] + error_hebb + weight_decay",
+        "renamed",
+        "g",
+        True,
+    ),
     ("term g = 2 * e_post * y_pre^T\nrule r = g + error_hebb + weight_decay", "scaled", "g", True),
     ("term g = -e_post * y_pre^T - W\nrule r = g + error_hebb + weight_decay", "sum", "g", True),
     ("rule r = pseudo_gradient + error_hebb + weight_decay + oja_subspace", "added", "oja_subspace", False),

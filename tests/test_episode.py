@@ -21,7 +21,9 @@ POOL = ruledsl.load("pool").names
 
 
 def oracle(episode: Episode, feedback: str) -> Network:
-    return Network([w.tolist() for w in episode.W], [b.tolist() for b in episode.B], 10.0, feedback == "symmetric")
+    return Network(
+        [w.tolist() for w in episode.W], [b.tolist() for b in episode.B], 10.0, feedback == "symmetric"
+    )
 
 
 def compiled(*names: str) -> CompiledRule:
@@ -49,7 +51,9 @@ def test_every_shipped_term_learns_as_its_loops_say() -> None:
         network = oracle(episode, "fixed")
         for x, label in zip(episode.x.tolist(), episode.y.tolist(), strict=True):
             network.learn([name], [0.05], x, label)
-        found = ruledsl.adapt(compiled(name), torch.tensor([0.05], dtype=torch.float64), *episode.arguments()[:4])
+        found = ruledsl.adapt(
+            compiled(name), torch.tensor([0.05], dtype=torch.float64), *episode.arguments()[:4]
+        )
         for mine, plain in zip(found, network.W, strict=True):
             torch.testing.assert_close(mine, torch.tensor(plain, dtype=torch.float64), rtol=1e-9, atol=1e-12)
 
@@ -64,11 +68,13 @@ def test_errors_come_from_the_weights_before_the_update() -> None:
         _, y = late.activities(x)
         top = [v - (n == label) for n, v in enumerate(y[-1])]
         late.W[-1] = [
-            [w - 0.3 * e * v for w, v in zip(row, y[1], strict=True)] for row, e in zip(late.W[-1], top, strict=True)
+            [w - 0.3 * e * v for w, v in zip(row, y[1], strict=True)]
+            for row, e in zip(late.W[-1], top, strict=True)
         ]
         errors = late.errors(y, label)
         late.W[0] = [
-            [w - 0.3 * e * v for w, v in zip(row, x, strict=True)] for row, e in zip(late.W[0], errors[1], strict=True)
+            [w - 0.3 * e * v for w, v in zip(row, x, strict=True)]
+            for row, e in zip(late.W[0], errors[1], strict=True)
         ]
     assert float((found[0] - torch.tensor(late.W[0], dtype=torch.float64)).abs().max()) > 1e-4
 
@@ -173,7 +179,13 @@ def test_terms_confined_to_layers_leave_the_others_alone(tmp_path: object) -> No
 )
 def test_arguments_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
     episode = draw_episode(SIZES, 3, dtype=torch.float32)
-    arguments = {"theta": torch.zeros(1), "W": episode.W, "B": episode.B, "x": episode.x, "y": episode.y} | change
+    arguments = {
+        "theta": torch.zeros(1),
+        "W": episode.W,
+        "B": episode.B,
+        "x": episode.x,
+        "y": episode.y,
+    } | change
     with pytest.raises(ValueError, match=message):
         ruledsl.adapt(compiled("pseudo_gradient"), **arguments)  # type: ignore[arg-type]
 

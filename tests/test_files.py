@@ -40,7 +40,10 @@ def test_a_file_of_samples_is_read_and_trained_on(tmp_path: Path, suffix: str, r
     command = ["train", "pseudo_gradient", "--dataset", str(path), "--sizes", "6-5-3", *SHORT, *options]
     done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
-    assert CliRunner().invoke(main, ["rerun", str(tmp_path / "run"), "--out", str(tmp_path / "b")]).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["rerun", str(tmp_path / "run"), "--out", str(tmp_path / "b")]).exit_code
+        == 0
+    )
 
 
 def test_square_pictures_are_fitted_to_the_input_layer(tmp_path: Path) -> None:
@@ -57,11 +60,16 @@ def test_square_pictures_are_fitted_to_the_input_layer(tmp_path: Path) -> None:
         ({"x": np.zeros((4, 2)), "y": np.zeros(3, dtype=int)}, "both need one row for each sample"),
         ({"x": np.zeros(4), "y": np.zeros(4, dtype=int)}, "both need one row for each sample"),
         ({"x": np.full((4, 2), np.nan), "y": np.zeros(4, dtype=int)}, "numbers that are not finite"),
-        ({"x": np.zeros((4, 2)), "y": np.zeros((4, 2), dtype=int)}, "labels are one whole number for each sample"),
+        (
+            {"x": np.zeros((4, 2)), "y": np.zeros((4, 2), dtype=int)},
+            "labels are one whole number for each sample",
+        ),
         ({"x": np.zeros((4, 2)), "y": np.array([{}, {}, {}, {}], dtype=object)}, "cannot be read as .npz"),
     ],
 )
-def test_arrays_that_do_not_fit_get_one_message(tmp_path: Path, content: dict[str, np.ndarray], message: str) -> None:
+def test_arrays_that_do_not_fit_get_one_message(
+    tmp_path: Path, content: dict[str, np.ndarray], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         open_dataset(str(save(tmp_path / "bad.npz", content)), tmp_path)
 

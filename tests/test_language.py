@@ -135,7 +135,12 @@ def test_the_source_of_a_rule_defines_the_same_rule(tmp_path: Path) -> None:
 
 
 def test_identity_ignores_spelling_but_not_algebra(tmp_path: Path) -> None:
-    write(tmp_path, a="term p = -(e_post * y_pre^T)", b="term q = (-e_post)*y_preᵀ", c="term r = e_post * y_pre^T")
+    write(
+        tmp_path,
+        a="term p = -(e_post * y_pre^T)",
+        b="term q = (-e_post)*y_preᵀ",
+        c="term r = e_post * y_pre^T",
+    )
     a, b, c = (ruledsl.load(tmp_path / f"{n}.rule").identity for n in "abc")
     assert a == b
     assert a != c

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 import ruledsl
 from ruledsl.algebra import Certificate, certify, index_form
 from ruledsl.ir.diagnostics import RuleError
-from ruledsl.ir.kinds import Locality
+from ruledsl.ir.facts import Locality
 from ruledsl.ir.source import SourceFile
 from ruledsl.language import Term, parse
 from tests.drawing import layer_quantities, terms
@@ -95,7 +95,9 @@ def jacobian_support(term: Term, j: int, i: int) -> dict[str, torch.Tensor] | No
     """Non-zero entries of dΔW_ji / d(quantity), over several generic inputs; None when one overflows."""
     support: dict[str, torch.Tensor] = {}
     for seed in range(3):
-        values = {k: v.mul(0.7).requires_grad_() for k, v in layer_quantities(N_PRE, N_POST, seed=seed).items()}
+        values = {
+            k: v.mul(0.7).requires_grad_() for k, v in layer_quantities(N_PRE, N_POST, seed=seed).items()
+        }
         entry = evaluate(term.expression, values)[j, i]
         if not entry.isfinite() or float(entry.detach().abs()) > 1e8:
             return None

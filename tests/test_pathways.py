@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from ruledsl.network.engines import autograd_engine
+from ruledsl.network.objectives import Ending
+from ruledsl.network.replay import replay_engine
+from ruledsl.network.streams import Given, prepare
+from ruledsl.pipeline import apart, compile_rule
 from torch import Tensor
 
 import ruledsl
@@ -15,11 +20,6 @@ from ruledsl.backend import CompiledRule
 from ruledsl.contracts.toy import SETTINGS, rule_of, toy_source
 from ruledsl.meta import MetaTrainer
 from ruledsl.network import Backend, Engine, Learner, meta_gradient, programs_for
-from ruledsl.network.engines import autograd_engine
-from ruledsl.network.objectives import Ending
-from ruledsl.network.replay import replay_engine
-from ruledsl.network.streams import Given, prepare
-from ruledsl.pipeline import apart, compile_rule
 from ruledsl.registry import find
 from ruledsl.settings import EpisodeRecord, Network, RunSpec
 from tests import literal_network as literal
@@ -53,7 +53,9 @@ class Case:
 def kolen_pollack(net: Literal) -> None:
     a, decay = net.theta[:2]
     pairs = list(zip(net.e[1:], net.y, strict=False))
-    net.B = {f"B{n}": net.B[f"B{n}"] - a * y.outer(e) - decay * net.B[f"B{n}"] for n, (e, y) in enumerate(pairs)}
+    net.B = {
+        f"B{n}": net.B[f"B{n}"] - a * y.outer(e) - decay * net.B[f"B{n}"] for n, (e, y) in enumerate(pairs)
+    }
     net.W = [W - a * e.outer(y) - decay * W for W, (e, y) in zip(net.W, pairs, strict=True)]
 
 
@@ -214,7 +216,8 @@ def test_a_network_in_a_batch_is_the_network_alone(name: str) -> None:
     theta = coefficients(case, rule)
     both = [draws(case, seed) for seed in (5, 6)]
     stacked = [
-        torch.stack(parts) for parts in zip(*((*d.W, d.x, d.y, d.x_query, d.y_query) for d, _, _ in both), strict=True)
+        torch.stack(parts)
+        for parts in zip(*((*d.W, d.x, d.y, d.x_query, d.y_query) for d, _, _ in both), strict=True)
     ]
     W, rest = stacked[: len(SIZES) - 1], stacked[len(SIZES) - 1 :]
     back = {n: torch.stack([b[n] for _, b, _ in both]) for n in both[0][1]}
@@ -283,7 +286,9 @@ def test_losses_alone_are_those_of_the_engines_with_gradients() -> None:
     reference = meta_gradient(*arguments, engine="autograd", network=network, objectives=objectives)
     backends: tuple[Backend, ...] = ("eager", "compiled")
     for backend in backends:
-        found = meta_gradient(*arguments, engine="none", backend=backend, network=network, objectives=objectives)
+        found = meta_gradient(
+            *arguments, engine="none", backend=backend, network=network, objectives=objectives
+        )
         torch.testing.assert_close(found.loss, reference.loss, rtol=1e-10, atol=1e-12)
         assert found.engine == "none"
         assert not bool(found.grad.any())
@@ -308,12 +313,23 @@ def test_a_weight_mirror_turns_feedback_towards_the_transpose() -> None:
     drawn, back, _ = draws(case, 5)
     long = draw_episode(SIZES, 400, seed=5)
     noise = {
-        f"noise{n}": torch.randn(400, SIZES[n], dtype=torch.float64, generator=torch.Generator().manual_seed(n))
+        f"noise{n}": torch.randn(
+            400, SIZES[n], dtype=torch.float64, generator=torch.Generator().manual_seed(n)
+        )
         for n in LAYERS
     }
     theta = torch.tensor([0.0, 0.02, 0.02], dtype=torch.float64)
     found = meta_gradient(
-        rule, theta, drawn.W, back, long.x, long.y, drawn.x_query, drawn.y_query, network=Network(), signals=noise
+        rule,
+        theta,
+        drawn.W,
+        back,
+        long.x,
+        long.y,
+        drawn.x_query,
+        drawn.y_query,
+        network=Network(),
+        signals=noise,
     ).carried
 
     def cosine(a: Tensor, b: Tensor) -> float:
@@ -356,7 +372,15 @@ def test_a_theta_per_layer_or_population_is_the_shared_one_when_all_are_equal() 
     drawn, back, _ = draws(CASES["Dale"], 5)
     network = CASES["Dale"].network
     shared = meta_gradient(
-        compile_rule(bio), THETA[:3], drawn.W, back, drawn.x, drawn.y, drawn.x_query, drawn.y_query, network=network
+        compile_rule(bio),
+        THETA[:3],
+        drawn.W,
+        back,
+        drawn.x,
+        drawn.y,
+        drawn.x_query,
+        drawn.y_query,
+        network=network,
     )
     for per, count in (("layer", 3), ("population", 4)):
         split = apart(bio, per, 3)
@@ -427,7 +451,9 @@ def test_costs_are_means_over_samples_of_what_their_formula_says() -> None:
         before = inner.W
         literal.bio(inner)
         activity.append(torch.stack([y.square().mean() for y in inner.y[1:-1]]).mean())
-        change.append(sum(((a - b).abs().sum() for a, b in zip(inner.W, before, strict=True)), torch.zeros(())))
+        change.append(
+            sum(((a - b).abs().sum() for a, b in zip(inner.W, before, strict=True)), torch.zeros(()))
+        )
         online.append(inner.loss)
 
     net.update = watched

@@ -14,12 +14,37 @@ from click.testing import CliRunner, Result
 from ruledsl import registry
 from ruledsl.cli import main
 from ruledsl.contracts import run_contract
-from ruledsl.registry import KINDS, PluginError, declared, find
+from ruledsl.errors import PluginError
+from ruledsl.registry import KINDS, declared, find
 
 ROOT = Path(__file__).resolve().parents[1]
-TOY = ["--sizes", "100-10-8-5", "--labels", "3", "--shots", "5", "--queries", "4", "--threads", "1", "--quiet"]
+TOY = [
+    "--sizes",
+    "100-10-8-5",
+    "--labels",
+    "3",
+    "--shots",
+    "5",
+    "--queries",
+    "4",
+    "--threads",
+    "1",
+    "--quiet",
+]
 
-SHORT = ["--sizes", "64-8-6-4", "--labels", "2", "--shots", "3", "--queries", "3", "--threads", "1", "--quiet"]
+SHORT = [
+    "--sizes",
+    "64-8-6-4",
+    "--labels",
+    "2",
+    "--shots",
+    "3",
+    "--queries",
+    "3",
+    "--threads",
+    "1",
+    "--quiet",
+]
 
 IDLE = {
     "feedback": "@feedback('idle')\ndef idle(net):\n    for n in net.hidden:\n"
@@ -93,7 +118,9 @@ def test_every_kind_is_shipped_and_documented() -> None:
 def test_only_named_folders_are_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`./plugins` of a folder one happens to stand in is nobody's choice."""
     (tmp_path / "plugins").mkdir()
-    write(tmp_path / "plugins", "bad.py", "raise SystemExit('executed')\n@feedback('stray')\ndef f(net): ...\n")
+    write(
+        tmp_path / "plugins", "bad.py", "raise SystemExit('executed')\n@feedback('stray')\ndef f(net): ...\n"
+    )
     monkeypatch.chdir(tmp_path)
     assert ("feedback", "stray") not in declared().found
     with pytest.raises(PluginError, match="there is no feedback `stray`"):
@@ -101,7 +128,11 @@ def test_only_named_folders_are_executed(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_listing_executes_nothing(named: Path) -> None:
-    write(named, "loud.py", f"open({str(named / 'ran')!r}, 'w')\n@feedback('loud')\ndef loud(net):\n    'Loud.'\n")
+    write(
+        named,
+        "loud.py",
+        f"open({str(named / 'ran')!r}, 'w')\n@feedback('loud')\ndef loud(net):\n    'Loud.'\n",
+    )
     listed = run("list", "plugins")
     assert "loud" in listed.output
     assert not (named / "ran").exists()
@@ -115,7 +146,9 @@ def test_listing_executes_nothing(named: Path) -> None:
         ("@feedback('fixed')\ndef f(net): ...\n", "bad.py:1: feedback `fixed` exists already, at"),
     ],
 )
-def test_a_faulty_file_is_named_with_its_line_and_the_rest_works(named: Path, text: str, expected: str) -> None:
+def test_a_faulty_file_is_named_with_its_line_and_the_rest_works(
+    named: Path, text: str, expected: str
+) -> None:
     write(named, "bad.py", text)
     listed = run("list", "plugins")
     assert listed.exit_code == 2
@@ -132,10 +165,14 @@ def test_a_faulty_file_is_named_with_its_line_and_the_rest_works(named: Path, te
         ("from ruledsl.plugin import feedbak\n", "bad.py:2: ImportError: cannot import name 'feedbak'"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_is_refused_with_one_message(named: Path, text: str, expected: str) -> None:
+def test_a_file_that_cannot_be_loaded_is_refused_with_one_message(
+    named: Path, text: str, expected: str
+) -> None:
     form = "network" if not text else "net"
     path = write(
-        named, "bad.py", f"from ruledsl.plugin import feedback\n{text}@feedback('mine')\ndef f({form}):\n    ...\n"
+        named,
+        "bad.py",
+        f"from ruledsl.plugin import feedback\n{text}@feedback('mine')\ndef f({form}):\n    ...\n",
     )
     result = run("train", "bio", *TOY, "--episodes", 1, "--feedback", "mine", "--out", named / "run")
     assert result.exit_code == 2, result.output
@@ -170,10 +207,15 @@ def test_a_users_plugin_has_the_rights_of_a_shipped_one(named: Path, tmp_path: P
 def test_a_run_names_the_plugin_it_misses_and_the_one_that_changed(
     named: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (ROOT / "plugins" / "diagnostics.py").read_text(encoding="utf-8").replace('"confidence"', '"trust"')
+    text = (
+        (ROOT / "plugins" / "diagnostics.py").read_text(encoding="utf-8").replace('"confidence"', '"trust"')
+    )
     path = write(named, "mine.py", text.replace('"weight_norm"', '"length"'))
     assert (
-        run("train", "bio", *SHORT, "--episodes", 2, "--diagnostic", "trust", "--out", tmp_path / "run").exit_code == 0
+        run(
+            "train", "bio", *SHORT, "--episodes", 2, "--diagnostic", "trust", "--out", tmp_path / "run"
+        ).exit_code
+        == 0
     )
     path.write_text(path.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
     changed = run("resume", tmp_path / "run", "--episodes", 3, "--quiet")
@@ -189,9 +231,15 @@ def test_an_installed_package_adds_plugins_by_its_entry_point(tmp_path: Path) ->
     site = tmp_path / "site"
     (site / "acme_rules-1.0.dist-info").mkdir(parents=True)
     write(
-        site, "acme_rules.py", "from ruledsl.plugin import feedback\n@feedback('acme')\ndef acme(net):\n    'Acme.'\n"
+        site,
+        "acme_rules.py",
+        "from ruledsl.plugin import feedback\n@feedback('acme')\ndef acme(net):\n    'Acme.'\n",
     )
-    write(site / "acme_rules-1.0.dist-info", "METADATA", "Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.0\n")
+    write(
+        site / "acme_rules-1.0.dist-info",
+        "METADATA",
+        "Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.0\n",
+    )
     write(site / "acme_rules-1.0.dist-info", "entry_points.txt", "[ruledsl.plugins]\nacme = acme_rules\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
     command = [sys.executable, str(ROOT / "cli.py"), "list", "plugins"]
@@ -208,7 +256,10 @@ EXAMPLES = {
     "task": ("bio", ["--task", "permuted"]),
     "objective": ("bio", ["--objective", "0.5*area + 0.5*weight_noise + 0.01*activity"]),
     "networks of an objective": ("bio", ["--objective", "query + 0.5*feedback_noise"]),
-    "tasks of the released code": ("bio", ["--task", "first_images_with_replacement", "--recipe", "paper_proximal"]),
+    "tasks of the released code": (
+        "bio",
+        ["--task", "first_images_with_replacement", "--recipe", "paper_proximal"],
+    ),
     "angles of single queries": ("bio", ["--activation", "identity", "--diagnostic", "vector_angle"]),
     "optimiser": ("bio", ["--optimiser", "adamw"]),
     "recipe": ("bio", ["--recipe", "paper"]),
@@ -252,7 +303,11 @@ def test_populations_train_networks_with_kinks_and_rerun_bit_for_bit(name: str, 
 def test_a_diagnostic_is_a_column(tmp_path: Path) -> None:
     run("train", "bio", *TOY, "--episodes", 2, "--diagnostic", "weight_norm", "--out", tmp_path / "run")
     header, first, *_ = (tmp_path / "run" / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    assert 0.05 < float(dict(zip(header.split(","), first.split(","), strict=True))["diagnostic_weight_norm"]) < 1.0
+    assert (
+        0.05
+        < float(dict(zip(header.split(","), first.split(","), strict=True))["diagnostic_weight_norm"])
+        < 1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +338,18 @@ def test_options_that_do_not_fit_get_one_message(tmp_path: Path, arguments: list
 
 
 def test_commands_after_training_know_what_the_pathway_added(tmp_path: Path) -> None:
-    options = ["--feedback", "mixture", "--inhibitory", 0.2, "--activation", "tanh", "--beta", 1, "--episodes", 2]
+    options = [
+        "--feedback",
+        "mixture",
+        "--inhibitory",
+        0.2,
+        "--activation",
+        "tanh",
+        "--beta",
+        1,
+        "--episodes",
+        2,
+    ]
     assert run("train", "bio", *SHORT, *options, "--out", tmp_path / "run").exit_code == 0
     for command in (
         ["evaluate", tmp_path / "run", "--samples", 8, "--classes", 4, "--threads", 1, "--quiet"],

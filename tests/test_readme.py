@@ -29,14 +29,18 @@ def test_the_python_example_runs() -> None:
     exec(example, {})
 
 
-def test_the_rule_of_the_five_minutes_is_checked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rule_of_the_five_minutes_is_checked_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, rule, shown = blocks("")[:3]
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "mine.rule").write_text(rule, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["check", "rules/mine.rule"])
     assert result.exit_code == 0
-    assert [line.rstrip() for line in result.output.splitlines()] == [line.rstrip() for line in shown.splitlines()]
+    assert [line.rstrip() for line in result.output.splitlines()] == [
+        line.rstrip() for line in shown.splitlines()
+    ]
     (tmp_path / "rules" / "mine.rule").write_text(first.split("\n", 1)[1], encoding="utf-8")
     assert ruledsl.load("rules/mine.rule").names == ("pseudo_gradient", "error_hebb", "oja_subspace")
 

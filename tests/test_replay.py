@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from ruledsl.network.engines import StepPrograms, Stream, programs_for, weights_of
+from ruledsl.network.objectives import Ending
+from ruledsl.network.replay import Episode, replay_engine
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
 from ruledsl.network import replay
-from ruledsl.network.engines import StepPrograms, Stream, programs_for, weights_of
-from ruledsl.network.objectives import Ending
-from ruledsl.network.replay import Episode, replay_engine
 from ruledsl.settings import Network
 from tests.drawing import draw_episode
 
@@ -34,7 +34,10 @@ def stream_of(seed: int, samples: int, feedback: str) -> tuple[Stream, tuple[Ten
     drawn = draw_episode(SIZES, samples, batch=(2,), seed=seed)
     targets = torch.nn.functional.one_hot(drawn.y, SIZES[-1]).double()
     back = {} if feedback == "symmetric" else named("B", drawn.B)
-    return Stream(named("W", drawn.W), back, {"x": drawn.x, "target": targets}), (drawn.x_query, drawn.y_query)
+    return Stream(named("W", drawn.W), back, {"x": drawn.x, "target": targets}), (
+        drawn.x_query,
+        drawn.y_query,
+    )
 
 
 def named(letter: str, matrices: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ruledsl.runs.statistics import difference
+
 from tests.test_runs import run, train
 
 pytest.importorskip("plotly")
@@ -47,7 +47,14 @@ def test_a_page_holds_the_rule_the_evidence_and_how_to_reproduce_it(pages: tuple
     outside = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
     assert not re.search(r'(?:src|href)="(?:https?:)?//', outside), "the page needs the network"
     ids = {c["id"] for c in _charts(pages[0])}
-    assert {"run-0-accuracy", "run-0-loss", "run-0-angles-0", "run-0-theta-1", "run-0-path", "run-0-refits"} <= ids
+    assert {
+        "run-0-accuracy",
+        "run-0-loss",
+        "run-0-angles-0",
+        "run-0-theta-1",
+        "run-0-path",
+        "run-0-refits",
+    } <= ids
     assert all(f'id="{name}"' in text for name in ids)
 
 
@@ -118,7 +125,9 @@ def browser() -> Iterator[Any]:
 @pytest.mark.parametrize("width", [380, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_pages_work_in_a_browser(browser: Any, pages: tuple[Path, Path], which: int, scheme: str, width: int) -> None:
+def test_pages_work_in_a_browser(
+    browser: Any, pages: tuple[Path, Path], which: int, scheme: str, width: int
+) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
     page = context.new_page()
     faults: list[str] = []
@@ -130,9 +139,7 @@ def test_pages_work_in_a_browser(browser: Any, pages: tuple[Path, Path], which: 
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
     undrawn = "[...document.querySelectorAll('figure:not([hidden]) .plot')].filter(p => !p.querySelector('.main-svg'))"
     assert page.evaluate(f"{undrawn}.length") == 0
-    wide = (
-        "[...document.querySelectorAll('figure:not([hidden])')].filter(f => f.scrollWidth > f.clientWidth + 1).length"
-    )
+    wide = "[...document.querySelectorAll('figure:not([hidden])')].filter(f => f.scrollWidth > f.clientWidth + 1).length"
     assert page.evaluate(wide) == 0
     context.close()
 

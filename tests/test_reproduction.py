@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from ruledsl.network.engines import programs_for
+from ruledsl.reproduction.vocabulary import MEASURES
 
 from ruledsl.cli import main
 from ruledsl.ir.diagnostics import RuleError
 from ruledsl.network import compiled
-from ruledsl.network.engines import programs_for
 from ruledsl.plugin import Pathway
 from ruledsl.registry import Registered, declarations, find, loading
 from ruledsl.reproduction import (
@@ -33,7 +34,6 @@ from ruledsl.reproduction.claims import LongStream, Measure, Theory, Training
 from ruledsl.reproduction.measures import episodes_of, measured, settling_episode
 from ruledsl.reproduction.results import TrainingResult
 from ruledsl.reproduction.verdicts import Interval, judge, verdict_of
-from ruledsl.reproduction.vocabulary import MEASURES
 from ruledsl.runs import RunError
 from ruledsl.settings import EpisodeRecord
 
@@ -60,7 +60,9 @@ def verdicts(workshop: Workshop, file: str, *names: str) -> dict[str, str]:
     """Some claims of a shipped file, at toy size: theory with a tenth of its samples."""
     found = read_claims(locate_claims(file))
     shorter = {
-        n: replace(e, samples=min(e.samples, 2000)) for n, e in found.experiments.items() if isinstance(e, Theory)
+        n: replace(e, samples=min(e.samples, 2000))
+        for n, e in found.experiments.items()
+        if isinstance(e, Theory)
     }
     found = replace(found, experiments={**found.experiments, **shorter})
     return {c.name: judge(workshop, found, c).verdict for c in found.claims if c.name in names}
@@ -70,7 +72,9 @@ def verdicts(workshop: Workshop, file: str, *names: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_shipped_file_reads_and_every_experiment_of_it_can_be_planned(name: str, tmp_path: Path) -> None:
+def test_every_shipped_file_reads_and_every_experiment_of_it_can_be_planned(
+    name: str, tmp_path: Path
+) -> None:
     file = read_claims(FILES[name])
     assert file.title
     assert file.text
@@ -167,15 +171,22 @@ def test_the_example_of_the_documentation_is_a_file_that_can_be_run(tmp_path: Pa
         ('measure = "theta[nope]"', "no column `theta[nope]`"),
         ('measure = "accuracy"\nepisodes = [600, 700]', "only 500 were run"),
         ('measure = "accuracy"\n[training.b]\nrule = "bio"\nfeedback = "fixd"', "did you mean `fixed`?"),
-        ('measure = "accuracy"\n[stream.b]\nrule = "bio"\ntheta = {nope = 1}', "sets `nope`, which bio has not"),
-        ('measure = "accuracy"\n[training.b]\nrule = "oja"\nfrozen_at = "a"', "`oja_subspace` cannot be kept"),
+        (
+            'measure = "accuracy"\n[stream.b]\nrule = "bio"\ntheta = {nope = 1}',
+            "sets `nope`, which bio has not",
+        ),
+        (
+            'measure = "accuracy"\n[training.b]\nrule = "oja"\nfrozen_at = "a"',
+            "`oja_subspace` cannot be kept",
+        ),
         ('measure = "accuracy"\n[training.b]\nrule = "bioo"', "did you mean `bio`?"),
     ],
 )
 def test_what_must_fail_is_told_before_anything_is_run(tmp_path: Path, change: str, message: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
-        f'[training.a]\nrule = "ehebb"\n[[claim]]\nname = "x"\nsays = "y"\nof = "a"\nat_least = 0\n{change}\n', "utf-8"
+        f'[training.a]\nrule = "ehebb"\n[[claim]]\nname = "x"\nsays = "y"\nof = "a"\nat_least = 0\n{change}\n',
+        "utf-8",
     )
     result = run("reproduce", path, "--dataset", "glyphs", "--out", tmp_path / "out")
     assert result.exit_code == 2, result.output
@@ -294,7 +305,9 @@ def test_the_command_prints_every_verdict_and_writes_the_document(tmp_path: Path
     assert "agrees" in result.output
     assert "1 claims: 1 agree, 0 disagree, 0 open" in result.output
     text = (tmp_path / "eq4.md").read_text(encoding="utf-8")
-    assert "| F⁰ through Wᵀ is minus ∂𝓛/∂W, in every layer (digits in which they agree) | equal | ≥ 12 |" in text
+    assert (
+        "| F⁰ through Wᵀ is minus ∂𝓛/∂W, in every layer (digits in which they agree) | equal | ≥ 12 |" in text
+    )
     (row,) = json.loads((tmp_path / "eq4.json").read_text(encoding="utf-8"))
     assert row["verdict"] == "agrees"
     assert len(row["by_seed"]) == 3
@@ -344,10 +357,14 @@ class Heard:
         self.failures.append(f"{name}: {message}")
 
 
-def test_experiments_side_by_side_give_the_numbers_of_one_after_another(healthy: Workshop, tmp_path: Path) -> None:
+def test_experiments_side_by_side_give_the_numbers_of_one_after_another(
+    healthy: Workshop, tmp_path: Path
+) -> None:
     """In processes of their own; and their folders are found finished afterwards."""
     path = tmp_path / "two.toml"
-    text = '[training.fa]\nrule = "feedback_alignment"\n[training.oja]\nrule = "oja"\n' + CLAIM_OF.replace("OF", "fa")
+    text = '[training.fa]\nrule = "feedback_alignment"\n[training.oja]\nrule = "oja"\n' + CLAIM_OF.replace(
+        "OF", "fa"
+    )
     path.write_text(text, encoding="utf-8")
     file, heard, workshop = read_claims(path), Heard(), toy_workshop(tmp_path)
     run_ahead(workshop, [file], 2, heard)

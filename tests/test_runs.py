@@ -15,10 +15,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from ruledsl.runs.statistics import t_quantile
 
 from ruledsl.cli import main
 from ruledsl.runs import RunError, mean_and_interval, moving_average, read_config, read_json, read_metrics
-from ruledsl.runs.statistics import t_quantile
 
 TOY = ["--sizes", "196-12-8-47", "--labels", "3", "--shots", "4", "--queries", "3", "--threads", "1"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,7 +106,9 @@ def test_resuming_continues_bit_for_bit(tmp_path: Path) -> None:
     with (tmp_path / "parts" / "metrics.csv").open("a") as file:
         file.write("0,0,4,1.0,torn")
     assert run("resume", tmp_path / "parts", "--episodes", 9).exit_code == 0
-    assert (tmp_path / "whole" / "metrics.csv").read_bytes() == (tmp_path / "parts" / "metrics.csv").read_bytes()
+    assert (tmp_path / "whole" / "metrics.csv").read_bytes() == (
+        tmp_path / "parts" / "metrics.csv"
+    ).read_bytes()
     whole, parts = (read_json(tmp_path / n / "result.json") for n in ("whole", "parts"))
     assert whole["runs"] == parts["runs"]
 
@@ -117,7 +119,9 @@ def test_an_interrupted_training_leaves_a_usable_folder_and_resumes(tmp_path: Pa
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (
-        out.is_dir() and (out / "metrics.csv").exists() and len((out / "metrics.csv").read_text().splitlines()) > 5
+        out.is_dir()
+        and (out / "metrics.csv").exists()
+        and len((out / "metrics.csv").read_text().splitlines()) > 5
     ):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -189,8 +193,12 @@ def test_rules_trained_separately_share_a_batch_but_not_their_terms(tmp_path: Pa
         (["--sizes", "196-12-47", "--rule", "nothing"], "defines no rule or term `nothing`"),
     ],
 )
-def test_bad_options_get_one_message_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
-    result = run("train", ROOT / "rules" / "bio.rule", *TOY, "--episodes", 1, "--out", tmp_path / "run", *arguments)
+def test_bad_options_get_one_message_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = run(
+        "train", ROOT / "rules" / "bio.rule", *TOY, "--episodes", 1, "--out", tmp_path / "run", *arguments
+    )
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert "Traceback" not in result.output
@@ -243,7 +251,17 @@ def test_evaluate_reports_accuracy_against_samples_seen(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     with (tmp_path / "run" / "learning_curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [r["samples"] for r in rows if r["seed"] == "1"] == ["0", "7", "10", "13", "15", "18", "22", "24", "30"]
+    assert [r["samples"] for r in rows if r["seed"] == "1"] == [
+        "0",
+        "7",
+        "10",
+        "13",
+        "15",
+        "18",
+        "22",
+        "24",
+        "30",
+    ]
     assert all(0 <= float(r["accuracy"]) <= 1 for r in rows)
     assert "±" in result.output
     for bad, message in (

@@ -47,7 +47,9 @@ def test_a_selection_says_everything_and_goes_on_where_it_was(tmp_path: Path) ->
     again = run("select", tmp_path / "run", *budget, "--quiet")
     assert again.exit_code == 0, again.output
     assert (out / "selection.json").read_bytes() == before
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("metrics.csv")} == stamps, "a finished stage was trained again"
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("metrics.csv")} == stamps, (
+        "a finished stage was trained again"
+    )
     other = run("select", tmp_path / "run", "--seeds", 2, "--episodes", 3, "--refit-episodes", 5, "--quiet")
     assert other.exit_code == 2
     assert "holds a selection with other options" in other.output
@@ -86,4 +88,6 @@ def test_a_teacher_changes_only_the_answers(tmp_path: Path) -> None:
     assert own["meta_loss"] != taught["meta_loss"]
     result = train(tmp_path / "bad", "--teacher", "pseudo_gradiant=1")
     assert result.exit_code == 2
-    assert "--teacher: `pseudo_gradiant` is not a term of bio; did you mean `pseudo_gradient`?" in result.output
+    assert (
+        "--teacher: `pseudo_gradiant` is not a term of bio; did you mean `pseudo_gradient`?" in result.output
+    )

@@ -54,7 +54,9 @@ def zygote() -> Iterator[subprocess.Popen[str]]:
     process.communicate(timeout=60)
 
 
-def attempt(zygote: subprocess.Popen[str], arguments: list[str], moment: Callable[[], None] | None = None) -> int:
+def attempt(
+    zygote: subprocess.Popen[str], arguments: list[str], moment: Callable[[], None] | None = None
+) -> int:
     """Run a command in a fork, and kill it when `moment` returns. Its wait status."""
     assert zygote.stdin
     assert zygote.stdout
@@ -93,7 +95,9 @@ def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path, zygote: s
     for moment in random_moments(out, KILLS):
         started = (out / "checkpoint.json").exists()
         assert attempt(zygote, go_on if started else begin, moment) == signal.SIGKILL
-        known.append(read_json(out / "checkpoint.json")["episodes_done"] if (out / "checkpoint.json").exists() else 0)
+        known.append(
+            read_json(out / "checkpoint.json")["episodes_done"] if (out / "checkpoint.json").exists() else 0
+        )
     assert len(set(known)) >= KILLS // 3, "the kills came before any work"
     assert known[-1] < EPISODES
     assert attempt(zygote, go_on) == 0
@@ -116,7 +120,9 @@ def test_the_same_numbers_come_from_the_folder_alone(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "identical to" in result.output
     assert "6 episodes × 2 runs" in result.output
-    assert (tmp_path / "again" / "metrics.csv").read_bytes() == (tmp_path / "run" / "metrics.csv").read_bytes()
+    assert (tmp_path / "again" / "metrics.csv").read_bytes() == (
+        tmp_path / "run" / "metrics.csv"
+    ).read_bytes()
     metrics = tmp_path / "run" / "metrics.csv"
     lines = metrics.read_text().splitlines()
     cells = lines[3].split(",")
@@ -164,8 +170,14 @@ def _remove(name: str) -> Callable[[Path], None]:
     [
         (_content("checkpoint.json", "{"), "checkpoint.json is damaged"),
         (_cut("checkpoint.json"), "checkpoint.json is damaged"),
-        (_replace("checkpoint.json", '"format": 2', '"format": 1'), "has format 1; this version of ruledsl reads 2"),
-        (_replace("checkpoint.json", '"episodes_done": 6', '"episodes_done": 5'), "was changed since it was written"),
+        (
+            _replace("checkpoint.json", '"format": 2', '"format": 1'),
+            "has format 1; this version of ruledsl reads 2",
+        ),
+        (
+            _replace("checkpoint.json", '"episodes_done": 6', '"episodes_done": 5'),
+            "was changed since it was written",
+        ),
         (_remove("checkpoint.json"), "has no checkpoint.json"),
         (_cut("metrics.csv"), "but the checkpoint was written after 6"),
         (_replace("metrics.csv", "all terms", "some terms"), "metrics.csv was changed since it was written"),
@@ -173,10 +185,16 @@ def _remove(name: str) -> Callable[[Path], None]:
         (_content("config.toml", "format = 99"), "has format 99"),
         (_content("config.toml", "= nonsense"), "config.toml cannot be read"),
         (_content("config.toml", "format = 1"), "config.toml is damaged"),
-        (_replace("config.toml", "beta = 10.0", "beta = 9.0"), "config.toml was changed since the last checkpoint"),
+        (
+            _replace("config.toml", "beta = 10.0", "beta = 9.0"),
+            "config.toml was changed since the last checkpoint",
+        ),
         (_remove("config.toml"), "it has no config.toml"),
         (_content("rule.rule", "rule other = pseudo_gradient"), "defines other terms than config.toml names"),
-        (_replace("rule.rule", "-e_post * e_pre", "e_post * e_pre"), "rule.rule was changed since the last checkpoint"),
+        (
+            _replace("rule.rule", "-e_post * e_pre", "e_post * e_pre"),
+            "rule.rule was changed since the last checkpoint",
+        ),
         (_content("rule.rule", "rule ="), "expected"),
         (_remove("rule.rule"), "rule.rule is missing"),
     ],
@@ -203,7 +221,9 @@ def test_a_full_disk_says_what_was_saved_and_resumes(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))\n"
         f"main(['train', 'bio', *{TOY!r}, '--episodes', '30', '--quiet', '--recipe', 'paper', '--out', {str(out)!r}])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     saved = json.loads((out / "checkpoint.json").read_text())["episodes_done"]
@@ -251,9 +271,7 @@ def test_sigterm_stops_cleanly(tmp_path: Path) -> None:
 
 def test_a_diverged_stream_is_traced_to_its_first_sample_layer_and_term(tmp_path: Path) -> None:
     """One planted term explodes in layer 2 only; all others are harmless."""
-    text = (
-        "term wild = exp(40 * y_post) * y_pre^T\nrule planted = pseudo_gradient + 0.5 * wild[layers = 2] + error_hebb\n"
-    )
+    text = "term wild = exp(40 * y_post) * y_pre^T\nrule planted = pseudo_gradient + 0.5 * wild[layers = 2] + error_hebb\n"
     (tmp_path / "planted.rule").write_text(text, encoding="utf-8")
     result = train(tmp_path / "run", rule=str(tmp_path / "planted.rule"), episodes=3)
     assert "ruledsl diagnose" in result.output
@@ -294,5 +312,7 @@ def test_pandas_reads_a_batch_as_one_table(tmp_path: Path) -> None:
     train(tmp_path / "run", "--seeds", 2, "--l1", "0,1")
     table = pandas.read_csv(tmp_path / "run" / "metrics.csv")
     assert len(table) == 4 * 6
-    assert table.groupby(["l1", "seed"]).size().to_dict() == {(l1, seed): 6 for l1 in (0.0, 1.0) for seed in (0, 1)}
+    assert table.groupby(["l1", "seed"]).size().to_dict() == {
+        (l1, seed): 6 for l1 in (0.0, 1.0) for seed in (0, 1)
+    }
     assert table["theta[oja_subspace]"].dtype.kind == "f"

@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from ruledsl.settings import PAPER_SIZES, TaskShape
-from ruledsl.tasks import FEEDBACK, WEIGHTS, DataError, ImageSource, draw_task, draw_weights, fit_pixels, open_dataset
+from ruledsl.tasks import (
+    FEEDBACK,
+    WEIGHTS,
+    DataError,
+    ImageSource,
+    draw_task,
+    draw_weights,
+    fit_pixels,
+    open_dataset,
+)
 from ruledsl.tasks.glyphs import CHARACTERS, draw_glyphs
 from ruledsl.tasks.torchvision_gate import torchvision_datasets
 
@@ -57,7 +66,10 @@ def test_the_stream_is_shuffled_and_a_draw_depends_on_seed_and_episode_alone(mni
 
 def test_more_classes_than_outputs_get_random_units(mnist: Path) -> None:
     source = open_dataset("mnist", mnist)
-    units = {tuple(sorted(set(draw_task(source, TaskShape(2, 2, 2), (784, 3), 0, e).y.tolist()))) for e in range(20)}
+    units = {
+        tuple(sorted(set(draw_task(source, TaskShape(2, 2, 2), (784, 3), 0, e).y.tolist())))
+        for e in range(20)
+    }
     assert units == {(0, 1), (0, 2), (1, 2)}
 
 
@@ -124,9 +136,13 @@ def test_real_emnist_is_upright_and_read_in_place(emnist: Path) -> None:
 
 
 def test_missing_data_says_what_to_do(tmp_path: Path, emnist: Path) -> None:
-    with pytest.raises(DataError, match=r"`kmnist` is not in .*--download.*--data-root DIR.*--dataset glyphs"):
+    with pytest.raises(
+        DataError, match=r"`kmnist` is not in .*--download.*--data-root DIR.*--dataset glyphs"
+    ):
         open_dataset("kmnist", tmp_path)
-    with pytest.raises(DataError, match=r"the train part of `emnist-bymerge` is not in .*use `emnist-bymerge/test`"):
+    with pytest.raises(
+        DataError, match=r"the train part of `emnist-bymerge` is not in .*use `emnist-bymerge/test`"
+    ):
         open_dataset("emnist-bymerge", emnist)
     with pytest.raises(DataError, match="did you mean `fashion-mnist`"):
         open_dataset("fasion-mnist", tmp_path)
@@ -134,7 +150,9 @@ def test_missing_data_says_what_to_do(tmp_path: Path, emnist: Path) -> None:
         open_dataset("mnist/valid", tmp_path)
 
 
-def test_a_failed_download_is_reported_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no route to host")
 

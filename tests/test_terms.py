@@ -28,13 +28,17 @@ def test_the_oracle_knows_every_shipped_term() -> None:
 
 @pytest.mark.parametrize("name", sorted(TERMS))
 @pytest.mark.parametrize(("n_pre", "n_post", "batch"), [(1, 1, ()), (5, 3, ()), (4, 7, (2,)), (3, 3, (2, 3))])
-def test_a_shipped_term_equals_its_equation(name: str, n_pre: int, n_post: int, batch: tuple[int, ...]) -> None:
+def test_a_shipped_term_equals_its_equation(
+    name: str, n_pre: int, n_post: int, batch: tuple[int, ...]
+) -> None:
     compiled = ruledsl.compile_rule(ruledsl.load(f"{SHIPPED[name]}:{name}"))
     values = layer_quantities(n_pre, n_post, batch, seed=n_pre)
     theta = torch.randn(*batch, 1, dtype=torch.float64)
     found = compiled.update(theta, **values)
     assert found.shape == (*batch, n_post, n_pre)
-    for where in torch.cartesian_prod(*(torch.arange(n) for n in batch)).reshape(-1, len(batch)) if batch else [()]:
+    for where in (
+        torch.cartesian_prod(*(torch.arange(n) for n in batch)).reshape(-1, len(batch)) if batch else [()]
+    ):
         index = tuple(int(i) for i in where)
         literal = TERMS[name](Synapses(**{k: v[index].tolist() for k, v in values.items()}))
         expected = theta[index] * torch.tensor(literal, dtype=torch.float64)
@@ -47,7 +51,8 @@ def test_the_pool_is_the_weighted_sum_of_its_terms() -> None:
     theta = torch.randn(10, dtype=torch.float64)
     synapses = Synapses(**{k: v.tolist() for k, v in values.items()})
     expected = sum(
-        t * torch.tensor(TERMS[n](synapses), dtype=torch.float64) for t, n in zip(theta, rule.names, strict=True)
+        t * torch.tensor(TERMS[n](synapses), dtype=torch.float64)
+        for t, n in zip(theta, rule.names, strict=True)
     )
     found = ruledsl.compile_rule(rule).update(theta, **values)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

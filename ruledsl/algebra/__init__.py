@@ -1,27 +1,39 @@
 """The index form of a term, with what can be read off it: equality, locality, formulas. The only user of SymPy."""
 
 from ruledsl.algebra.comparison import TermRelation, express
-from ruledsl.algebra.contraction import contract, expand
+from ruledsl.algebra.contraction import canonical_sum, contract, expand
 from ruledsl.algebra.dependence import linear_relations
 from ruledsl.algebra.entries import (
+    COLUMN,
     POST_CELL,
     PRE_CELL,
+    ROW,
     SIZE,
     Contract,
     Elementwise,
     Entry,
     Theta,
+    children_of,
+    entry,
+    factors_of,
     free_indices,
     fresh_index,
+    make_sum,
+    product_of,
+    renamed,
     side_of,
+    summands_of,
+    trace_time,
 )
 from ruledsl.algebra.index_form import IndexForm, as_written, index_form
 from ruledsl.algebra.locality import Certificate, ReadSet, certify
 from ruledsl.algebra.printing import index_latex, index_text
 
 __all__ = [
+    "COLUMN",
     "POST_CELL",
     "PRE_CELL",
+    "ROW",
     "SIZE",
     "Certificate",
     "Contract",
@@ -32,15 +44,24 @@ __all__ = [
     "TermRelation",
     "Theta",
     "as_written",
+    "canonical_sum",
     "certify",
+    "children_of",
     "contract",
+    "entry",
     "expand",
     "express",
+    "factors_of",
     "free_indices",
     "fresh_index",
     "index_form",
     "index_latex",
     "index_text",
     "linear_relations",
+    "make_sum",
+    "product_of",
+    "renamed",
     "side_of",
+    "summands_of",
+    "trace_time",
 ]

@@ -75,7 +75,12 @@ def _flatten(factors: Sequence[sp.Expr], over: list[sp.Symbol]) -> tuple[list[sp
 
 def _repeated(factor: sp.Expr) -> list[sp.Expr]:
     """A whole power of a sum over cells as that many factors, each with its own summation."""
-    if isinstance(factor, sp.Pow) and isinstance(factor.base, Contract) and factor.exp.is_Integer and factor.exp > 0:
+    if (
+        isinstance(factor, sp.Pow)
+        and isinstance(factor.base, Contract)
+        and factor.exp.is_Integer
+        and factor.exp > 0
+    ):
         return [factor.base] * int(factor.exp)
     return [factor]
 
@@ -98,7 +103,10 @@ def _apply_deltas(factors: list[sp.Expr], over: list[sp.Symbol]) -> tuple[list[s
 
 
 def _component(
-    factors: Sequence[sp.Expr], start: sp.Symbol, indices: set[sp.Symbol], free: dict[int, frozenset[sp.Symbol]]
+    factors: Sequence[sp.Expr],
+    start: sp.Symbol,
+    indices: set[sp.Symbol],
+    free: dict[int, frozenset[sp.Symbol]],
 ) -> tuple[list[sp.Expr], set[sp.Symbol]]:
     """The factors linked to a summation index through shared indices, and all indices they link."""
     linked, component = {start}, []

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from ruledsl.ir.kinds import Side
+from ruledsl.ir import Side
 
 ROW: dict[Side, sp.Symbol] = {"post": sp.Symbol("j", integer=True), "pre": sp.Symbol("i", integer=True)}
 """The index of a cell on its own side: row index of a column vector, of either side."""

@@ -24,11 +24,26 @@ from ruledsl.algebra.entries import (
     summands_of,
 )
 from ruledsl.checks import shape_of
-from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location, RuleError
-from ruledsl.ir.kinds import SCALAR, Shape, Side
-from ruledsl.ir.source import SourceFile
-from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
-from ruledsl.language import FUNCTIONS, OTHER_SIDE, Term, shape_of_quantity
+from ruledsl.ir import (
+    ELEMENTWISE,
+    SCALAR,
+    Binary,
+    Call,
+    Diagnostic,
+    Expression,
+    InternalError,
+    Location,
+    Name,
+    Negate,
+    Number,
+    Power,
+    RuleError,
+    Shape,
+    Side,
+    SourceFile,
+    Transpose,
+)
+from ruledsl.language import OTHER_SIDE, Term, shape_of_quantity
 
 MAX_MONOMIALS = 500
 LARGEST = 10**308
@@ -61,7 +76,9 @@ def index_form(term: Term) -> IndexForm:
     at = Location(term.source, term.span)
     if not _is_finite(form):
         message = f"`{term.name}` holds a number that is not real and finite"
-        raise RuleError(Diagnostic("not-finite", message, at, help="is something divided by zero, or a root negative?"))
+        raise RuleError(
+            Diagnostic("not-finite", message, at, help="is something divided by zero, or a root negative?")
+        )
     if form == 0:
         raise RuleError(
             Diagnostic(
@@ -140,7 +157,9 @@ class _Folder:
         except TooManySums:
             message = f"this product sums over more than {MAX_BOUND} populations at once"
             at = Location(self.source, node.span)
-            raise RuleError(Diagnostic("too-large", message, at, help="split it into several terms")) from None
+            raise RuleError(
+                Diagnostic("too-large", message, at, help="split it into several terms")
+            ) from None
         self._limit(len(summands_of(value)), node)
         return value
 
@@ -197,7 +216,9 @@ class _Folder:
         self._refuse_diagonal(value, node)
         if value == 0 and exponent.is_negative:
             raise RuleError(
-                Diagnostic("not-finite", "zero is raised to a negative power", Location(self.source, node.span))
+                Diagnostic(
+                    "not-finite", "zero is raised to a negative power", Location(self.source, node.span)
+                )
             )
         if value.is_number and value != 0 and abs(float(exponent) * math.log10(abs(float(value)))) > 308:
             raise RuleError(
@@ -210,7 +231,9 @@ class _Folder:
         if exponent.is_Integer and exponent > 1 and len(summands_of(value)) ** int(exponent) > MAX_MONOMIALS:
             message = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"
             raise RuleError(
-                Diagnostic("too-large", message, Location(self.source, node.span), help="use a smaller exponent")
+                Diagnostic(
+                    "too-large", message, Location(self.source, node.span), help="use a smaller exponent"
+                )
             )
         return expand(sp.Pow(value, exponent))
 
@@ -228,7 +251,9 @@ class _Folder:
                 second = self.fold(node.arguments[1])
                 same = shape.rows == shape_of(node.arguments[1]).rows
                 side = shape.rows
-                return expand(value * (renamed(second, {ROW[side]: COLUMN[side]}) if same and side else second))
+                return expand(
+                    value * (renamed(second, {ROW[side]: COLUMN[side]}) if same and side else second)
+                )
             case "diag":
                 side = shape.rows or "post"
                 return expand(value * sp.KroneckerDelta(ROW[side], COLUMN[side]))
@@ -248,7 +273,9 @@ class _Folder:
             if not free_indices(followed):
                 message = "a trace of something that no single cell or synapse has"
                 at = Location(self.source, node.span)
-                raise RuleError(Diagnostic("bad-trace", message, at, help="take numbers and ones out of the trace"))
+                raise RuleError(
+                    Diagnostic("bad-trace", message, at, help="take numbers and ones out of the trace")
+                )
             total += product_of(*numbers) * (followed if tau == 1 else make_trace(tau, followed))
         return expand(total)
 
@@ -301,28 +328,13 @@ def _count(shape: Shape) -> sp.Expr:
 
 
 def _elementwise(function: str, value: sp.Expr) -> sp.Expr:
-    if function == "sqrt":
-        return sp.sqrt(value)
-    if function == "square":
-        return expand(value**2)
-    if FUNCTIONS[function].kind != "elementwise":
+    row = ELEMENTWISE.get(function)
+    if row is None:
         raise InternalError(f"the index form has no case for {function}")
-    if function == "abs":
-        return sp.Abs(value)
-    if function == "sign":
-        return sp.sign(value)
+    if row.rewritten is not None:
+        rewritten = row.rewritten(sp, value)
+        return rewritten if row.atom else expand(rewritten) if rewritten.is_polynomial() else rewritten
     if value.is_number:
-        return _number(function, value)
+        exact = row.exact(sp, value)
+        return exact if exact.is_finite and exact.is_real else sp.nan
     return make_function(function, value)
-
-
-def _number(function: str, value: sp.Expr) -> sp.Expr:
-    exact = {
-        "exp": sp.exp,
-        "log": sp.log,
-        "tanh": sp.tanh,
-        "relu": lambda v: sp.Max(v, 0),
-        "sigmoid": lambda v: 1 / (1 + sp.exp(-v)),
-        "softplus": lambda v: sp.log(1 + sp.exp(v)),
-    }[function](value)
-    return exact if exact.is_finite and exact.is_real else sp.nan

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from ruledsl.algebra.entries import POST_CELL, PRE_CELL, Contract, Entry, children_of, factors_of, free_indices, side_of
+from ruledsl.algebra.entries import (
+    POST_CELL,
+    PRE_CELL,
+    Contract,
+    Entry,
+    children_of,
+    factors_of,
+    free_indices,
+    side_of,
+)
 from ruledsl.algebra.index_form import IndexForm, as_written
 from ruledsl.algebra.printing import index_text
-from ruledsl.ir.kinds import Locality
+from ruledsl.ir import Locality
 
 ReadSet = dict[str, frozenset[str]]
 """For each quantity the patterns that are read: `own` or `all` for vectors; for W `own`, `row`
@@ -58,7 +67,9 @@ def _pattern(atom: Entry, target: str) -> str:
     if target == "B":
         into, out = (pre, PRE_CELL), (post, POST_CELL)
         own = [index == cell for index, cell in (into, out)]
-        return {(True, True): "own", (True, False): "row", (False, True): "column"}.get((own[0], own[1]), "all")
+        return {(True, True): "own", (True, False): "row", (False, True): "column"}.get(
+            (own[0], own[1]), "all"
+        )
     if post == POST_CELL:
         return "own" if pre == PRE_CELL else "row"
     return "column" if pre == PRE_CELL else "all"
@@ -98,9 +109,13 @@ def _reason(total: Contract, kind: Locality, back: Callable[[sp.Expr], sp.Expr])
     total, text = written, index_text(written)  # type: ignore[assignment]  # a sum stays one under other names
     into, out = ("j", "i") if back(POST_CELL) == POST_CELL else ("i", "j")
     if kind == Locality.dendrite:
-        return f"{text} is a sum over the synapses that enter cell {into}: its dendrite would have to gather it"
+        return (
+            f"{text} is a sum over the synapses that enter cell {into}: its dendrite would have to gather it"
+        )
     if kind == Locality.axon:
-        return f"{text} is a sum over the synapses that leave cell {out}: its axon would have to carry it back"
+        return (
+            f"{text} is a sum over the synapses that leave cell {out}: its axon would have to carry it back"
+        )
     populations = sorted({side_of(k) for k in total.bound})
     cells = " and ".join(f"{side}synaptic" for side in populations)
     return f"{text} is a sum over the {cells} cells: every synapse would have to know the whole population"

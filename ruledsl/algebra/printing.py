@@ -9,14 +9,8 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
 from ruledsl.algebra.entries import Contract, Elementwise, Entry, Theta, trace_time
+from ruledsl.ir import latex_call
 from ruledsl.language import QUANTITIES
-
-_GREEK_NAME = {
-    "sigmoid": r"\operatorname{sigmoid}",
-    "relu": r"\operatorname{relu}",
-    "softplus": r"\operatorname{softplus}",
-}
-
 
 _LETTERS = {
     "y": "y", "z": "z", "e": "e", "W": "W", "B": "B", "bias": "b", "third": "m", "exc": "x", "inh": "h",
@@ -74,8 +68,12 @@ class _IndexLatex(LatexPrinter):
 
     def _print_Elementwise(self, expr: Elementwise, exp: str | None = None) -> str:
         tau = trace_time(expr)
-        name = _GREEK_NAME.get(expr.function, rf"\{expr.function}") if tau is None else _trace_name(tau)
-        text = rf"{name}\left({self._print(expr.args[1])}\right)"
+        argument = self._print(expr.args[1])
+        text = (
+            latex_call(expr.function, argument)
+            if tau is None
+            else rf"{_trace_name(tau)}\left({argument}\right)"
+        )
         return text if exp is None else rf"\left({text}\right)^{{{exp}}}"
 
     def _print_Theta(self, expr: Theta) -> str:

@@ -37,7 +37,12 @@ class CannotBuild(Exception):
 def compiler() -> str | None:
     """The C++ compiler: `$CXX`, else g++ or clang++; None when there is none."""
     return next(
-        (found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None
+        (
+            found
+            for name in (os.environ.get("CXX"), "g++", "clang++")
+            if name and (found := shutil.which(name))
+        ),
+        None,
     )
 
 
@@ -46,7 +51,9 @@ def _machine() -> str:
     """What `-march=native` depends on: a library built for another processor must not be loaded."""
     command = compiler()
     version = (
-        subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout if command else ""
+        subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
+        if command
+        else ""
     )
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -58,7 +65,9 @@ def _machine() -> str:
 
 def _flags() -> tuple[str, ...]:
     return (
-        FLAGS if platform.machine() in ("x86_64", "AMD64") else tuple(f for f in FLAGS if not f.startswith("-mprefer"))
+        FLAGS
+        if platform.machine() in ("x86_64", "AMD64")
+        else tuple(f for f in FLAGS if not f.startswith("-mprefer"))
     )
 
 
@@ -72,7 +81,7 @@ def is_built(code: str) -> bool:
     return compiler() is not None and library_path(code).is_file()
 
 
-def load(code: str) -> ctypes.CDLL:
+def load_library(code: str) -> ctypes.CDLL:
     """Compile if needed (seconds, once), and load. Raises `CannotBuild`.
 
     Processes that want the same code at the same time wait for the first; a half-written library

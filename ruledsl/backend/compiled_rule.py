@@ -9,8 +9,19 @@ from torch import Tensor
 
 from ruledsl.backend.eager import EagerProgram, change_of
 from ruledsl.compiler import RuleProgram
+from ruledsl.language import readable_by, shape_of_quantity
+from ruledsl.rules import Rule
 
-Q_SHAPES = {"pre": ("y_pre", "z_pre", "e_pre"), "post": ("y_post", "z_post", "e_post")}
+
+def compile_rule(rule: Rule) -> CompiledRule:
+    """A rule as a function on tensors; see `CompiledRule.update`.
+
+    >>> import ruledsl
+    >>> F = ruledsl.compile_rule(ruledsl.load("pool"))
+    >>> F.reads
+    ('e_post', 'e_pre', 'y_post', 'y_pre')
+    """
+    return CompiledRule(rule.program)
 
 
 class CompiledRule:
@@ -34,7 +45,8 @@ class CompiledRule:
         Args:
             theta: (…, R), in the order of `names`.
             **quantities: `W` of shape (…, n_post, n_pre) and every quantity the rule reads:
-                y_pre, z_pre, e_pre (…, n_pre); y_post, z_post, e_post (…, n_post). More are allowed.
+                y_pre, z_pre, e_pre, exc_pre, inh_pre (…, n_pre); the same of the post side (…, n_post); third (…), one
+                number. More are allowed. A trace is taken to have settled on what it follows.
 
         Returns:
             (…, n_post, n_pre).
@@ -55,14 +67,18 @@ class CompiledRule:
         return change_of(self.program.update_program.updates[0], values, weights)
 
 
-def _check_quantities(quantities: Mapping[str, Tensor], theta: Tensor, terms: int, n_post: int, n_pre: int) -> None:
+def _check_quantities(
+    quantities: Mapping[str, Tensor], theta: Tensor, terms: int, n_post: int, n_pre: int
+) -> None:
     if theta.shape[-1:] != (terms,):
-        raise ValueError(f"theta has shape {tuple(theta.shape)}; its last axis must hold the {terms} coefficients")
-    batch = theta.shape[:-1]
-    sizes = {name: size for side, size in (("pre", n_pre), ("post", n_post)) for name in Q_SHAPES[side]}
+        raise ValueError(
+            f"theta has shape {tuple(theta.shape)}; its last axis must hold the {terms} coefficients"
+        )
+    batch, size, known = theta.shape[:-1], {"pre": n_pre, "post": n_post}, readable_by("W")
     for name, value in quantities.items():
-        if name != "W" and name not in sizes:
+        if name not in known:
             raise TypeError(f"`{name}` is not a quantity of a synapse layer")
-        expected = (*batch, n_post, n_pre) if name == "W" else (*batch, sizes[name])
+        shape = shape_of_quantity(name)
+        expected = (*batch, *(size[side] for side in (shape.rows, shape.columns) if side is not None))
         if tuple(value.shape) != expected:
             raise ValueError(f"`{name}` has shape {tuple(value.shape)}, expected {expected}")

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass
 from ruledsl.compiler import StepAdjoint, forward_costs
-from ruledsl.ir.diagnostics import InternalError
-from ruledsl.ir.program import Instruction, Program, Update
+from ruledsl.ir import ELEMENTWISE, LOADS, Instruction, InternalError, Kind, Program, Slot, Update
 
 LANES = 16
 """Rows start at multiples of this many numbers."""
 MATRIX_OPS = ("matvec", "rmatvec")
-SIGNALS = ("x", "target")
-"""What generated code is given anew at every sample."""
+GIVEN = (Kind.input, Kind.target, Kind.saved)
+"""Vectors that generated code is given at every sample."""
 
 
 class NotPrintable(Exception):
@@ -42,7 +41,7 @@ class KernelSource:
     code: str
     trace_length: int
     """Numbers saved per sample."""
-    matrices: tuple[str, ...]
+    matrices: tuple[Slot, ...]
     """Names of the matrices `forward` and `backward` take, in order: those the step updates, then the others."""
     costs: list[int]
     """Where in the trace a sample's cost lies, if there is one."""
@@ -58,18 +57,20 @@ def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], real: str) -> Kern
     back = sorted(name for name in shapes if name not in weights)
     forward = _Direction(pair.forward, sizes, "forward", dict(offsets.items()), weights, back, shapes)
     loaded = pair.backward.inputs()
-    saved = {loaded[f"saved{n}"]: offsets[n] for n in pair.saved if f"saved{n}" in loaded}
+    saved = {loaded[slot]: offsets[n] for n in pair.saved if (slot := Slot(Kind.saved, n)) in loaded}
     backward = _Direction(pair.backward, sizes, "backward", saved, weights, back, shapes)
-    code = "\n".join([_PRELUDE.replace("REAL", real), forward.print(length, sizes), backward.print(length, sizes)])
+    code = "\n".join(
+        [_PRELUDE.replace("REAL", real), forward.print(length, sizes), backward.print(length, sizes)]
+    )
     return KernelSource(code, length, (*weights, *back), [offsets[n] for n in forward_costs(pair.forward)])
 
 
-def _matrix_shapes(pair: StepAdjoint) -> dict[str, tuple[str, ...]]:
+def _matrix_shapes(pair: StepAdjoint) -> dict[Slot, tuple[str, ...]]:
     """Symbolic shapes of all matrices that either direction reads, cotangents left out."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[Slot, tuple[str, ...]] = {}
     for program in (pair.forward, pair.backward):
         for name, number in program.inputs().items():
-            if len(program.instructions[number].shape) == 2 and not name.startswith("adjoint_"):
+            if len(program.instructions[number].shape) == 2 and not name.adjoint:
                 found[name] = program.instructions[number].shape
     return found
 
@@ -80,9 +81,8 @@ def _require_printable(program: Program) -> None:
             raise NotPrintable(f"`{instruction.op}` gives a matrix")
         if instruction.op in ("row_sum", "column_sum"):
             raise NotPrintable(f"`{instruction.op}` is not fused")
-        name = str(instruction.attribute)
-        if instruction.op == "input" and len(instruction.shape) < 2 and not name.startswith(("saved", *SIGNALS)):
-            raise NotPrintable(f"`{name}` is not an input of generated code")
+        if instruction.op == "input" and len(instruction.shape) < 2 and instruction.slot.kind not in GIVEN:
+            raise NotPrintable(f"`{instruction.slot}` is not an input of generated code")
     if any(update.dense is not None or update.rank == 1 for update in program.updates):
         raise NotPrintable("the update has a dense rest, or the stream carries vectors along")
 
@@ -106,30 +106,28 @@ class _Direction:
     sizes: Mapping[str, int]
     name: str
     traced: Mapping[int, int]
-    weights: list[str]
-    back: list[str]
-    shapes: Mapping[str, tuple[str, ...]]
+    weights: list[Slot]
+    back: list[Slot]
+    shapes: Mapping[Slot, tuple[str, ...]]
     early: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.instructions = self.program.instructions
         self.changes = {u.target: u for u in self.program.updates}
-        self.undone = {
-            t: u for t, u in self.changes.items() if self.name == "backward" and not t.startswith("adjoint_")
-        }
+        self.undone = {t: u for t, u in self.changes.items() if self.name == "backward" and not t.adjoint}
         self.applied = {t: u for t, u in self.changes.items() if t not in self.undone}
         self.early = self._early()
 
     # structure ---------------------------------------------------------------
 
-    def _matrix_of(self, number: int) -> str | None:
+    def _matrix_of(self, number: int) -> Slot | None:
         """The matrix a matrix op reads, by name; for an inner product the weight, with Λ as operand."""
         instruction = self.instructions[number]
         if instruction.op in MATRIX_OPS:
-            return str(self.instructions[instruction.arguments[0]].attribute)
+            return self.instructions[instruction.arguments[0]].slot
         if instruction.op == "dot" and len(self.instructions[instruction.arguments[0]].shape) == 2:
-            names = [str(self.instructions[a].attribute) for a in instruction.arguments]
-            return min(names, key=lambda n: n.startswith("adjoint_"))
+            names = [self.instructions[a].slot for a in instruction.arguments]
+            return min(names, key=lambda n: n.adjoint)
         return None
 
     def _early(self) -> list[bool]:
@@ -154,23 +152,23 @@ class _Direction:
         instruction = self.instructions[number]
         scalar = instruction.shape == ()
         if instruction.op == "const":
-            return f"real({instruction.attribute!r})"
+            return f"real({instruction.parameter!r})"
         if instruction.op == "size":
-            return f"real({self.sizes[str(instruction.attribute)]})"
+            return f"real({self.sizes[str(instruction.parameter)]})"
         if instruction.op == "theta":
-            return f"theta[{instruction.attribute}]"
+            return f"theta[{instruction.parameter}]"
         if number in self.traced:
             offset = self.traced[number]
             return f"{s}->trace[{offset}]" if scalar else f"({s}->trace + {offset})"
         if instruction.op == "input":
-            return f"{s}->{instruction.attribute}"
+            return f"{s}->{instruction.slot}"
         return f"{s}->v{number}"
 
     def _length(self, instruction: Instruction) -> int:
         return self.sizes[instruction.shape[0]]
 
-    def _shape(self, matrix: str) -> MatrixShape:
-        rows, columns = (self.sizes[d] for d in self.shapes[matrix.removeprefix("adjoint_")])
+    def _shape(self, matrix: Slot) -> MatrixShape:
+        rows, columns = (self.sizes[d] for d in self.shapes[matrix.primal])
         return MatrixShape(rows, columns, stride_of(columns))
 
     # printing ----------------------------------------------------------------
@@ -178,15 +176,21 @@ class _Direction:
     def print(self, trace_length: int, sizes: Mapping[str, int]) -> str:
         fields = ["  const real* x; const real* target; real* trace;"]
         for number, instruction in enumerate(self.instructions):
-            if number in self.traced or instruction.op in ("input", "const", "size", "theta"):
+            if number in self.traced or instruction.op in LOADS:
                 continue
             fields.append(f"  real v{number};" if not instruction.shape else
                           f"  alignas(64) real v{number}[{stride_of(self._length(instruction))}];")  # fmt: skip
         struct = f"struct {self.name}_values {{\n" + "\n".join(fields) + "\n};"
         adjoint = self.name == "backward"
-        arguments = ["const real* theta", "int samples", "const real* xs", "const real* targets", "real* traces"]
+        arguments = [
+            "const real* theta",
+            "int samples",
+            "const real* xs",
+            "const real* targets",
+            "real* traces",
+        ]
         arguments += [f"real* {w}" for w in self.weights] + [f"real* {b}" for b in self.back]
-        arguments += [f"real* adjoint_{w}" for w in self.weights] + ["double* gradient"] if adjoint else []
+        arguments += [f"real* {w.cotangent}" for w in self.weights] + ["double* gradient"] if adjoint else []
         body = self._body(trace_length, sizes)
         return (
             f'{struct}\n\nextern "C" void {self.name}({", ".join(arguments)}) {{\n'
@@ -196,14 +200,18 @@ class _Direction:
 
     def _body(self, trace_length: int, sizes: Mapping[str, int]) -> list[str]:
         s = f"{self.name}_values"
-        n0, out = sizes["n0"], max(sizes.items(), key=lambda kv: int(kv[0][1:]))[1]
+        n0, out = sizes["n0"], sizes[f"n{len(sizes) - 1}"]
         setting = f"p->x = xs + (size_t)t * {n0}; p->target = targets + (size_t)t * {out};"
         setting += f" p->trace = traces + (size_t)t * {trace_length};"
         backwards = self.name == "backward"
-        first, following, more = ("samples - 1", "t - 1", "t > 0") if backwards else ("0", "t + 1", "t + 1 < samples")
+        first, following, more = (
+            ("samples - 1", "t - 1", "t > 0") if backwards else ("0", "t + 1", "t + 1 < samples")
+        )
         lines = ["if (samples <= 0) return;", f"std::unique_ptr<{s}> one(new {s}()), two(new {s}());"]
         lines += [f"{s}* c = one.get(); {s}* n = two.get();"]
-        lines += [f"auto at = []({s}* p, int t, const real* xs, const real* targets, real* traces) {{ {setting} }};"]
+        lines += [
+            f"auto at = []({s}* p, int t, const real* xs, const real* targets, real* traces) {{ {setting} }};"
+        ]
         lines += [f"at(c, {first}, xs, targets, traces);"]
         lines += self._early_values("c")
         lines += self._joint_passes(None, "c")
@@ -211,7 +219,10 @@ class _Direction:
         lines.append(loop)
         lines += ["  " + line for line in self._main()]
         if backwards:
-            lines += [f"  gradient[{name[5:]}] += {self._ref(number, 'c')};" for name, number in self.program.outputs]
+            lines += [
+                f"  gradient[{slot.number}] += {self._ref(number, 'c')};"
+                for slot, number in self.program.outputs
+            ]
         lines.append(f"  if ({more}) {{")
         lines.append(f"    at(n, {following}, xs, targets, traces);")
         lines += ["    " + line for line in self._early_values("n")]
@@ -251,8 +262,8 @@ class _Direction:
     def _consumer(self, number: int, s: str) -> Consumer:
         instruction = self.instructions[number]
         if instruction.op == "dot":
-            names = [str(self.instructions[a].attribute) for a in instruction.arguments]
-            return Consumer("dot", self._ref(number, s), max(names, key=lambda n: n.startswith("adjoint_")))
+            names = [self.instructions[a].slot for a in instruction.arguments]
+            return Consumer("dot", self._ref(number, s), max(names, key=lambda n: n.adjoint))
         return Consumer(instruction.op, self._ref(number, s), self._ref(instruction.arguments[1], s))  # type: ignore[arg-type]
 
     def _main(self) -> list[str]:
@@ -271,7 +282,9 @@ class _Direction:
                 matrix, chosen = self._next_pass(ready, remaining)
                 change = self._change(self.undone[matrix], "undo", "c") if matrix in fresh else None
                 fresh.discard(matrix)
-                lines += Pass(matrix, self._shape(matrix), change, [self._consumer(n, "c") for n in chosen]).print()
+                lines += Pass(
+                    matrix, self._shape(matrix), change, [self._consumer(n, "c") for n in chosen]
+                ).print()
             for number in chosen:
                 done[number] = True
             remaining = [n for n in remaining if n not in chosen]
@@ -280,11 +293,11 @@ class _Direction:
             lines += Pass(matrix, self._shape(matrix), change).print() if change else []
         return lines
 
-    def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[str, list[int]]:
+    def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
         """The matrix to read next: one whose products are all ready, if there is one."""
         matrices = list(dict.fromkeys(m for n in ready if (m := self._matrix_of(n))))
 
-        def waiting(matrix: str) -> int:
+        def waiting(matrix: Slot) -> int:
             return sum(self._matrix_of(n) == matrix for n in remaining) - sum(
                 self._matrix_of(n) == matrix for n in ready
             )
@@ -294,7 +307,7 @@ class _Direction:
 
     def _instruction(self, number: int, s: str) -> list[str]:
         instruction = self.instructions[number]
-        if instruction.op in ("input", "const", "size", "theta"):
+        if instruction.op in LOADS:
             return []
         out = self._ref(number, s)
         operands = [self._operand(a, s) for a in instruction.arguments]
@@ -302,24 +315,38 @@ class _Direction:
             argument = self.instructions[instruction.arguments[0]]
             inner = operands[0] if instruction.op == "sum" else f"{operands[0]} * {operands[1]}"
             loop = f"for (int i = 0; i < {self._length(argument)}; ++i) sum += {inner};"
-            return [f"{out} = [&] {{ real sum = 0;", "#pragma omp simd reduction(+: sum)", f"{loop} return sum; }}();"]
+            return [
+                f"{out} = [&] {{ real sum = 0;",
+                "#pragma omp simd reduction(+: sum)",
+                f"{loop} return sum; }}();",
+            ]
         if instruction.op == "softmax":
             return [f"softmax({self._length(instruction)}, {self._ref(instruction.arguments[0], s)}, {out});"]
-        text = _SCALAR_TEXT.get(instruction.op)
-        if text is None:
-            raise InternalError(f"there is no C++ for op `{instruction.op}`")
-        value = text(operands, instruction)
+        value = _scalar_text(instruction, operands)
         if not instruction.shape:
             return [f"{out} = {value};"]
-        return ["#pragma omp simd", f"for (int i = 0; i < {self._length(instruction)}; ++i) {out}[i] = {value};"]
+        return [
+            "#pragma omp simd",
+            f"for (int i = 0; i < {self._length(instruction)}; ++i) {out}[i] = {value};",
+        ]
 
     def _operand(self, number: int, s: str) -> str:
         reference = self._ref(number, s)
         return f"{reference}[i]" if self.instructions[number].shape else reference
 
 
+def _scalar_text(instruction: Instruction, operands: list[str]) -> str:
+    """One entry of an entrywise op."""
+    if instruction.op in ELEMENTWISE:
+        return ELEMENTWISE[instruction.op].cpp.format(operands[0], float(instruction.parameter or 1.0))
+    text = _SCALAR_TEXT.get(instruction.op)
+    if text is None:
+        raise InternalError(f"there is no C++ for op `{instruction.op}`")
+    return text(operands, instruction)
+
+
 def _power(operands: list[str], instruction: Instruction) -> str:
-    a, exponent = operands[0], float(instruction.attribute or 0.0)
+    a, exponent = operands[0], float(instruction.parameter or 0.0)
     simple = {
         2.0: f"{a} * {a}",
         -1.0: f"1 / {a}",
@@ -337,15 +364,6 @@ _SCALAR_TEXT: Mapping[str, Callable[[list[str], Instruction], str]] = {
     "mul": lambda o, i: f"{o[0]} * {o[1]}",
     "neg": lambda o, i: f"-{o[0]}",
     "pow": _power,
-    "exp": lambda o, i: f"fast_exp({o[0]})",
-    "log": lambda o, i: f"std::log({o[0]})",
-    "tanh": lambda o, i: f"std::tanh({o[0]})",
-    "sigmoid": lambda o, i: f"1 / (1 + fast_exp(-{o[0]}))",
-    "relu": lambda o, i: f"relu({o[0]})",
-    "step": lambda o, i: f"({o[0]} > 0 ? real(1) : real(0))",
-    "abs": lambda o, i: f"std::abs({o[0]})",
-    "sign": lambda o, i: f"sign({o[0]})",
-    "softplus": lambda o, i: f"softplus({o[0]}, real({float(i.attribute or 1.0)!r}))",
     "fill": lambda o, i: o[0],
 }
 

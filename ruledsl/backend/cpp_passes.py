@@ -60,7 +60,9 @@ class Pass:
             lines.append(f"  real* __restrict o{k} = {consumer.out};")
             lines.append(f"  for (int i = 0; i < {self.shape.columns}; ++i) o{k}[i] = 0;")
         for k, consumer in enumerate(matvecs):
-            lines.append(f"  const real* __restrict x{k} = {consumer.operand}; real* __restrict z{k} = {consumer.out};")
+            lines.append(
+                f"  const real* __restrict x{k} = {consumer.operand}; real* __restrict z{k} = {consumer.out};"
+            )
         lines += [f"  const real* __restrict y{k} = {c.operand};" for k, c in enumerate(rmatvecs)]
         lines += [f"  real d{k} = 0;" for k in range(len(dots))]
         if self.change:
@@ -84,7 +86,9 @@ class Pass:
         lines.append("}")
         return lines
 
-    def _block(self, rows: int, matvecs: list[Consumer], rmatvecs: list[Consumer], dots: list[Consumer]) -> list[str]:
+    def _block(
+        self, rows: int, matvecs: list[Consumer], rmatvecs: list[Consumer], dots: list[Consumer]
+    ) -> list[str]:
         stride = self.shape.stride
         lines: list[str] = []
         const = "" if self.change else "const "
@@ -98,7 +102,9 @@ class Pass:
             lines += [f"  const real y{k}_{b} = y{k}[j + {b}];" for k in range(len(rmatvecs))]
             if self.change:
                 lines += [f"  const real u{k}_{b} = u{k}[j + {b}];" for k in range(len(self.change.pairs))]
-        sums = [f"a{k}_{b}" for k in range(len(matvecs)) for b in range(rows)] + [f"d{k}" for k in range(len(dots))]
+        sums = [f"a{k}_{b}" for k in range(len(matvecs)) for b in range(rows)] + [
+            f"d{k}" for k in range(len(dots))
+        ]
         reduction = f" reduction(+: {', '.join(sums)})" if sums else ""
         lines.append(f"  #pragma omp simd{reduction}")
         lines.append(f"  for (int i = 0; i < {self.shape.columns}; ++i) {{")

@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ruledsl.ir.program import Attribute, Instruction, Program, Update
+from ruledsl.ir import ELEMENTWISE, Function, Instruction, Parameter, Program, Update
 
-Value = Tensor | float
-Kernel = Callable[[Sequence[Tensor], Attribute], Tensor]
+Operand = Tensor | float
+Kernel = Callable[[Sequence[Tensor], Parameter], Tensor]
 
 
-def _softplus(z: Tensor, beta: float) -> Tensor:
-    # torch's own softplus turns linear beyond a threshold; this one is exact at every z.
-    return torch.logaddexp(beta * z, torch.zeros_like(z)) / beta
+def _elementwise(function: Function) -> Kernel:
+    assert function.torch is not None
+    call = function.torch
+    return lambda a, t: call(torch, a[0], float(t or 1.0))
 
 
 def _matvec(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -38,15 +39,7 @@ def _rmatvec(matrix: Tensor, vector: Tensor) -> Tensor:
 KERNELS: dict[str, Kernel] = {
     "neg": lambda a, t: -a[0],
     "pow": lambda a, t: a[0].pow(float(t or 0.0)),
-    "exp": lambda a, t: a[0].exp(),
-    "log": lambda a, t: a[0].log(),
-    "tanh": lambda a, t: a[0].tanh(),
-    "sigmoid": lambda a, t: a[0].sigmoid(),
-    "relu": lambda a, t: a[0].relu(),
-    "step": lambda a, t: (a[0] > 0).to(a[0].dtype),
-    "abs": lambda a, t: a[0].abs(),
-    "sign": lambda a, t: a[0].sign(),
-    "softplus": lambda a, t: _softplus(a[0], float(t or 1.0)),
+    **{f.name: _elementwise(f) for f in ELEMENTWISE.values() if f.is_op},
     "softmax": lambda a, t: a[0].softmax(-1),
     "row_sum": lambda a, t: a[0].sum(-1),
     "column_sum": lambda a, t: a[0].sum(-2),
@@ -59,7 +52,6 @@ KERNELS: dict[str, Kernel] = {
 """Ops whose arguments all have their own full shape; the rest broadcast and are handled by `EagerProgram`."""
 
 BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}
-LOADS = ("input", "theta", "const", "size")
 SHAPED = ("sum", "dot", "rows", "columns", "fill")
 
 
@@ -75,16 +67,18 @@ class EagerProgram:
         self,
         inputs: Mapping[str, Tensor],
         theta: Tensor,
-        values: list[Value | None] | None = None,
+        values: list[Operand | None] | None = None,
         only: Sequence[bool] | None = None,
         keep: Sequence[int] = (),
-    ) -> list[Value | None]:
+    ) -> list[Operand | None]:
         """The values that outputs and updates need, and those in `keep`; others are freed on the way.
 
         `theta` is (…, R). With `values` from an earlier call, instructions not in `only` are taken
         as done: a program can so be run in two parts.
         """
-        results: list[Value | None] = values if values is not None else [None] * len(self.program.instructions)
+        results: list[Operand | None] = (
+            values if values is not None else [None] * len(self.program.instructions)
+        )
         kept = set(self.program.roots()) | set(keep)
         for number, instruction in enumerate(self.program.instructions):
             if only is not None and not only[number]:
@@ -97,17 +91,21 @@ class EagerProgram:
         return results
 
     def _evaluate(
-        self, instruction: Instruction, values: list[Value | None], inputs: Mapping[str, Tensor], theta: Tensor
-    ) -> Value:
-        op, attribute = instruction.op, instruction.attribute
+        self,
+        instruction: Instruction,
+        values: list[Operand | None],
+        inputs: Mapping[str, Tensor],
+        theta: Tensor,
+    ) -> Operand:
+        op, parameter = instruction.op, instruction.parameter
         if op == "input":
-            return inputs[str(attribute)]
+            return inputs[instruction.slot]
         if op == "theta":
-            return theta.select(-1, int(attribute or 0))
+            return theta.select(-1, int(parameter or 0))
         if op == "const":
-            return float(attribute)  # type: ignore[arg-type]
+            return float(parameter)  # type: ignore[arg-type]
         if op == "size":
-            return float(self.sizes[str(attribute)])
+            return float(self.sizes[str(parameter)])
         shapes = [self.program.instructions[a].shape for a in instruction.arguments]
         arguments = [values[a] for a in instruction.arguments]
         if op in BINARY:
@@ -115,11 +113,15 @@ class EagerProgram:
         if op in SHAPED:
             return self._shaped(op, arguments, shapes, instruction, theta)
         tensors = [_tensor(a, theta) for a in arguments]
-        return KERNELS[op](tensors, attribute)
+        return KERNELS[op](tensors, parameter)
 
     def _binary(
-        self, op: str, arguments: list[Value | None], shapes: list[tuple[str, ...]], instruction: Instruction
-    ) -> Value:
+        self,
+        op: str,
+        arguments: list[Operand | None],
+        shapes: list[tuple[str, ...]],
+        instruction: Instruction,
+    ) -> Operand:
         rank = len(instruction.shape)
         lifted = [_lift(a, rank - len(s)) for a, s in zip(arguments, shapes, strict=True)]
         first, second = lifted
@@ -132,7 +134,7 @@ class EagerProgram:
     def _shaped(
         self,
         op: str,
-        arguments: list[Value | None],
+        arguments: list[Operand | None],
         shapes: list[tuple[str, ...]],
         instruction: Instruction,
         theta: Tensor,
@@ -162,19 +164,19 @@ def _last_uses(program: Program) -> list[list[int]]:
     return uses
 
 
-def _lift(value: Value | None, axes: int) -> Value:
+def _lift(value: Operand | None, axes: int) -> Operand:
     assert value is not None
     if not isinstance(value, Tensor) or not axes:
         return value
     return value.reshape(value.shape + (1,) * axes)
 
 
-def _tensor(value: Value | None, like: Tensor) -> Tensor:
+def _tensor(value: Operand | None, like: Tensor) -> Tensor:
     assert value is not None
     return value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
 
 
-def change_of(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
+def change_of(update: Update, values: Sequence[Operand | None], target: Tensor) -> Tensor:
     """κ W + Σ u vᵀ + dense for a target of shape (…, rows, columns), or (…, n) of rank 1."""
     change: Tensor | None = None
     if update.pairs:
@@ -189,7 +191,7 @@ def change_of(update: Update, values: Sequence[Value | None], target: Tensor) ->
     return torch.zeros_like(target) if change is None else change
 
 
-def apply_update(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
+def apply_update(update: Update, values: Sequence[Operand | None], target: Tensor) -> Tensor:
     """target + κ target + Σ u vᵀ + dense, out of place (autograd may flow through it)."""
     if update.dense is not None or not update.pairs or target.dim() != 3:
         return target + change_of(update, values, target)
@@ -198,7 +200,7 @@ def apply_update(update: Update, values: Sequence[Value | None], target: Tensor)
     return torch.baddbmm(scaled, rows, columns.mT)
 
 
-def undo_update(update: Update, values: Sequence[Value | None], target: Tensor) -> Tensor:
+def undo_update(update: Update, values: Sequence[Operand | None], target: Tensor) -> Tensor:
     """The matrix before `apply_update`: (target − Σ u vᵀ) / (1 + κ). Only without a dense rest."""
     if update.pairs:
         rows, columns = _stacked(update, values, target)
@@ -206,7 +208,7 @@ def undo_update(update: Update, values: Sequence[Value | None], target: Tensor) 
     return target if update.kappa is None else target / (1.0 + _lift(values[update.kappa], 2))
 
 
-def _stacked(update: Update, values: Sequence[Value | None], target: Tensor) -> tuple[Tensor, Tensor]:
+def _stacked(update: Update, values: Sequence[Operand | None], target: Tensor) -> tuple[Tensor, Tensor]:
     batch = target.shape[:-2]
     us = [_tensor(values[u], target).expand(*batch, target.shape[-2]) for u, _ in update.pairs]
     vs = [_tensor(values[v], target).expand(*batch, target.shape[-1]) for _, v in update.pairs]

@@ -7,37 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ruledsl.ir.program import Attribute, Program
+from ruledsl.ir import ELEMENTWISE, Function, Parameter, Program
 
-Value = NDArray[np.float64]
-Kernel = Callable[[Sequence[Value], Attribute, tuple[int, ...]], Value]
+Array = NDArray[np.float64]
+Kernel = Callable[[Sequence[Array], Parameter, tuple[int, ...]], Array]
 
 
-def _softmax(z: Value) -> Value:
+def _softmax(z: Array) -> Array:
     shifted = np.exp(z - z.max())
     return shifted / shifted.sum()
 
 
-def _slope(attribute: Attribute) -> float:
-    return float(attribute or 1.0)
+def _elementwise(function: Function) -> Kernel:
+    assert function.numpy is not None
+    call = function.numpy
+    return lambda a, t, s: call(np, a[0], float(t or 1.0))
 
 
-KERNELS: dict[str, Kernel] = {
+REFERENCE_KERNELS: dict[str, Kernel] = {
     "const": lambda a, t, s: np.float64(t),  # type: ignore[arg-type,return-value,dict-item]
     "add": lambda a, t, s: a[0] + a[1],
     "sub": lambda a, t, s: a[0] - a[1],
     "mul": lambda a, t, s: a[0] * a[1],
     "neg": lambda a, t, s: -a[0],
     "pow": lambda a, t, s: a[0] ** float(t or 0.0),
-    "exp": lambda a, t, s: np.exp(a[0]),
-    "log": lambda a, t, s: np.log(a[0]),
-    "tanh": lambda a, t, s: np.tanh(a[0]),
-    "sigmoid": lambda a, t, s: 1.0 / (1.0 + np.exp(-a[0])),
-    "relu": lambda a, t, s: np.maximum(a[0], 0.0),
-    "step": lambda a, t, s: (a[0] > 0.0).astype(np.float64),
-    "abs": lambda a, t, s: np.abs(a[0]),
-    "sign": lambda a, t, s: np.sign(a[0]),
-    "softplus": lambda a, t, s: np.logaddexp(0.0, _slope(t) * a[0]) / _slope(t),
+    **{f.name: _elementwise(f) for f in ELEMENTWISE.values() if f.is_op},
     "softmax": lambda a, t, s: _softmax(a[0]),
     "sum": lambda a, t, s: a[0].sum(),
     "row_sum": lambda a, t, s: a[0].sum(axis=1),
@@ -56,31 +50,33 @@ KERNELS: dict[str, Kernel] = {
 
 
 def evaluate(
-    program: Program, inputs: Mapping[str, Value], theta: Sequence[float], sizes: Mapping[str, int]
-) -> list[Value]:
+    program: Program, inputs: Mapping[str, Array], theta: Sequence[float], sizes: Mapping[str, int]
+) -> list[Array]:
     """The value of every instruction. `sizes` gives the length of each symbolic dimension."""
-    values: list[Value] = []
+    values: list[Array] = []
     for instruction in program.instructions:
         if instruction.op == "input":
-            values.append(np.asarray(inputs[str(instruction.attribute)], dtype=np.float64))
+            values.append(np.asarray(inputs[instruction.slot], dtype=np.float64))
         elif instruction.op == "theta":
-            values.append(np.asarray(theta[int(instruction.attribute or 0)], dtype=np.float64))
+            values.append(np.asarray(theta[int(instruction.parameter or 0)], dtype=np.float64))
         elif instruction.op == "size":
-            values.append(np.asarray(float(sizes[str(instruction.attribute)])))
+            values.append(np.asarray(float(sizes[str(instruction.parameter)])))
         else:
             shape = tuple(sizes[d] for d in instruction.shape)
             values.append(
-                KERNELS[instruction.op]([values[a] for a in instruction.arguments], instruction.attribute, shape)
+                REFERENCE_KERNELS[instruction.op](
+                    [values[a] for a in instruction.arguments], instruction.parameter, shape
+                )
             )
     return values
 
 
 def run_updates(
-    program: Program, inputs: Mapping[str, Value], theta: Sequence[float], sizes: Mapping[str, int]
-) -> dict[str, Value]:
+    program: Program, inputs: Mapping[str, Array], theta: Sequence[float], sizes: Mapping[str, int]
+) -> dict[str, Array]:
     """The change of every matrix the program updates: κ W + Σ u vᵀ + dense."""
     values = evaluate(program, inputs, theta, sizes)
-    changes: dict[str, Value] = {}
+    changes: dict[str, Array] = {}
     for update in program.updates:
         target = np.asarray(inputs[update.target], dtype=np.float64)
         change = np.zeros_like(target) if update.kappa is None else values[update.kappa] * target

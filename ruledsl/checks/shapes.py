@@ -6,10 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location
-from ruledsl.ir.kinds import SCALAR, WEIGHTS, Shape
-from ruledsl.ir.source import SourceFile, Span
-from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
+from ruledsl.ir import (
+    SCALAR,
+    WEIGHTS,
+    Binary,
+    Call,
+    Diagnostic,
+    Expression,
+    InternalError,
+    Location,
+    Name,
+    Negate,
+    Number,
+    Power,
+    Shape,
+    SourceFile,
+    Span,
+    Transpose,
+)
 from ruledsl.language import FUNCTIONS, TARGETS, Term, print_expression, shape_of_quantity
 
 
@@ -26,7 +40,11 @@ def check_term(term: Term) -> list[Diagnostic]:
         if target.shape == WEIGHTS:
             help = _to_update(term.expression, shape)
         else:
-            help = f"transpose it: `{_transposed(term.expression)}`" if shape == target.shape.transposed else None
+            help = (
+                f"transpose it: `{_transposed(term.expression)}`"
+                if shape == target.shape.transposed
+                else None
+            )
         checker.fault("not-an-update", needed, term.expression.span, target.shown_shape, str(shape), help)
     return checker.faults
 
@@ -85,7 +103,13 @@ class _Checker:
     faults: list[Diagnostic] = field(default_factory=list)
 
     def fault(
-        self, code: str, message: str, span: Span, expected: str | None, found: str | None, help: str | None = None
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        expected: str | None,
+        found: str | None,
+        help: str | None = None,
     ) -> None:
         diagnostic = Diagnostic(code, message, Location(self.source, span), expected, found, help)
         if diagnostic not in self.faults:
@@ -138,7 +162,11 @@ class _Checker:
         full = right if left.is_scalar else left
         if left.is_scalar or right.is_scalar:
             number = node.left if left.is_scalar else node.right
-            ones = {Shape("post", "pre"): "1_post * 1_pre^T", Shape("post"): "1_post", Shape("pre"): "1_pre"}.get(full)
+            ones = {
+                Shape("post", "pre"): "1_post * 1_pre^T",
+                Shape("post"): "1_post",
+                Shape("pre"): "1_pre",
+            }.get(full)
             if ones:
                 shown = print_expression(number, 2)
                 help = f"a number is not added to a {full}; write `{ones if shown == '1' else f'{shown} * {ones}'}`"
@@ -166,9 +194,7 @@ class _Checker:
         if left == right.transposed:
             help = f"transpose one side: `{_transposed(node.right)}`"
         elif left.columns == right.rows:
-            help = (
-                f"for the matrix product write `{print_expression(node.left, 1)} * {print_expression(node.right, 2)}`"
-            )
+            help = f"for the matrix product write `{print_expression(node.left, 1)} * {print_expression(node.right, 2)}`"
         elif right.columns is None and right.rows == left.rows:
             help = f"to scale rows write `diag({print_expression(node.right)}) * {print_expression(node.left, 2)}`"
         self.fault("shape-elementwise", "`.*` needs two sides of one shape", node.operator_span,
@@ -242,7 +268,9 @@ def constant_value(node: Expression) -> Fraction | None:
                 return None
             if operator == "/":
                 return first / second if second else None
-            return first + second if operator == "+" else first - second if operator == "-" else first * second
+            return (
+                first + second if operator == "+" else first - second if operator == "-" else first * second
+            )
         case Power(base, exponent):
             first, second = constant_value(base), constant_value(exponent)
             if first is None or second is None or second.denominator != 1 or abs(second) > MAX_CONSTANT_POWER:
@@ -267,7 +295,9 @@ def _repaired_product(node: Binary, left: Shape, right: Shape) -> str | None:
 
 def _transposed(node: Expression) -> str:
     """The transpose written out, without transposing twice."""
-    return print_expression(node.operand, 2) if isinstance(node, Transpose) else f"{print_expression(node, 3)}^T"
+    return (
+        print_expression(node.operand, 2) if isinstance(node, Transpose) else f"{print_expression(node, 3)}^T"
+    )
 
 
 def _to_update(expression: Expression, shape: Shape) -> str | None:

@@ -11,17 +11,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ruledsl import runs
-from ruledsl.cli.progress import TrainingProgress
-from ruledsl.network import Norms, StreamReport
-from ruledsl.settings import EpisodeRecord
+from ruledsl.errors import RunError
+from ruledsl.measures import Norms, StreamReport
+from ruledsl.progress import TrainingProgress
+from ruledsl.runs import diagnose as walk
+from ruledsl.runs import is_in_use, open_run
 
 SHOWN_TERMS = 4
 
 
-def diagnose(folder: Path, run: int | None, episode: int | None) -> int:
-    """Say where a recorded episode's stream went wrong; the exit code."""
-    found = runs.diagnose(folder, run, episode)
+def diagnose(folder: Path, number: int | None, episode: int | None) -> None:
+    """Say where a recorded episode's stream went wrong."""
+    found = walk(open_run(folder), number, episode)
     loss = f"{found.meta_loss:.3g}" if math.isfinite(found.meta_loss) else "not finite"
     click.echo(f"run {found.run}, episode {found.episode}: meta-loss {loss}")
     names = list(found.theta)
@@ -29,7 +30,6 @@ def diagnose(folder: Path, run: int | None, episode: int | None) -> int:
         task = f"task {number}: " if len(found.streams) > 1 else ""
         click.echo(task + _verdict(stream, names))
         _print_norms(stream, names)
-    return 0
 
 
 def _verdict(stream: StreamReport, names: Sequence[str]) -> str:
@@ -48,13 +48,17 @@ def _verdict(stream: StreamReport, names: Sequence[str]) -> str:
 
 
 def _main(norms: Norms, names: Sequence[str]) -> str:
-    largest = max(range(len(norms.terms)), key=lambda n: math.inf if math.isnan(norms.terms[n]) else norms.terms[n])
+    largest = max(
+        range(len(norms.terms)), key=lambda n: math.inf if math.isnan(norms.terms[n]) else norms.terms[n]
+    )
     return f"`{names[largest]}` (‖θF‖ = {norms.terms[largest]:.3g})"
 
 
 def _print_norms(stream: StreamReport, names: Sequence[str]) -> None:
     rows = [*stream.led_there, stream.blew_up or stream.largest]
-    order = sorted(range(len(rows[-1].terms)), key=lambda n: -rows[-1].terms[n] if rows[-1].terms[n] > 0 else 0.0)
+    order = sorted(
+        range(len(rows[-1].terms)), key=lambda n: -rows[-1].terms[n] if rows[-1].terms[n] > 0 else 0.0
+    )
     table = Table(title=f"layer {rows[-1].layer}; right of ‖ΔW‖ the norms ‖θF‖ of single terms", box=None)
     for head in ("sample", "‖W‖", "‖ΔW‖", *(names[n] for n in order[:SHOWN_TERMS])):
         table.add_column(head, justify="right", overflow="fold")
@@ -64,47 +68,27 @@ def _print_norms(stream: StreamReport, names: Sequence[str]) -> None:
     Console().print(table)
 
 
-def watch(folder: Path, seconds: float) -> int:
-    """Follow a run that another process trains, until it ends; the exit code."""
-    config = runs.read_config(folder)
+def watch(folder: Path, seconds: float) -> None:
+    """Follow a run that another process trains, until it ends."""
+    run = open_run(folder)
+    total = run.config.settings.episodes
     seen, quiet_since = 0, time.monotonic()
-    with TrainingProgress(config.terms, config.settings.episodes, quiet=False) as progress:
-        while True:
-            for records in recorded(folder, seen, len(config.runs)):
+    with TrainingProgress(run.config.terms, total, quiet=False) as progress:
+        while seen < total:
+            try:
+                metrics = run.metrics_so_far
+                news = list(metrics.records(seen)) if len(metrics.runs) == len(run.config.runs) else []
+            except RunError:  # nothing recorded yet
+                news = []
+            for records in news:
                 progress(records)
                 seen, quiet_since = seen + 1, time.monotonic()
-            if seen >= config.settings.episodes:
+            if seen >= total:
                 break
-            if not runs.is_in_use(folder) and time.monotonic() - quiet_since > seconds:
-                click.echo(f"nobody trains {folder} now, after {seen} episodes; go on with: ruledsl resume {folder}")
-                return 0
+            if not is_in_use(folder) and time.monotonic() - quiet_since > seconds:
+                click.echo(
+                    f"nobody trains {folder} now, after {seen} episodes; go on with: ruledsl resume {folder}"
+                )
+                return
             time.sleep(seconds)
     click.echo(f"finished: {seen} episodes in {folder}")
-    return 0
-
-
-def recorded(folder: Path, first: int, runs_per_episode: int) -> list[list[EpisodeRecord]]:
-    """The complete episodes of metrics.csv from `first` on."""
-    try:
-        metrics = runs.read_metrics(folder, complete_lines=True)
-    except runs.RunError:
-        return []  # nothing recorded yet
-    columns = list(metrics.runs.items())
-    if len(columns) < runs_per_episode:
-        return []
-    last = min(len(c["episode"]) for _, c in columns)
-    return [[_record(run, c, e, metrics.terms) for run, c in columns] for e in range(first, last)]
-
-
-def _record(run: int, columns: dict[str, list[float]], episode: int, terms: Sequence[str]) -> EpisodeRecord:
-    return EpisodeRecord(
-        run,
-        int(columns["seed"][episode]),
-        episode,
-        columns["meta_loss"][episode],
-        columns["meta_accuracy"][episode],
-        bool(columns["diverged"][episode]),
-        tuple(columns[f"theta[{name}]"][episode] for name in terms),
-        tuple(v[episode] for n, v in columns.items() if n.startswith("alpha_")),
-        tuple(v[episode] for n, v in columns.items() if n.startswith("ortho_")),
-    )

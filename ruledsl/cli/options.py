@@ -1,48 +1,126 @@
-"""Options that several commands share, and how a command tells of bad input."""
+"""Options made from the tables of settings, in groups, and how a command tells of bad input."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from ruledsl.ir.diagnostics import RuleError
-from ruledsl.ir.kinds import LOCALITY_NAMES
-from ruledsl.registry import PluginError, use_folders
+from ruledsl.errors import UserError
+from ruledsl.registry import use_folders
+from ruledsl.settings import META, NETWORK, OPTIONS, RULE, RUN, TASK, Setting
+from ruledsl.stopping import INTERRUPTED
 
 BAD_INPUT = 2
 PATH: click.Path = click.Path(path_type=Path)
+GROUPS = (RULE, TASK, NETWORK, META, RUN)
 
 
-def reports_bad_input(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a fault of the input into its message and exit code 2, without a traceback."""
+class Commands(click.Group):
+    """The command line: the one place that prints what is wrong with a user's input."""
 
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            return command(*args, **kwargs)
-        except RuleError as error:
-            click.echo(str(error), err=True)
-        except Exception as error:
-            # Imported late: by now whatever raised it has loaded these modules anyway.
-            if type(error).__name__ not in ("DataError", "RunError", "SettingsError", "PluginError"):
-                raise
-            click.echo(f"error: {error}", err=True)
-        sys.exit(BAD_INPUT)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show
+                return super().invoke(ctx)
+        except UserError as error:
+            click.echo(error.render(), err=True)
+            sys.exit(BAD_INPUT)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            sys.exit(INTERRUPTED)
 
-    return wrapped
+
+def _show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Warnings that are meant for users, without the place in our code that gave them."""
+    text = str(message)
+    click.echo(text if category.__name__ == "RuleWarning" else f"warning: {text}", err=True)
+
+
+class SettingType(click.ParamType):
+    """A value as its row of the table reads it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting, self.name = setting, setting.name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        return self.setting.check.metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        return self.setting.parse(value) if isinstance(value, str) else value
+
+
+class SettingOption(click.Option):
+    """An option that knows under which heading of `--help` it stands."""
+
+    group = ""
+
+
+def setting_options(table: Mapping[str, Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option for every row of a table. What was not given stays away: see `given`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.reduce(
+            lambda wrapped, s: _option(s)(wrapped), reversed(list(table.values())), command
+        )
+
+    return decorate
+
+
+def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    default = setting.shown_default or _shown(setting.default)
+    text = f"{setting.help}  [default: {default}]" if default else setting.help
+    kind = {"is_flag": True, "default": False} if setting.default is False else {"type": SettingType(setting)}
+    several = setting.name == "diagnostics"
+    made = type("Option", (SettingOption,), {"group": setting.group})
+    return click.option(setting.option, setting.name, cls=made, help=text, multiple=several, **kind)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value is False or value in ("", ()):
+        return ""
+    if isinstance(value, tuple):
+        return " + ".join(n for n, _ in value) if isinstance(value[0], tuple) else "-".join(map(str, value))
+    return str(value)
+
+
+def given(table: Mapping[str, Setting] = OPTIONS) -> dict[str, Any]:
+    """The settings that stand on the command line, by name."""
+    context = click.get_current_context()
+    found = {n: v for n, v in context.params.items() if n in table}
+    found = {n: v for n, v in found.items() if context.get_parameter_source(n) != ParameterSource.DEFAULT}
+    # Repeated options come as a tuple of one-element tuples.
+    return {n: tuple(x for part in v for x in part) if n == "diagnostics" else v for n, v in found.items()}
+
+
+class Grouped(click.Command):
+    """A command whose help lists options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                rows.setdefault(getattr(param, "group", RUN) or RUN, []).append(record)
+        for group, records in rows.items():
+            if records:
+                with formatter.section(group):
+                    formatter.write_dl(records)
 
 
 def name_folders(_context: click.Context, _option: click.Parameter, folders: tuple[Path, ...]) -> None:
     """Take the folders in whose plugins may be run."""
     try:
         use_folders(folders)
-    except PluginError as error:
-        click.echo(f"error: {error}", err=True)
+    except UserError as error:
+        click.echo(error.render(), err=True)
         sys.exit(BAD_INPUT)
 
 
@@ -56,45 +134,9 @@ plugins_option = click.option(
     expose_value=False,
     help="A folder whose plugin files may be run (also: $RULEDSL_PLUGINS); may be repeated.",
 )
+quiet_option = click.option("--quiet", is_flag=True, help="Print the result only.")
+allow_option = setting_options({"allow": OPTIONS["allow"]})
 
 
-allow_option = click.option(
-    "--allow",
-    type=click.Choice(list(LOCALITY_NAMES)),
-    default="layer",
-    show_default=True,
-    help="Least strict locality class that is accepted.",
-)
-
-
-def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that `train` and `evaluate` share."""
-    options = [
-        click.option("--dataset", default="glyphs", show_default=True, metavar="NAME[/PART]", help="Images to use."),
-        click.option("--data-root", type=PATH, default=Path("data"), show_default=True, help="Folder of data sets."),
-        click.option("--download", is_flag=True, help="Fetch the data set through torchvision if it is missing."),
-        click.option("--feedback", metavar="NAME", help="How errors travel back: a feedback plugin (`list plugins`).  "
-                     "[default: the rule's, else fixed]"),
-        click.option("--sizes", default="784-170-130-100-70-47", show_default=True, help="Layer sizes."),
-        click.option("--beta", type=float, default=10.0, show_default=True, help="Sharpness of the activation."),
-        click.option("--activation", default="softplus", show_default=True, metavar="NAME", help="Of hidden cells."),
-        click.option("--output", type=click.Choice(["softmax", "linear"]), default="softmax", show_default=True,
-                     help="Softmax with cross-entropy, or linear with squared error."),
-        click.option("--bias", is_flag=True, help="Give cells biases, which terms `for bias` move."),
-        click.option("--init", type=click.Choice(["xavier", "kaiming", "orthogonal"]), default="xavier",
-                     show_default=True, help="How initial weights are drawn."),
-        click.option("--third", type=click.Choice(["task", "surprise", "reward"]), default="surprise",
-                     show_default=True, help="What `third` in a rule stands for."),
-        click.option("--inhibitory", type=float, default=0.0, show_default=True,
-                     help="Fraction of inhibitory cells; above 0 every weight keeps its cell's sign (Dale)."),
-        click.option("--feedback-noise", type=float, default=0.0, show_default=True,
-                     help="Noise on every carried error, relative to it."),
-        plugins_option,
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed."),
-        click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many, counting up."),
-        click.option("--device", default="cpu", show_default=True, help="Torch device."),
-        click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads; 0 is all."),
-        click.option("--quiet", is_flag=True, help="Print the result only."),
-        allow_option,
-    ]  # fmt: skip
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+def out_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--out", type=PATH, default=None, help=text)

@@ -1,33 +1,27 @@
-"""`check`, `fmt`, `show` and `list`: everything about a rule's text. Never loads torch."""
+"""`check`, `fmt` and `show`: everything about a rule's text. Never loads torch."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from ruledsl.backend import numpy_source, torch_source
+from ruledsl.backend import targets
 from ruledsl.checks import literal_cost
 from ruledsl.compiler import step_adjoint
-from ruledsl.ir.diagnostics import RuleError
-from ruledsl.ir.kinds import Locality
-from ruledsl.ir.ops import program_cost
-from ruledsl.ir.text import program_text
-from ruledsl.language import format_source, load_file, packaged_rules, print_expression, read_source, search_folders
-from ruledsl.pipeline import Rule, check_file, load
-
-FORMS = ("text", "latex", "index", "sympy", "torch", "numpy", "program", "cost", "json")
+from ruledsl.ir import LOCALITY_NAMES, Locality, RuleError, program_cost, program_text
+from ruledsl.language import format_source, print_expression, read_source
+from ruledsl.rules import Rule, check_file, load
 
 
-def check_files(files: Sequence[str], allow: Locality) -> int:
+def check_files(files: Sequence[str], allow: str | None) -> int:
     """Print one line per term of each file and every fault; 0 when there is none."""
     failed = 0
     for path in files:
         try:
-            rules = check_file(path, allow)
+            rules = check_file(path, _allowed(allow))
         except RuleError as error:
             click.echo(str(error), err=True)
             failed = 2
@@ -64,36 +58,23 @@ def format_files(files: Sequence[str], check_only: bool, write: bool) -> int:
     return different
 
 
-def list_definitions() -> None:
-    """One line per rule and term, by file."""
-    for folder in [*search_folders(), packaged_rules()]:
-        for path in sorted(folder.glob("*.rule")):
-            try:
-                loaded = load_file(str(path))
-            except RuleError as error:
-                click.echo(f"{path}: {len(error.diagnostics)} fault(s), see `check {path}`")
-                continue
-            click.echo(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
-            for rule in loaded.rules:
-                click.echo(f"  rule {rule.name:<24} {rule.note or ''}")
-            for term in loaded.terms:
-                click.echo(f"  term {term.name:<24} {term.note or ''}")
-
-
-def show_rule(spec: str, form: str, allow: Locality) -> str:
+def show_rule(spec: str, form: str, allow: str | None) -> str:
     """One level of a rule as text."""
-    rule = load(spec, allow=allow)
+    rule = load(spec, allow=_allowed(allow))
     return {
         "text": _text,
         "latex": lambda r: r.latex(),
         "index": _index,
         "sympy": _sympy,
-        "torch": lambda r: torch_source(r.program.update_program, r.names),
-        "numpy": lambda r: numpy_source(r.program.update_program, r.names),
+        **dict.fromkeys(targets(), lambda r: targets()[form].source(r.program.update_program, r.names)),
         "program": _program,
         "cost": _cost,
         "json": _json,
     }[form](rule)
+
+
+def _allowed(name: str | None) -> Locality:
+    return LOCALITY_NAMES[name or "layer"]
 
 
 def _text(rule: Rule) -> str:
@@ -133,7 +114,9 @@ def _cost(rule: Rule) -> str:
     for number, (name, item) in enumerate(zip(rule.names, rule.definition.terms, strict=True)):
         written = literal_cost(item.term.expression, lambda side: sizes[side] if side else 1)
         total += written
-        rows.append(f"{name:<26}{written:>16,}{program_cost(rule.program.single_program(number), sizes):>14,}")
+        rows.append(
+            f"{name:<26}{written:>16,}{program_cost(rule.program.single_program(number), sizes):>14,}"
+        )
     rows.append(f"{'the whole rule':<26}{total:>16,}{program_cost(rule.program.update_program, sizes):>14,}")
     update = rule.program.update_program.updates[0]
     dense = "a dense rest" if update.dense is not None else "no dense rest"
@@ -151,18 +134,23 @@ def _json(rule: Rule) -> str:
         terms.append({
             "name": rule.names[number],
             "note": item.term.note,
-            "cite": item.settings.cite,
+            "cite": item.options.cite,
             "text": print_expression(item.term.expression),
             "target": item.term.target,
             "index": piece.text,
             "shares_its_coefficient_with": [p.term.name for p in shared],
             "init": item.initial,
             "trainable": item.trainable,
-            "bounds": [item.settings.minimum, item.settings.maximum],
-            "layers": item.settings.layers,
+            "bounds": [item.options.minimum, item.options.maximum],
+            "layers": item.options.layers,
             "locality": str(certificate.locality),
             "reads": {q: sorted(p) for q, p in certificate.reads.items()},
             "reasons": certificate.reasons,
         })  # fmt: skip
-    document = {"name": rule.name, "identity": rule.identity, "feedback": rule.definition.feedback, "terms": terms}
+    document = {
+        "name": rule.name,
+        "identity": rule.identity,
+        "feedback": rule.definition.feedback,
+        "terms": terms,
+    }
     return json.dumps(document, indent=2, ensure_ascii=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,28 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ruledsl import runs
-from ruledsl.cli.progress import TrainingProgress
-from ruledsl.cli.training import INTERRUPTED
-from ruledsl.selection import Plan, Stage, select
+from ruledsl.progress import TrainingProgress
+from ruledsl.runs import open_run
+from ruledsl.selection import SELECTED, SELECTION, Plan, Stage
+from ruledsl.selection import select as search
 from ruledsl.settings import EpisodeRecord
+from ruledsl.statistics import Interval
+from ruledsl.stopping import INTERRUPTED
 
 
-def run(folder: Path, out: Path | None, plan: Plan, quiet: bool) -> int:
+def select(folder: Path, out: Path | None, quiet: bool, given: Mapping[str, Any]) -> int:
     """Select, print the evidence, say where the rule is; the exit code."""
-    out = out or folder / "selection"
-    names = runs.read_config(folder).terms
+    run, out = open_run(folder), out or folder / "selection"
     try:
         with contextlib.ExitStack() as stack:
-            document = select(folder, out, plan, _Progress(names, quiet, stack))
+            document = search(run, out, Plan(**given), _Progress(run.config.terms, quiet, stack))
     except KeyboardInterrupt:
         click.echo(f"stopped; go on with: ruledsl select {folder}")
         return INTERRUPTED
     _print(document)
     if document["chosen"]["terms"]:
-        click.echo(f"the rule: {out / 'selected.rule'}")
-    click.echo(f"the evidence: {out / 'selection.json'}")
+        click.echo(f"the rule: {out / SELECTED}")
+    click.echo(f"the evidence: {out / SELECTION}")
     return 0
 
 
@@ -53,41 +54,49 @@ class _Progress:
         self.line(records)
 
 
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title, box=None)
+    for head in heads:
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _text(document: Mapping[str, Any], form: str = ".3f") -> str:
+    return Interval.read(document).text(form)
+
+
 def _print(document: dict[str, Any]) -> None:
-    console = Console()
-    path = Table(title="sparsity path (penalty in place)", box=None)
-    for head in ("λ", "accuracy", "stable terms (share of seeds)"):
-        path.add_column(head)
+    points = []
     for point in document["path"]:
         kept = ", ".join(f"{name} {share:.0%}" for name, share in point["survives"].items() if share > 0)
-        path.add_row(f"{point['l1']:g}", interval(point["meta_accuracy"]), kept or "none")
-    console.print(path)
+        points.append((f"{point['l1']:g}", _text(point["meta_accuracy"]), kept or "none"))
+    _table("sparsity path (penalty in place)", ("λ", "accuracy", "stable terms (share of seeds)"), points)
     for step in document["rounds"]:
         scores = ", ".join(f"{name} {score:.3f}" for name, score in step["without"].items())
-        click.echo(f"{len(step['terms'])} terms, {step['score']:.3f}; without {scores}: {step['dropped']} goes")
-    refits = Table(title="refitted from scratch without penalty", box=None)
-    for head in ("terms", "accuracy", "against the full pool", ""):
-        refits.add_column(head)
+        click.echo(
+            f"{len(step['terms'])} terms, {step['score']:.3f}; without {scores}: {step['dropped']} goes"
+        )
+    chosen, refits = document["chosen"], []
     for fit in document["refits"]:
-        mark = "← chosen" if fit["terms"] == document["chosen"]["terms"] else ""
+        mark = "← chosen" if fit["terms"] == chosen["terms"] else ""
         names = " + ".join(fit["terms"]) or "none"
-        refits.add_row(names, interval(fit["meta_accuracy"]), interval(fit["difference"], "+.3f"), mark)
-    console.print(refits)
+        refits.append((names, _text(fit["meta_accuracy"]), _text(fit["difference"], "+.3f"), mark))
+    _table(
+        "refitted from scratch without penalty", ("terms", "accuracy", "against the full pool", ""), refits
+    )
     if document["knock_outs"]:
-        table = Table(title="the chosen rule, and what each of its terms is worth", box=None)
-        for head in ("term", "θ", "accuracy without it", "difference"):
-            table.add_column(head)
-        for name, fit in document["knock_outs"].items():
-            theta = interval(document["chosen"]["theta"][name], ".3e")
-            table.add_row(name, theta, interval(fit["meta_accuracy"]), interval(fit["difference"], "+.3f"))
-        console.print(table)
-    if not document["chosen"]["terms"]:
+        rows = [
+            (
+                name,
+                _text(chosen["theta"][name], ".3e"),
+                _text(fit["meta_accuracy"]),
+                _text(fit["difference"], "+.3f"),
+            )
+            for name, fit in document["knock_outs"].items()
+        ]
+        heads = ("term", "θ", "accuracy without it", "difference")
+        _table("the chosen rule, and what each of its terms is worth", heads, rows)
+    if not chosen["terms"]:
         click.echo("no term is worth keeping: learning nothing does as well")
-
-
-def interval(value: dict[str, float | None], form: str = ".3f") -> str:
-    """`0.707 ± 0.005`, the 95 % half-width behind the mean."""
-    mean, half = value["mean"], value["half_width_95"]
-    if mean is None:
-        return "not finite"
-    return f"{mean:{form}}" if half is None else f"{mean:{form}} ± {half:{form.lstrip('+')}}"

@@ -1,6 +1,6 @@
 """Index form to program: normal form κ W + Σ u vᵀ + rest, straight-line instructions, and their adjoint."""
 
-from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, forward_update, step_adjoint
+from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, step_adjoint
 from ruledsl.compiler.factor import NormalForm, normal_form
 from ruledsl.compiler.rule_program import OtherForm, RuleProgram, check_layers
 
@@ -11,7 +11,6 @@ __all__ = [
     "StepAdjoint",
     "check_layers",
     "forward_costs",
-    "forward_update",
     "normal_form",
     "step_adjoint",
 ]

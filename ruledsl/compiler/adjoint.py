@@ -12,26 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ruledsl.ir.diagnostics import InternalError
-from ruledsl.ir.ops import OPS, verify
-from ruledsl.ir.program import Builder, Program, Update
+from ruledsl.ir import ELEMENTWISE, OPS, Builder, Kind, Program, Slot, Update, verify
 
-SAVED_OPS = frozenset(
-    {
-        "matvec",
-        "rmatvec",
-        "matmul",
-        "row_sum",
-        "column_sum",
-        "softmax",
-        "softplus",
-        "exp",
-        "log",
-        "tanh",
-        "sigmoid",
-        "pow",
-    }
-)
+SAVED_OPS = frozenset({"matvec", "rmatvec", "matmul", "row_sum", "column_sum", "softmax", "pow"}) | {
+    f.name for f in ELEMENTWISE.values() if f.is_op and f.kept
+}
 """Results that are kept from the forward pass: products with weights, which backward no longer has in
 time, and functions that cost more to compute than to read."""
 
@@ -65,14 +50,14 @@ def step_adjoint(forward: Program) -> StepAdjoint:
     updates += [_weight_update(forward, builder, update, values, cotangents) for update in forward.updates]
     backward = builder.finish(outputs, updates)
     verify(backward)
-    saved = {int(name[5:]) for name in backward.inputs() if name.startswith("saved")}
+    saved = {slot.number for slot in backward.inputs() if slot.kind == Kind.saved}
     saved |= set(forward_costs(forward))
     return StepAdjoint(forward, backward, tuple(sorted(saved)))
 
 
 def forward_costs(forward: Program) -> list[int]:
     """The instruction of the running cost, if the step has one: it adds to the loss at every sample."""
-    return [number for name, number in forward.outputs if name == "cost"]
+    return [number for name, number in forward.outputs if name == Kind.cost]
 
 
 def _reload(forward: Program, builder: Builder) -> list[int]:
@@ -84,12 +69,12 @@ def _reload(forward: Program, builder: Builder) -> list[int]:
     values: list[int] = []
     for number, instruction in enumerate(forward.instructions):
         if (instruction.op in SAVED_OPS and len(instruction.shape) < 2) or (
-            instruction.op == "input" and instruction.attribute in carried
+            instruction.op == "input" and instruction.parameter in carried
         ):
-            values.append(builder.input(f"saved{number}", instruction.shape))
+            values.append(builder.input(Slot(Kind.saved, number), instruction.shape))
         else:
             arguments = [values[a] for a in instruction.arguments]
-            values.append(builder.emit(instruction.op, arguments, instruction.shape, instruction.attribute))
+            values.append(builder.emit(instruction.op, arguments, instruction.shape, instruction.parameter))
     return values
 
 
@@ -98,7 +83,7 @@ def _seed_update(
 ) -> None:
     weight = forward.inputs()[update.target]
     shape = forward.instructions[weight].shape
-    adjoint = b.input(f"adjoint_{update.target}", shape)
+    adjoint = b.input(update.target.cotangent, shape)
     for u, v in update.pairs:
         cotangents.setdefault(u, []).append(b.matvec(adjoint, values[v]))
         cotangents.setdefault(v, []).append(b.rmatvec(adjoint, values[u]))
@@ -113,12 +98,14 @@ def _active(forward: Program) -> list[bool]:
     weights = {update.target for update in forward.updates}
     active: list[bool] = []
     for instruction in forward.instructions:
-        own = instruction.op == "theta" or (instruction.op == "input" and instruction.attribute in weights)
+        own = instruction.op == "theta" or (instruction.op == "input" and instruction.parameter in weights)
         active.append(own or any(active[a] for a in instruction.arguments))
     return active
 
 
-def _reverse(forward: Program, b: Builder, values: list[int], cotangents: dict[int, list[int]]) -> dict[str, int]:
+def _reverse(
+    forward: Program, b: Builder, values: list[int], cotangents: dict[int, list[int]]
+) -> dict[str, int]:
     active = _active(forward)
     outputs: dict[str, int] = {}
     for number in range(len(forward.instructions) - 1, -1, -1):
@@ -127,10 +114,10 @@ def _reverse(forward: Program, b: Builder, values: list[int], cotangents: dict[i
             continue
         total = _total(b, cotangents[number])
         if instruction.op == "theta":
-            outputs[f"theta{instruction.attribute}"] = total
+            outputs[Slot(Kind.coefficient, int(instruction.parameter or 0))] = total
             continue
         arguments = [values[a] for a in instruction.arguments]
-        pulled = OPS[instruction.op].adjoint(b, instruction.attribute, arguments, values[number], total)
+        pulled = OPS[instruction.op].adjoint(b, instruction.parameter, arguments, values[number], total)
         for argument, cotangent in zip(instruction.arguments, pulled, strict=True):
             if cotangent is not None and active[argument]:
                 cotangents.setdefault(argument, []).append(cotangent)
@@ -169,7 +156,7 @@ def _weight_update(
             dense.append(part)
     kappa = None if update.kappa is None else values[update.kappa]
     rest = _total(b, dense) if dense else None
-    return Update(f"adjoint_{update.target}", kappa, tuple(pairs), rest, update.rank)
+    return Update(update.target.cotangent, kappa, tuple(pairs), rest, update.rank)
 
 
 def _outer_pair(b: Builder, number: int) -> tuple[int, int] | None:
@@ -180,11 +167,3 @@ def _outer_pair(b: Builder, number: int) -> tuple[int, int] | None:
         inner = _outer_pair(b, instruction.arguments[0])
         return inner and (b.neg(inner[0]), inner[1])
     return None
-
-
-def forward_update(pair: StepAdjoint, target: str) -> Update:
-    """The step's own update of a weight as the backward program computes it, for undoing it."""
-    for update in pair.backward.updates:
-        if update.target == target:
-            return update
-    raise InternalError(f"the backward program does not know the update of {target}")

@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from ruledsl.algebra import POST_CELL, PRE_CELL, Contract, Entry, IndexForm, Theta, free_indices
-from ruledsl.algebra.entries import factors_of, product_of, summands_of
+from ruledsl.algebra import (
+    POST_CELL,
+    PRE_CELL,
+    Contract,
+    Entry,
+    IndexForm,
+    Theta,
+    factors_of,
+    free_indices,
+    product_of,
+    summands_of,
+)
 from ruledsl.compiler.cover import minimum_cover
 from ruledsl.compiler.lowering import Lowering
 from ruledsl.compiler.nesting import first_steps
-from ruledsl.ir.program import Update
+from ruledsl.ir import Slot, Update
 
 WEIGHT = Entry(sp.Symbol("W"), POST_CELL, PRE_CELL)
 
@@ -60,7 +70,7 @@ def _add_monomial(normal: NormalForm, theta: sp.Expr, monomial: sp.Expr) -> None
         normal.dense[key] = normal.dense.get(key, sp.S.Zero) + coefficient
 
 
-def lower_update(normal: NormalForm, lowering: Lowering, target: str) -> Update:
+def lower_update(normal: NormalForm, lowering: Lowering, target: Slot) -> Update:
     """Instructions for κ, the pairs and the dense rest.
 
     Vectors are lowered before scalars, so that a scalar such as y_postᵀ W e_pre is built from a
@@ -121,7 +131,9 @@ def _grouped(coefficient: sp.Expr) -> sp.Expr:
         thetas = [f for f in factors_of(term) if isinstance(f, Theta) or f.is_number]
         rest = product_of(*(f for f in factors_of(term) if f not in thetas))
         groups[rest] = groups.get(rest, sp.S.Zero) + product_of(*thetas)
-    return sp.Add(*(sp.Mul(total, rest, evaluate=False) if rest != 1 else total for rest, total in groups.items()))
+    return sp.Add(
+        *(sp.Mul(total, rest, evaluate=False) if rest != 1 else total for rest, total in groups.items())
+    )
 
 
 def _all_sums(normal: NormalForm) -> list[Contract]:

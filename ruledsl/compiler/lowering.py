@@ -7,11 +7,24 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from ruledsl.algebra import SIZE, Contract, Elementwise, Entry, Theta, free_indices
-from ruledsl.algebra.entries import COLUMN, ROW, children_of, entry, factors_of, make_sum, side_of, trace_time
+from ruledsl.algebra import (
+    COLUMN,
+    ROW,
+    SIZE,
+    Contract,
+    Elementwise,
+    Entry,
+    Theta,
+    children_of,
+    entry,
+    factors_of,
+    free_indices,
+    make_sum,
+    side_of,
+    trace_time,
+)
 from ruledsl.compiler.nesting import nested_sum, normal_indices
-from ruledsl.ir.diagnostics import Diagnostic, InternalError, RuleError
-from ruledsl.ir.program import Builder, Update
+from ruledsl.ir import ELEMENTWISE, Builder, Diagnostic, InternalError, RuleError, Slot, Update
 
 Indices = tuple[sp.Symbol, ...]
 
@@ -32,15 +45,15 @@ class Lowering:
     quantities; one that is missing is loaded as an input of its own name. With
     `z_post_is_product`, W y_pre is read as z_post: true in a network without biases.
 
-    Traces become states of names that begin with `traces`, whose updates are left in `carried`. Without such a
-    name every trace is taken to have settled on what it follows.
+    Traces become states of the slot `traces`, counted, whose updates are left in `carried`. Without it every trace is
+    taken to have settled on what it follows.
     """
 
     builder: Builder
     dims: dict[str, str] = field(default_factory=lambda: {"post": "post", "pre": "pre"})
     inputs: dict[str, int] = field(default_factory=dict)
     z_post_is_product: bool = False
-    traces: str | None = None
+    traces: Slot | None = None
     demand: Counter[sp.Expr] = field(default_factory=Counter)
     carried: list[Update] = field(default_factory=list)
     _memo: dict[sp.Expr, Operand] = field(default_factory=dict)
@@ -106,7 +119,8 @@ class Lowering:
         argument = self.lower(expression.args[-1])  # type: ignore[arg-type]
         if (tau := trace_time(expression)) is not None:
             return self._trace(argument, tau)
-        return Operand(b.unary(function, argument.number, 1.0 if function == "softplus" else None), argument.indices)
+        beta = 1.0 if ELEMENTWISE[function].has_beta else None
+        return Operand(b.unary(function, argument.number, beta), argument.indices)
 
     def _input(self, name: str, sides: tuple[str, ...]) -> int:
         if name not in self.inputs:
@@ -117,7 +131,7 @@ class Lowering:
         """x̄ ← x̄ + (x − x̄)/τ, from zero; the value is the one that includes this sample."""
         if self.traces is None or tau == 1.0:
             return argument
-        b, name = self.builder, f"{self.traces}{len(self.carried)}"
+        b, name = self.builder, Slot(self.traces.kind, self.traces.layer, len(self.carried))
         old, rate = b.input(name, b.shape(argument.number)), b.const(1.0 / tau)
         value = b.add(old, b.mul(rate, b.sub(argument.number, old)))
         source = b.instructions[argument.number]
@@ -135,7 +149,9 @@ class Lowering:
         indices = max((o.indices for o in operands), key=len)
         missing = {i for o in operands for i in o.indices} - set(indices)
         indices = (
-            tuple(sorted({*indices, *missing}, key=lambda k: (side_of(k) == "pre", k.name))) if missing else indices
+            tuple(sorted({*indices, *missing}, key=lambda k: (side_of(k) == "pre", k.name)))
+            if missing
+            else indices
         )
         numbers = [self._spread(o, indices if o.indices else ()) for o in operands]
         # A scalar summand needs no spreading unless everything else is scalar too.
@@ -173,7 +189,11 @@ class Lowering:
         if len(indices) == 2 and len(operand.indices) == 1:
             other = indices[1] if operand.indices[0] == indices[0] else indices[0]
             dim = self.dims[side_of(other)]
-            return b.rows(operand.number, dim) if operand.indices[0] == indices[0] else b.columns(operand.number, dim)
+            return (
+                b.rows(operand.number, dim)
+                if operand.indices[0] == indices[0]
+                else b.columns(operand.number, dim)
+            )
         if not operand.indices:
             return b.fill(operand.number, tuple(self.dims[side_of(k)] for k in indices))
         raise InternalError(f"cannot give axes {indices} to a value over {operand.indices}")
@@ -229,10 +249,9 @@ class Lowering:
 def _function_name(expression: sp.Expr) -> str:
     if isinstance(expression, Elementwise):
         return expression.function
-    if isinstance(expression, sp.Abs):
-        return "abs"
-    if isinstance(expression, sp.sign):
-        return "sign"
+    for function in ELEMENTWISE.values():
+        if function.atom and isinstance(expression, getattr(sp, function.atom)):
+            return function.name
     raise InternalError(f"there is no lowering for {type(expression).__name__}")
 
 

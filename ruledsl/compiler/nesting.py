@@ -7,9 +7,17 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from ruledsl.algebra import Contract, free_indices, side_of
-from ruledsl.algebra.contraction import canonical_sum
-from ruledsl.algebra.entries import COLUMN, ROW, factors_of, product_of, renamed
+from ruledsl.algebra import (
+    COLUMN,
+    ROW,
+    Contract,
+    canonical_sum,
+    factors_of,
+    free_indices,
+    product_of,
+    renamed,
+    side_of,
+)
 
 
 def nested_sum(total: Contract, available: set[sp.Expr], demand: Counter[sp.Expr]) -> sp.Expr:

@@ -9,8 +9,7 @@ from functools import cached_property, lru_cache
 from ruledsl.algebra import IndexForm
 from ruledsl.compiler.factor import NormalForm, lower_update, normal_form
 from ruledsl.compiler.lowering import Lowering
-from ruledsl.ir.ops import verify
-from ruledsl.ir.program import Builder, Program, Update
+from ruledsl.ir import Builder, Kind, Program, Slot, Update, verify
 
 LayerRange = tuple[int, int]
 
@@ -43,7 +42,11 @@ class RuleProgram:
 
     def trains(self, target: str) -> bool:
         """Whether a term moves `W`, `B` or `bias`."""
-        return any(f is not None for f in self.forms) if target == "W" else any(o.target == target for o in self.others)
+        return (
+            any(f is not None for f in self.forms)
+            if target == "W"
+            else any(o.target == target for o in self.others)
+        )
 
     def acts_in(self, term: int, layer: int) -> bool:
         """Whether a term takes part in the weights that enter postsynaptic layer `layer` (from 1)."""
@@ -52,17 +55,27 @@ class RuleProgram:
 
     def normal_form(self, layer: int | None = None, target: str = "W") -> NormalForm:
         """κ, pairs and dense rest, of every term or of those that act in one layer."""
-        forms = enumerate(self.forms) if target == "W" else ((o.coefficient, o.form) for o in self.others_of(target))
-        return normal_form([(r, f) for r, f in forms if f is not None and (layer is None or self.acts_in(r, layer))])
+        forms = (
+            enumerate(self.forms)
+            if target == "W"
+            else ((o.coefficient, o.form) for o in self.others_of(target))
+        )
+        return normal_form(
+            [(r, f) for r, f in forms if f is not None and (layer is None or self.acts_in(r, layer))]
+        )
 
     def others_of(self, target: str) -> list[OtherForm]:
         return [o for o in self.others if o.target == target]
 
-    def lower_into(self, builder: Builder, layer: int, inputs: dict[str, int], has_bias: bool = False) -> list[Update]:
+    def lower_into(
+        self, builder: Builder, layer: int, inputs: dict[str, int], has_bias: bool = False
+    ) -> list[Update]:
         """This rule's updates of one layer inside a larger program; z_post = W y_pre unless there is a bias."""
         dims = {"post": f"n{layer}", "pre": f"n{layer - 1}"}
-        lowering = Lowering(builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=f"trace{layer}_")
-        updates = [lower_update(self.normal_form(layer), lowering, f"W{layer - 1}")]
+        lowering = Lowering(
+            builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=Slot(Kind.trace, layer)
+        )
+        updates = [lower_update(self.normal_form(layer), lowering, Slot(Kind.weights, layer - 1))]
         if has_bias:
             updates += self._lower_bias(lowering, layer)
         updates += lowering.carried
@@ -71,7 +84,7 @@ class RuleProgram:
         return updates
 
     def _lower_bias(self, lowering: Lowering, layer: int) -> list[Update]:
-        b, target = lowering.builder, f"b{layer}"
+        b, target = lowering.builder, Slot(Kind.bias, layer)
         lowering.inputs["bias"] = b.input(target, (f"n{layer}",))
         total: int | None = None
         for other in self.others_of("bias"):
@@ -84,23 +97,27 @@ class RuleProgram:
         """B's update. Its synapse runs from cell j of this layer to cell i of the layer below: pre and post change
         places, and it is W's update from there on."""
         dims = {"post": f"n{layer - 1}", "pre": f"n{layer}"}
-        back = {f"{q}_post": inputs[f"{q}_pre"] for q in "yze"} | {f"{q}_pre": inputs[f"{q}_post"] for q in "yze"}
+        back = {f"{q}_post": inputs[f"{q}_pre"] for q in "yze"} | {
+            f"{q}_pre": inputs[f"{q}_post"] for q in "yze"
+        }
         back |= {"third": inputs["third"]} if "third" in inputs else {}
-        back["W"] = b.input(f"B{layer - 1}", (f"n{layer - 1}", f"n{layer}"))
+        back["W"] = b.input(Slot(Kind.feedback, layer - 1), (f"n{layer - 1}", f"n{layer}"))
         if any(o.form.reads & {"noise_post", "response_pre"} for o in self.others_of("B")):
-            noise = b.input(f"noise{layer - 1}", (f"n{layer - 1}",))
+            noise = b.input(Slot(Kind.noise, layer - 1), (f"n{layer - 1}",))
             back |= {"noise_post": noise, "response_pre": b.matvec(inputs["W"], noise)}
-        lowering = Lowering(b, dims, back, traces=f"traceB{layer}_")
-        update = lower_update(self.normal_form(layer, "B"), lowering, f"B{layer - 1}")
+        lowering = Lowering(b, dims, back, traces=Slot(Kind.feedback_trace, layer))
+        update = lower_update(self.normal_form(layer, "B"), lowering, Slot(Kind.feedback, layer - 1))
         return [update, *lowering.carried]
 
     @cached_property
     def update_program(self) -> Program:
         """One layer's update of `W` from the quantities it reads; every term takes part."""
         builder = Builder()
-        update = lower_update(self.normal_form(), Lowering(builder), "W")
-        builder_inputs = {str(i.attribute) for i in builder.instructions if i.op == "input"}
-        outputs = {} if "W" in builder_inputs else {"W": builder.input("W", ("post", "pre"))}
+        update = lower_update(self.normal_form(), Lowering(builder), Slot(Kind.weights))
+        builder_inputs = {i.slot for i in builder.instructions if i.op == "input"}
+        outputs: dict[str, int] = (
+            {} if Kind.weights in builder_inputs else {Kind.weights: builder.input("W", ("post", "pre"))}
+        )
         program = builder.finish(outputs, [update])
         verify(program)
         return program
@@ -113,7 +130,9 @@ class RuleProgram:
 @lru_cache(maxsize=256)
 def _alone(name: str, form: IndexForm | None) -> Program:
     # Lowering costs tens of milliseconds, and measurements ask for a term at every sample.
-    return RuleProgram((name,), (form,), (0.0,), (True,), (None,), ((float("-inf"), float("inf")),)).update_program
+    return RuleProgram(
+        (name,), (form,), (0.0,), (True,), (None,), ((float("-inf"), float("inf")),)
+    ).update_program
 
 
 def check_layers(program: RuleProgram, depth: int) -> list[str]:

@@ -12,4 +12,6 @@ def run_contract(plugin: Registered) -> list[Check]:
     return [guarded(what, check, plugin) for what, check in contracts[plugin.kind].items()]
 
 
-__all__ = ["Check", "run_contract"]
+from ruledsl.contracts.toy import SETTINGS, toy_rule, toy_source
+
+__all__ = ["SETTINGS", "Check", "run_contract", "toy_rule", "toy_source"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from ruledsl.contracts.toy import (
     toy_source,
     view_of,
 )
-from ruledsl.meta.trainer import MetaTrainer
+from ruledsl.meta import MetaTrainer
 from ruledsl.network import programs_of
 from ruledsl.registry import Registered
 from ruledsl.settings import RunSpec, TrainSettings
@@ -40,9 +39,9 @@ def settings_for(plugin: Registered) -> TrainSettings:
     if plugin.kind != "task":
         return settings
     try:
-        draw_task(toy_source(False), settings.task, settings.sizes, 0, 0, 0, plugin.name, settings.output)
+        draw_task(toy_source(False), settings, 0, 0, 0)
     except Exception:  # the clause on shapes will say what is wrong, if this does not help
-        return replace(settings, output="linear")
+        return settings.put(output="linear")
     return settings
 
 
@@ -63,7 +62,10 @@ def is_deterministic(plugin: Registered) -> None:
     batch = batch_of(settings, range(2), rule)
     theta = theta_of(rule, settings, 2)
     first, second = (adapted(rule, settings, batch, theta) for _ in range(2))
-    require(torch.equal(first.loss, second.loss) and torch.equal(first.grad, second.grad), "two equal calls differ")
+    require(
+        torch.equal(first.loss, second.loss) and torch.equal(first.grad, second.grad),
+        "two equal calls differ",
+    )
 
 
 def keeps_batches(plugin: Registered) -> None:
@@ -71,7 +73,10 @@ def keeps_batches(plugin: Registered) -> None:
     batch = batch_of(settings, range(3), rule)
     together = adapted(rule, settings, batch, theta_of(rule, settings, 3))
     alone = adapted(rule, settings, part_of(batch, 1), theta_of(rule, settings, 1))
-    for what, a, b in (("loss", together.loss[1], alone.loss[0]), ("gradient", together.grad[1], alone.grad[0])):
+    for what, a, b in (
+        ("loss", together.loss[1], alone.loss[0]),
+        ("gradient", together.grad[1], alone.grad[0]),
+    ):
         require(torch.allclose(a, b, rtol=1e-9, atol=1e-12), f"the {what} of a run depends on its neighbours")
 
 
@@ -83,7 +88,7 @@ def reaches_every_layer(plugin: Registered) -> None:
     rule, settings = toy_rule("pseudo_gradient"), settings_for(plugin)
     batch = batch_of(settings, range(2), rule)
     result = adapted(rule, settings, batch, theta_of(rule, settings, 2))
-    for layer, (before, after) in enumerate(zip(batch.weights, result.weights, strict=True), start=1):
+    for layer, (before, after) in enumerate(zip(batch.W, result.weights, strict=True), start=1):
         require(bool((before != after).flatten(1).any(1).all()), f"nothing is learned into layer {layer}")
 
 
@@ -100,8 +105,8 @@ def learns(plugin: Registered) -> None:
 
 
 def drawn_for(plugin: Registered, settings: TrainSettings, seed: int, episode: int) -> Task:
-    source = toy_source(settings.output == "linear")
-    return draw_task(source, settings.task, settings.sizes, seed, episode, 0, plugin.name, settings.output)
+    source = toy_source(settings.network.output == "linear")
+    return draw_task(source, settings.put(tasks=plugin.name), seed, episode, 0)
 
 
 def answers_vary(plugin: Registered) -> None:
@@ -127,20 +132,26 @@ def is_drawn_from_its_request(plugin: Registered) -> None:
 
 def can_be_lowered(plugin: Registered) -> None:
     """A short meta-training on this objective alone must make it smaller."""
-    settings = replace(settings_for(plugin), episodes=20, learning_rate=3e-3, engine="auto", backend="eager")
+    settings = settings_for(plugin).put(episodes=20, learning_rate=3e-3, engine="auto", backend="eager")
     trainer = MetaTrainer(
-        toy_rule("bio"), settings, [RunSpec(n, n) for n in range(4)], toy_source(settings.output == "linear")
+        toy_rule("bio"),
+        settings,
+        [RunSpec(n, n) for n in range(4)],
+        toy_source(settings.network.output == "linear"),
     )
     first = [r.meta_loss for r in trainer.step(0)]
     before = [s.recipe.theta.clone() for s in trainer.states]
     for episode in range(1, 20):
         trainer.step(episode)
     require(
-        any(not torch.equal(s.recipe.theta, b) for s, b in zip(trainer.states, before, strict=True)), "Θ never moves"
+        any(not torch.equal(s.recipe.theta, b) for s, b in zip(trainer.states, before, strict=True)),
+        "Θ never moves",
     )
     last = [r.meta_loss for r in trainer.step(0)]  # the tasks of the first episode again
     change = np.mean(last) - np.mean(first)
-    require(bool(change < 0), f"objective {np.mean(first):.4g} before and {np.mean(last):.4g} after 20 meta-steps")
+    require(
+        bool(change < 0), f"objective {np.mean(first):.4g} before and {np.mean(last):.4g} after 20 meta-steps"
+    )
 
 
 def measures_each_run(plugin: Registered) -> None:
@@ -153,8 +164,12 @@ def measures_each_run(plugin: Registered) -> None:
     require(bool(value.isfinite().all()), f"not finite: {value.tolist()}")
     alone = adapted(rule, settings, part_of(batch, 1), theta_of(rule, settings, 1))
     own = plugin.item(view_of(rule, settings, part_of(batch, 1), alone))
-    require(torch.allclose(value[1], own[0], rtol=1e-9, atol=1e-12), "a run's value depends on its neighbours")
-    require(bool((value != value[0]).any()), f"the same number, {float(value[0]):.4g}, for different networks")
+    require(
+        torch.allclose(value[1], own[0], rtol=1e-9, atol=1e-12), "a run's value depends on its neighbours"
+    )
+    require(
+        bool((value != value[0]).any()), f"the same number, {float(value[0]):.4g}, for different networks"
+    )
 
 
 EPISODE: Mapping[str, Clause] = {

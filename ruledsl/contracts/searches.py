@@ -9,19 +9,20 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ruledsl.contracts.toy import SETTINGS, require, require_exact_gradient, rule_of
-from ruledsl.meta.optimisers import Optimiser, Terms
-from ruledsl.pipeline import compile_rule
+from ruledsl.backend import compile_rule
+from ruledsl.contracts.toy import SETTINGS, require, require_exact_gradient
+from ruledsl.meta import Coefficients, Optimiser
 from ruledsl.registry import Registered
+from ruledsl.rules import rule
 
 GOAL = torch.tensor([0.03, -0.02, 0.01], dtype=torch.float64)
 STEPS = 200
 
 
-def toy_terms() -> Terms:
+def toy_terms() -> Coefficients:
     """Three coefficients, the third of which is a rival five times as strong as F⁰."""
     free = torch.full((3,), math.inf, dtype=torch.float64)
-    return Terms(
+    return Coefficients(
         torch.zeros(3, dtype=torch.float64),
         torch.ones(3, dtype=torch.bool),
         -free,
@@ -50,7 +51,10 @@ def asks_for_candidates(plugin: Registered) -> None:
     optimiser = made(plugin)
     first = optimiser.ask()
     require(first.dim() == 2 and first.shape[1] == 3, f"`ask` gives {tuple(first.shape)}, expected (P, 3)")
-    require(first.dtype == torch.float64 and bool(first.isfinite().all()), "candidates must be finite float64 numbers")
+    require(
+        first.dtype == torch.float64 and bool(first.isfinite().all()),
+        "candidates must be finite float64 numbers",
+    )
     require(isinstance(meta_step(optimiser, 0), bool), "`tell` says whether Θ could use it: True or False")
     require(optimiser.ask().shape == first.shape, "the number of candidates changes")
 
@@ -71,7 +75,9 @@ def is_restored(plugin: Registered) -> None:
     for step in range(12, 20):
         meta_step(whole, step)
         meta_step(again, step)
-    require(torch.equal(whole.theta, again.theta), "a restored search does not go on as the one it was saved from")
+    require(
+        torch.equal(whole.theta, again.theta), "a restored search does not go on as the one it was saved from"
+    )
 
 
 def survives_divergence(plugin: Registered) -> None:
@@ -104,18 +110,18 @@ def is_entry_by_entry(plugin: Registered) -> None:
     """It can be called on vectors and matrices, and gives the shape it was given."""
     for argument, whole in (("W", "{}"), ("y_post", "{} * y_pre^T"), ("e_pre", "y_post * {}^T")):
         text = f"term a = {whole.format(f'{plugin.name}({argument})')}\nrule r = a\n"
-        rule_of(text)
+        rule(text)
 
 
 def changes_its_argument(plugin: Registered) -> None:
-    call, plain = (rule_of(f"term a = {text}\nrule r = a\n").forms[0] for text in (f"{plugin.name}(W)", "W"))
+    call, plain = (rule(f"term a = {text}\nrule r = a\n").forms[0] for text in (f"{plugin.name}(W)", "W"))
     require(call != plain, "it gives its argument back unchanged")
     require("W" in call.reads, "it does not depend on its argument")
 
 
 def differentiates(plugin: Registered) -> None:
     text = f"term a = -{plugin.name}(0.5 * e_post) * y_pre^T\nterm b = -e_post * y_pre^T\nrule both = b + a\n"
-    require_exact_gradient(compile_rule(rule_of(text)), SETTINGS)
+    require_exact_gradient(compile_rule(rule(text)), SETTINGS)
 
 
 Clause = Callable[[Registered], None]

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ruledsl.backend import CompiledRule
-from ruledsl.ir.kinds import Locality
-from ruledsl.meta.draws import Batch, draw_batch
-from ruledsl.network import AdaptedView, Engine, MetaGradient, endings_of, meta_gradient, programs_of, variants_of
-from ruledsl.pipeline import Rule, compile_rule, load
-from ruledsl.registry import PluginError, Registered
+from ruledsl.backend import CompiledRule, compile_rule
+from ruledsl.engines import MetaGradient, meta_gradient
+from ruledsl.errors import UserError
+from ruledsl.measures import AdaptedView
+from ruledsl.network import endings_of, programs_of, variants_of
+from ruledsl.registry import Registered
+from ruledsl.rules import load
 from ruledsl.settings import TrainSettings
-from ruledsl.tasks import DataError, ImageSource
+from ruledsl.tasks import Episode, ImageSource, draw_episodes
 
-SETTINGS = TrainSettings(
-    sizes=(16, 10, 8, 3), labels=3, shots=8, queries=8, meta_batch=1, dtype="float64", threads=1, learning_rate=2e-3
+SETTINGS = TrainSettings.of(
+    sizes=(16, 10, 8, 3),
+    labels=3,
+    shots=8,
+    queries=8,
+    meta_batch=1,
+    dtype="float64",
+    threads=1,
+    learning_rate=2e-3,
 )
 RATE = 2e-2
 """θ_0 at which gradients of any kind learn the toy problem in one stream."""
@@ -50,7 +56,7 @@ def guarded(what: str, check: Callable[[Registered], None], plugin: Registered) 
     """A clause with whatever goes wrong in the plugin turned into a finding."""
     try:
         check(plugin)
-    except (Broken, PluginError, DataError, ValueError) as problem:
+    except (Broken, UserError, ValueError) as problem:
         return Check(what, False, str(problem))
     except Exception as error:  # a user's code may raise anything
         return Check(what, False, f"{type(error).__name__}: {error}")
@@ -78,42 +84,35 @@ def toy_settings(plugin: Registered) -> TrainSettings:
     name = plugin.name
     match plugin.kind:
         case "feedback":
-            return replace(SETTINGS, feedback=name)
+            return SETTINGS.put(feedback=name)
         case "activation":
-            return replace(SETTINGS, activation=name, beta=2.0)
+            return SETTINGS.put(activation=name, beta=2.0)
         case "task":
-            return replace(SETTINGS, tasks=name)
+            return SETTINGS.put(tasks=name)
         case "objective":
-            return variants_of(replace(SETTINGS, objective=((name, 1.0),)))[0]
+            return variants_of(SETTINGS.put(objective=((name, 1.0),)))[0]
         case "diagnostic":
-            return replace(SETTINGS, diagnostics=(name,))
+            return SETTINGS.put(diagnostics=(name,))
         case _:
             return SETTINGS
-
-
-def rule_of(text: str) -> Rule:
-    """A rule from the text of a file of its own."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "tried.rule"
-        path.write_text(text, encoding="utf-8")
-        return load(path, allow=Locality.layer)
 
 
 def toy_rule(name: str = "bio") -> CompiledRule:
     return compile_rule(load(name))
 
 
-def batch_of(settings: TrainSettings, seeds: range, rule: CompiledRule) -> Batch:
+def batch_of(settings: TrainSettings, seeds: range, rule: CompiledRule) -> Episode:
     """One stream for each seed."""
-    source = toy_source(settings.output == "linear")
-    return draw_batch(programs_of(rule.program, settings), settings, source, [(seed, 0, 0) for seed in seeds])
+    source = toy_source(settings.network.output == "linear")
+    needs = programs_of(rule.program, settings).needs(settings.sizes)
+    return draw_episodes(needs, settings, source, [(seed, 0, 0) for seed in seeds])
 
 
 def theta_of(rule: CompiledRule, settings: TrainSettings, count: int, rate: float = RATE) -> Tensor:
     """(N, R): θ_0 = rate, all else where it starts, with a little of every other term."""
     added = programs_of(rule.program, settings).pathway_coefficients
     # Squared errors are not bounded as those of a softmax are: they ask for smaller steps.
-    gentle = 0.1 if settings.output == "linear" else 1.0
+    gentle = 0.1 if settings.network.output == "linear" else 1.0
     theta = torch.tensor([*rule.program.initial, *(c.start for c in added)], dtype=torch.float64)
     theta = theta + 1e-3 * gentle
     theta[0] = rate * gentle
@@ -121,14 +120,13 @@ def theta_of(rule: CompiledRule, settings: TrainSettings, count: int, rate: floa
 
 
 def adapted(
-    rule: CompiledRule, settings: TrainSettings, batch: Batch, theta: Tensor, engine: Engine = "auto"
+    rule: CompiledRule, settings: TrainSettings, batch: Episode, theta: Tensor, engine: str = "auto"
 ) -> MetaGradient:
     """An episode of the toy problem."""
+    network = programs_of(rule.program, settings).network
     return meta_gradient(
-        rule, theta, batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, batch.y_query,
-        engine=engine, backend="eager", network=programs_of(rule.program, settings).network,
-        signals=batch.signals, objectives=endings_of(settings), keys=batch.keys,
-    )  # fmt: skip
+        rule, theta, batch, network, engine=engine, backend="eager", objectives=endings_of(settings)
+    )
 
 
 def require_exact_gradient(rule: CompiledRule, settings: TrainSettings) -> None:
@@ -148,33 +146,21 @@ def require_exact_gradient(rule: CompiledRule, settings: TrainSettings) -> None:
         require(not wrong, f"θ_{r}: {float(found[r]):.6g}, by differences {nearest:.6g}")
 
 
-def _slope(rule: CompiledRule, settings: TrainSettings, batch: Batch, theta: Tensor, term: int, step: float) -> float:
+def _slope(
+    rule: CompiledRule, settings: TrainSettings, batch: Episode, theta: Tensor, term: int, step: float
+) -> float:
     change = torch.zeros_like(theta)
     change[0, term] = step
     ahead, behind = (adapted(rule, settings, batch, theta + sign * change, "none").loss for sign in (1, -1))
     return float((ahead - behind) / (2 * step))
 
 
-def part_of(batch: Batch, row: int) -> Batch:
+def part_of(batch: Episode, row: int) -> Episode:
     """One stream of a batch alone."""
-    own = slice(row, row + 1)
-
-    def named(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value[own] for name, value in values.items()}
-
-    return Batch(
-        [w[own] for w in batch.weights],
-        named(batch.feedback),
-        batch.x[own],
-        batch.y[own],
-        batch.x_query[own],
-        batch.y_query[own],
-        named(batch.signals),
-        batch.keys[own],
-    )
+    return batch.rows(slice(row, row + 1))
 
 
-def view_of(rule: CompiledRule, settings: TrainSettings, batch: Batch, result: MetaGradient) -> AdaptedView:
+def view_of(rule: CompiledRule, settings: TrainSettings, batch: Episode, result: MetaGradient) -> AdaptedView:
     """What objectives and diagnostics see after an episode."""
     named = {**batch.feedback, **result.carried}
-    return AdaptedView(programs_of(rule.program, settings), named, batch.x_query, batch.y_query, batch.keys)
+    return AdaptedView(programs_of(rule.program, settings), named, *batch.queries, batch.keys)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ruledsl.errors import UserError
 from ruledsl.ir.source import SourceFile, Span
 
 EXCERPT_WIDTH = 100
@@ -67,7 +68,11 @@ def _excerpt(at: Location) -> list[str]:
     line = at.source.line(number)
     start = column - 1
     length = max(1, min(at.span.end - at.span.start, len(line) - start))
-    left = 0 if len(line) <= EXCERPT_WIDTH else max(0, min(start - EXCERPT_WIDTH // 3, len(line) - EXCERPT_WIDTH))
+    left = (
+        0
+        if len(line) <= EXCERPT_WIDTH
+        else max(0, min(start - EXCERPT_WIDTH // 3, len(line) - EXCERPT_WIDTH))
+    )
     shown = line[left : left + EXCERPT_WIDTH]
     head, tail = ("…" if left else ""), ("…" if left + EXCERPT_WIDTH < len(line) else "")
     # Tabs are kept in the padding so that the caret stands under its character in any terminal.
@@ -82,12 +87,15 @@ def _printable(text: str) -> str:
     return "".join(char if char == "\t" or char.isprintable() else "�" for char in text)
 
 
-class RuleError(Exception):
+class RuleError(UserError):
     """Raised when the user's input cannot be used; carries every diagnostic that was found."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic] | Diagnostic) -> None:
         self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
         super().__init__("\n\n".join(d.render() for d in self.diagnostics))
+
+    def render(self) -> str:
+        return str(self)
 
 
 class InternalError(AssertionError):

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from math import prod
 
 from ruledsl.ir.diagnostics import InternalError
-from ruledsl.ir.program import Attribute, Builder, Dims, Instruction, Program
+from ruledsl.ir.functions import FUNCTIONS, Function
+from ruledsl.ir.program import Builder, Dims, Instruction, Parameter, Program
 
-ShapeRule = Callable[[Sequence[Dims], Attribute, Dims], bool]
-AdjointRule = Callable[[Builder, Attribute, Sequence[int], int, int], Sequence[int | None]]
-"""(builder, attribute, arguments, result, cotangent of the result) → cotangent of each argument, or None."""
+ShapeRule = Callable[[Sequence[Dims], Parameter, Dims], bool]
+AdjointRule = Callable[[Builder, Parameter, Sequence[int], int, int], Sequence[int | None]]
+"""(builder, parameter, arguments, result, cotangent of the result) → cotangent of each argument, or None."""
 
 
 @dataclass(frozen=True)
@@ -50,62 +51,55 @@ def _spread(builder: Builder, cotangent: int, argument: int) -> int:
     return builder.fill(cotangent, builder.shape(argument))
 
 
-def _mul_adjoint(b: Builder, _: Attribute, arguments: Sequence[int], __: int, cotangent: int) -> list[int | None]:
+def _mul_adjoint(
+    b: Builder, _: Parameter, arguments: Sequence[int], __: int, cotangent: int
+) -> list[int | None]:
     results: list[int | None] = []
     for own, other in ((arguments[0], arguments[1]), (arguments[1], arguments[0])):
         if b.shape(own) == () and b.shape(cotangent) != ():
             shape = b.shape(cotangent)
-            results.append(b.dot(cotangent, other) if b.shape(other) == shape else b.mul(other, b.sum(cotangent)))
+            results.append(
+                b.dot(cotangent, other) if b.shape(other) == shape else b.mul(other, b.sum(cotangent))
+            )
         else:
             results.append(b.mul(cotangent, other))
     return results
 
 
 def _pow_adjoint(
-    b: Builder, attribute: Attribute, arguments: Sequence[int], _: int, cotangent: int
+    b: Builder, parameter: Parameter, arguments: Sequence[int], _: int, cotangent: int
 ) -> list[int | None]:
-    exponent = float(attribute or 0.0)
+    exponent = float(parameter or 0.0)
     slope = b.mul(b.const(exponent), b.pow(arguments[0], exponent - 1.0))
     return [b.mul(cotangent, slope)]
 
 
-def _softplus_adjoint(
-    b: Builder, attribute: Attribute, _: Sequence[int], result: int, cotangent: int
+def _softmax_adjoint(
+    b: Builder, _: Parameter, __: Sequence[int], result: int, cotangent: int
 ) -> list[int | None]:
-    return [b.mul(cotangent, softplus_slope(b, result, float(attribute or 1.0)))]
-
-
-def softplus_slope(b: Builder, result: int, beta: float) -> int:
-    """σ'(z) = 1 − exp(−β σ(z)) for softplus of slope β, from its value (paper, below Eq. 3)."""
-    return b.sub(b.const(1.0), b.unary("exp", b.mul(b.const(-beta), result)))
-
-
-def _softmax_adjoint(b: Builder, _: Attribute, __: Sequence[int], result: int, cotangent: int) -> list[int | None]:
     return [b.mul(result, b.sub(cotangent, b.dot(cotangent, result)))]
 
 
-def _same(shapes: Sequence[Dims], _: Attribute, shape: Dims) -> bool:
+def _same(shapes: Sequence[Dims], _: Parameter, shape: Dims) -> bool:
     return all(s == shape for s in shapes)
 
 
-def _broadcast(shapes: Sequence[Dims], _: Attribute, shape: Dims) -> bool:
+def _broadcast(shapes: Sequence[Dims], _: Parameter, shape: Dims) -> bool:
     return all(s in ((), shape) for s in shapes) and shape in shapes
 
 
-def _source(shapes: Sequence[Dims], attribute: Attribute, _: Dims) -> bool:
-    return not shapes and attribute is not None
+def _source(shapes: Sequence[Dims], parameter: Parameter, _: Dims) -> bool:
+    return not shapes and parameter is not None
 
 
-def _one(b: Builder) -> int:
-    return b.const(1.0)
-
-
-def _unary(name: str, slope: Callable[[Builder, int, int], int | None]) -> Op:
-    def adjoint(b: Builder, _: Attribute, arguments: Sequence[int], result: int, cotangent: int) -> list[int | None]:
-        factor = slope(b, arguments[0], result)
+def _function(function: Function) -> Op:
+    def adjoint(
+        b: Builder, parameter: Parameter, arguments: Sequence[int], result: int, cotangent: int
+    ) -> list[int | None]:
+        factor = function.slope(b, arguments[0], result, float(parameter or 1.0))
         return [None if factor is None else b.mul(cotangent, factor)]
 
-    return Op(name, 1, _same, adjoint, _entrywise)
+    return Op(function.name, 1, _same, adjoint, _entrywise)
 
 
 _ROWS = (
@@ -114,19 +108,17 @@ _ROWS = (
     Op("const", 0, _source, lambda b, t, a, r, c: (), _free),
     Op("size", 0, _source, lambda b, t, a, r, c: (), _free),
     Op("add", 2, _broadcast, lambda b, t, a, r, c: (_match(b, c, a[0]), _match(b, c, a[1])), _entrywise),
-    Op("sub", 2, _broadcast, lambda b, t, a, r, c: (_match(b, c, a[0]), b.neg(_match(b, c, a[1]))), _entrywise),
+    Op(
+        "sub",
+        2,
+        _broadcast,
+        lambda b, t, a, r, c: (_match(b, c, a[0]), b.neg(_match(b, c, a[1]))),
+        _entrywise,
+    ),
     Op("mul", 2, _broadcast, _mul_adjoint, _entrywise),
     Op("neg", 1, _same, lambda b, t, a, r, c: (b.neg(c),), _entrywise),
     Op("pow", 1, _same, _pow_adjoint, _entrywise),
-    _unary("exp", lambda b, x, y: y),
-    _unary("log", lambda b, x, y: b.pow(x, -1.0)),
-    _unary("tanh", lambda b, x, y: b.sub(_one(b), b.mul(y, y))),
-    _unary("sigmoid", lambda b, x, y: b.mul(y, b.sub(_one(b), y))),
-    _unary("relu", lambda b, x, y: b.unary("step", x)),
-    _unary("step", lambda b, x, y: None),
-    _unary("abs", lambda b, x, y: b.unary("sign", x)),
-    _unary("sign", lambda b, x, y: None),
-    Op("softplus", 1, _same, _softplus_adjoint, _entrywise),
+    *(_function(f) for f in FUNCTIONS.values() if f.is_op),
     Op("softmax", 1, _same, _softmax_adjoint, _entrywise),
     Op("sum", 1, lambda s, _, shape: shape == (), lambda b, t, a, r, c: (_spread(b, c, a[0]),), _over_first),
     Op(
@@ -174,7 +166,9 @@ _ROWS = (
     Op(
         "matmul",
         2,
-        lambda s, _, shape: len(s[0]) == len(s[1]) == 2 and s[0][1] == s[1][0] and shape == (s[0][0], s[1][1]),
+        lambda s, _, shape: (
+            len(s[0]) == len(s[1]) == 2 and s[0][1] == s[1][0] and shape == (s[0][0], s[1][1])
+        ),
         lambda b, t, a, r, c: (b.matmul(c, b.transpose(a[1])), b.matmul(b.transpose(a[0]), c)),
         lambda s, shape: prod(s[0]) * shape[1],
     ),
@@ -203,6 +197,10 @@ _ROWS = (
 )
 
 OPS: Mapping[str, Op] = {op.name: op for op in _ROWS}
+ENTRYWISE = frozenset({"add", "sub", "mul", "neg", "pow"} | {f.name for f in FUNCTIONS.values() if f.is_op})
+"""Ops of which an entry depends on the same entry of each argument alone."""
+LOADS = frozenset({"input", "theta", "const", "size"})
+"""Ops that compute nothing."""
 
 
 def verify(program: Program) -> None:
@@ -225,14 +223,17 @@ def _verify_instruction(program: Program, number: int, instruction: Instruction)
     if len(instruction.arguments) != op.arity or any(not 0 <= a < number for a in instruction.arguments):
         raise InternalError(f"%{number}: `{op.name}` has arguments {instruction.arguments}")
     shapes = [program.instructions[a].shape for a in instruction.arguments]
-    if not op.fits(shapes, instruction.attribute, instruction.shape):
+    if not op.fits(shapes, instruction.parameter, instruction.shape):
         raise InternalError(f"%{number}: `{op.name}` of {shapes} cannot have shape {instruction.shape}")
 
 
 def program_cost(program: Program, sizes: Mapping[str, int]) -> int:
     """Multiplications of one evaluation, batch axes left out, with the updates' outer products."""
     dims = [[sizes[d] for d in i.shape] for i in program.instructions]
-    total = sum(OPS[i.op].products([dims[a] for a in i.arguments], dims[n]) for n, i in enumerate(program.instructions))
+    total = sum(
+        OPS[i.op].products([dims[a] for a in i.arguments], dims[n])
+        for n, i in enumerate(program.instructions)
+    )
     for update in program.updates:
         matrix = [prod(dims[u] + dims[v]) for u, v in update.pairs]
         dense = [prod(dims[update.dense])] if update.dense is not None else []

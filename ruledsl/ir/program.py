@@ -7,21 +7,29 @@ a vector, `("post", "pre")` a matrix. Batch axes are not part of a program; back
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ruledsl.ir.slots import Slot
+
 Dims = tuple[str, ...]
-Attribute = str | int | float | None
+Parameter = str | int | float | None
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One op applied to earlier values. `attribute` is its literal: a name, an exponent, a slope."""
+    """One op applied to earlier values. `parameter` is its literal: a name, an exponent, a slope."""
 
     op: str
     arguments: tuple[int, ...]
     shape: Dims
-    attribute: Attribute = None
+    parameter: Parameter = None
+
+    @property
+    def slot(self) -> Slot:
+        """What an `input` loads."""
+        assert isinstance(self.parameter, Slot)
+        return self.parameter
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Update:
     A target is a matrix (rank 2) or a vector (rank 1): the weights, or anything else a stream carries along.
     """
 
-    target: str
+    target: Slot
     kappa: int | None = None
     pairs: tuple[tuple[int, int], ...] = ()
     dense: int | None = None
@@ -43,12 +51,12 @@ class Program:
     """Instructions, named results, and updates of matrices."""
 
     instructions: tuple[Instruction, ...]
-    outputs: tuple[tuple[str, int], ...] = ()
+    outputs: tuple[tuple[Slot, int], ...] = ()
     updates: tuple[Update, ...] = ()
 
-    def inputs(self) -> dict[str, int]:
+    def inputs(self) -> dict[Slot, int]:
         """The named inputs that are read, by the instruction that loads them."""
-        return {str(i.attribute): n for n, i in enumerate(self.instructions) if i.op == "input"}
+        return {i.slot: n for n, i in enumerate(self.instructions) if i.op == "input"}
 
     def needed(self) -> list[bool]:
         """Which instructions some output or update depends on."""
@@ -77,9 +85,9 @@ class Builder:
     instructions: list[Instruction] = field(default_factory=list)
     _known: dict[Instruction, int] = field(default_factory=dict)
 
-    def emit(self, op: str, arguments: Iterable[int], shape: Dims, attribute: Attribute = None) -> int:
+    def emit(self, op: str, arguments: Iterable[int], shape: Dims, parameter: Parameter = None) -> int:
         """The number of this instruction, old or new."""
-        instruction = Instruction(op, tuple(arguments), shape, attribute)
+        instruction = Instruction(op, tuple(arguments), shape, parameter)
         if instruction not in self._known:
             self._known[instruction] = len(self.instructions)
             self.instructions.append(instruction)
@@ -91,12 +99,13 @@ class Builder:
     def constant_of(self, number: int) -> float | None:
         """The value of a constant instruction, else None."""
         instruction = self.instructions[number]
-        return float(instruction.attribute) if instruction.op == "const" else None  # type: ignore[arg-type]
+        return float(instruction.parameter) if instruction.op == "const" else None  # type: ignore[arg-type]
 
     # one method per op; scalars combine with any shape in add, sub and mul ----
 
     def input(self, name: str, shape: Dims) -> int:
-        return self.emit("input", (), shape, name)
+        """What is handed in under a name; see `Slot`."""
+        return self.emit("input", (), shape, Slot.read(name))
 
     def theta(self, number: int) -> int:
         return self.emit("theta", (), (), number)
@@ -153,8 +162,8 @@ class Builder:
                 return self.neg(self.mul(self.instructions[one].arguments[0], other))
         return self.emit("mul", sorted((a, b)), self.shape(a) or self.shape(b))
 
-    def unary(self, op: str, a: int, attribute: Attribute = None) -> int:
-        return self.emit(op, (a,), self.shape(a), attribute)
+    def unary(self, op: str, a: int, parameter: Parameter = None) -> int:
+        return self.emit(op, (a,), self.shape(a), parameter)
 
     def pow(self, a: int, exponent: float) -> int:
         return a if exponent == 1.0 else self.emit("pow", (a,), self.shape(a), float(exponent))
@@ -210,13 +219,17 @@ class Builder:
     def fill(self, scalar: int, shape: Dims) -> int:
         return scalar if shape == () else self.emit("fill", (scalar,), shape)
 
-    def finish(self, outputs: dict[str, int], updates: Iterable[Update] = ()) -> Program:
+    def finish(self, outputs: Mapping[str, int], updates: Iterable[Update] = ()) -> Program:
         """The program with what nothing needs left out, and instructions numbered anew."""
-        program = Program(tuple(self.instructions), tuple(outputs.items()), tuple(updates))
+        program = Program(
+            tuple(self.instructions),
+            tuple((Slot.read(name), n) for name, n in outputs.items()),
+            tuple(updates),
+        )
         wanted = program.needed()
         number = {old: new for new, old in enumerate(n for n, keep in enumerate(wanted) if keep)}
         kept = tuple(
-            Instruction(i.op, tuple(number[a] for a in i.arguments), i.shape, i.attribute)
+            Instruction(i.op, tuple(number[a] for a in i.arguments), i.shape, i.parameter)
             for n, i in enumerate(self.instructions)
             if wanted[n]
         )
@@ -230,4 +243,4 @@ class Builder:
             )
             for u in program.updates
         )
-        return Program(kept, tuple((name, number[n]) for name, n in program.outputs), renumbered)
+        return Program(kept, tuple((Slot.read(name), number[n]) for name, n in program.outputs), renumbered)

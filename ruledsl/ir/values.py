@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ruledsl.ir.ops import OPS
+from ruledsl.ir.ops import ENTRYWISE, LOADS, OPS
 from ruledsl.ir.program import Builder, Dims
 
 
@@ -41,7 +41,9 @@ class Value:
         if isinstance(other, int | float):
             return self.builder.const(float(other))
         if other.dims and self.dims and other.dims != self.dims:
-            raise TypeError(f"values of shapes {_shown(self.dims)} and {_shown(other.dims)} do not go together")
+            raise TypeError(
+                f"values of shapes {_shown(self.dims)} and {_shown(other.dims)} do not go together"
+            )
         return other.number
 
     def __add__(self, other: Value | float) -> Value:
@@ -101,7 +103,9 @@ class Value:
     def outer(self, other: Value) -> Value:
         """self otherᵀ of two vectors."""
         if len(self.dims) != 1 or len(other.dims) != 1:
-            raise TypeError(f"an outer product needs two vectors, not {_shown(self.dims)} and {_shown(other.dims)}")
+            raise TypeError(
+                f"an outer product needs two vectors, not {_shown(self.dims)} and {_shown(other.dims)}"
+            )
         return self._new(self.builder.outer(self.number, other.number))
 
     def size(self) -> Value:
@@ -132,12 +136,12 @@ def slope_of(function: Callable[[Value], Value], at: Value, result: Value) -> Va
         if number not in cotangents:
             continue
         instruction = builder.instructions[number]
-        if instruction.op in ("input", "theta", "const", "size"):
+        if instruction.op in LOADS:
             continue
         if instruction.op not in ENTRYWISE:
             raise TypeError(f"`{_name(function)}` uses `{instruction.op}`, which is not entry by entry")
         pulled = OPS[instruction.op].adjoint(
-            builder, instruction.attribute, instruction.arguments, number, cotangents.pop(number)
+            builder, instruction.parameter, instruction.arguments, number, cotangents.pop(number)
         )
         for argument, cotangent in zip(instruction.arguments, pulled, strict=True):
             if cotangent is None or not builder.shape(argument):
@@ -146,11 +150,6 @@ def slope_of(function: Callable[[Value], Value], at: Value, result: Value) -> Va
             cotangents[argument] = cotangent if known is None else builder.add(known, cotangent)
     slope = cotangents.get(at.number)
     return Value(builder, builder.const(0.0) if slope is None else slope)
-
-
-ENTRYWISE = frozenset(
-    ("add", "sub", "mul", "neg", "pow", "exp", "log", "tanh", "sigmoid", "relu", "step", "abs", "sign", "softplus")
-)
 
 
 def _name(function: Callable[[Value], Value]) -> str:

@@ -1,18 +1,25 @@
 """Text and tree of `.rule` files, and what their names mean. The only user of Lark."""
 
-from ruledsl.language.definitions import RuleDefinition, RuleTerm, Settings, Term
+from ruledsl.language.definitions import RuleDefinition, RuleTerm, Term, TermOptions
 from ruledsl.language.formatter import format_source
 from ruledsl.language.library import packaged_rules, search_folders, union
-from ruledsl.language.loading import LoadedFile, load_file, load_partly, load_rule, locate, split_spec
+from ruledsl.language.loading import (
+    LoadedFile,
+    load_file,
+    load_partly,
+    load_rule,
+    load_text,
+    locate,
+    split_spec,
+)
 from ruledsl.language.messages import closest
 from ruledsl.language.parser import parse, read_source
-from ruledsl.language.printer import format_number, print_expression, print_module, print_statement
+from ruledsl.language.printer import format_number, print_expression, print_statement
 from ruledsl.language.resolver import children, count_nodes
 from ruledsl.language.vocabulary import (
     FUNCTIONS,
     OTHER_SIDE,
     QUANTITIES,
-    READABLE,
     TARGETS,
     readable_by,
     shape_of_quantity,
@@ -22,13 +29,12 @@ __all__ = [
     "FUNCTIONS",
     "OTHER_SIDE",
     "QUANTITIES",
-    "READABLE",
     "TARGETS",
     "LoadedFile",
     "RuleDefinition",
     "RuleTerm",
-    "Settings",
     "Term",
+    "TermOptions",
     "children",
     "closest",
     "count_nodes",
@@ -37,11 +43,11 @@ __all__ = [
     "load_file",
     "load_partly",
     "load_rule",
+    "load_text",
     "locate",
     "packaged_rules",
     "parse",
     "print_expression",
-    "print_module",
     "print_statement",
     "read_source",
     "readable_by",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ruledsl.ir.diagnostics import Diagnostic, Location
-from ruledsl.ir.source import SourceFile
-from ruledsl.ir.syntax import Atom, Attribute
-from ruledsl.language.definitions import LayerRange, Settings
+from ruledsl.ir import Atom, Attribute, Diagnostic, Location, SourceFile
+from ruledsl.language.definitions import LayerRange, TermOptions
 from ruledsl.language.messages import closest
 
 TERM_ATTRIBUTES = ("init", "fixed", "sign", "min", "max", "bounds", "cite", "layers", "same")
@@ -17,12 +15,12 @@ RULE_ATTRIBUTES = ("feedback", "cite")
 
 @dataclass
 class AttributeReader:
-    """Turns attributes into `Settings`, collecting one diagnostic per fault."""
+    """Turns attributes into `TermOptions`, collecting one diagnostic per fault."""
 
     source: SourceFile
     faults: list[Diagnostic]
 
-    def term_settings(self, attributes: Sequence[Attribute]) -> Settings:
+    def term_settings(self, attributes: Sequence[Attribute]) -> TermOptions:
         found: dict[str, object] = {}
         readers: dict[str, Callable[[Attribute], dict[str, object]]] = {
             "init": lambda a: {"init": self._number(a)},
@@ -40,7 +38,7 @@ class AttributeReader:
         if found.get("fixed") == "init":
             found["fixed"] = found.get("init", 1.0)
         self._check_bounds(attributes, found)
-        return Settings(**found)  # type: ignore[arg-type]
+        return TermOptions(**found)  # type: ignore[arg-type]
 
     def rule_feedback(self, attributes: Sequence[Attribute]) -> str | None:
         """The feedback pathway a rule asks for, if it names one."""
@@ -123,14 +121,20 @@ class AttributeReader:
             return {"maximum": 0.0}
         near = closest(text, ("positive", "negative"))
         hint = f"did you mean `{near}`?" if near else "leave `sign` out for a free sign"
-        self._fault("bad-attribute", "`sign` is `positive` or `negative`", attribute, "`positive` or `negative`", hint)
+        self._fault(
+            "bad-attribute", "`sign` is `positive` or `negative`", attribute, "`positive` or `negative`", hint
+        )
         return {}
 
     def _bounds(self, attribute: Attribute) -> dict[str, object]:
         values = [v for v in attribute.values if v.kind == "number"]
         if len(values) != 2 or len(attribute.values) != 2:
             self._fault(
-                "bad-attribute", "`bounds` needs two numbers", attribute, "two numbers", "write `bounds = -1 1`"
+                "bad-attribute",
+                "`bounds` needs two numbers",
+                attribute,
+                "two numbers",
+                "write `bounds = -1 1`",
             )
             return {}
         return {"minimum": float(values[0].text), "maximum": float(values[1].text)}

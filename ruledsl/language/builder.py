@@ -11,8 +11,8 @@ from typing import Any
 
 from lark import Token
 
-from ruledsl.ir.source import Span
-from ruledsl.ir.syntax import (
+from ruledsl.ir import (
+    BY_TERMINAL,
     Atom,
     Attribute,
     Binary,
@@ -25,13 +25,13 @@ from ruledsl.ir.syntax import (
     Power,
     RuleItem,
     RuleStatement,
+    Span,
     TermStatement,
     Transpose,
 )
 
 MAX_DEPTH = 200
 MAX_DIGITS = 400
-_OPERATORS: dict[str, Any] = {"PLUS": "+", "MINUS": "-", "TIMES": "*", "HADAMARD": ".*", "DIVIDE": "/"}
 
 
 class TooDeep(Exception):
@@ -88,7 +88,9 @@ class TreeBuilder:
     def binary(self, children: list[Any]) -> Binary:
         left, token, right = children
         span = left.span.to(right.span)
-        return Binary(_OPERATORS[token.type], left, right, span, token_span(token), _depth(span, left, right))
+        return Binary(
+            BY_TERMINAL[token.type], left, right, span, token_span(token), _depth(span, left, right)
+        )
 
     def negate(self, children: list[Any]) -> Negate:
         token, operand = children
@@ -185,11 +187,15 @@ class TreeBuilder:
 
     def let(self, children: list[Any]) -> LetStatement:
         name, _, expression = children
-        return LetStatement(str(name), expression, False, token_span(name).to(expression.span), token_span(name))
+        return LetStatement(
+            str(name), expression, False, token_span(name).to(expression.span), token_span(name)
+        )
 
     def const(self, children: list[Any]) -> LetStatement:
         name, _, expression = children
-        return LetStatement(str(name), expression, True, token_span(name).to(expression.span), token_span(name))
+        return LetStatement(
+            str(name), expression, True, token_span(name).to(expression.span), token_span(name)
+        )
 
     def positive(self, children: list[Any]) -> Fraction:
         return read_number(children[0])

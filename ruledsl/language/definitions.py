@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
 
-from ruledsl.ir.source import SourceFile, Span
-from ruledsl.ir.syntax import Expression
+from ruledsl.ir import Expression, SourceFile, Span
 
 LayerRange = tuple[int, int]
-Sign = Literal["positive", "negative"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TermOptions:
     """Attributes of a term; `None` means not given. A rule's item overrides its term's own."""
 
     init: float | None = None
@@ -27,10 +24,12 @@ class Settings:
     same: str | None = None
     """The term of the same rule whose coefficient scales this one too: W and B moved in step."""
 
-    def overridden_by(self, other: Settings) -> Settings:
+    def overridden_by(self, other: TermOptions) -> TermOptions:
         """These settings with everything that `other` gives put over them."""
         names = self.__dataclass_fields__
-        return Settings(**{n: getattr(self, n) if getattr(other, n) is None else getattr(other, n) for n in names})
+        return TermOptions(
+            **{n: getattr(self, n) if getattr(other, n) is None else getattr(other, n) for n in names}
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Term:
     name: str
     expression: Expression
     note: str | None = None
-    settings: Settings = Settings()
+    options: TermOptions = TermOptions()
     target: str = "W"
     source: SourceFile = field(default=SourceFile("<none>", ""), compare=False, repr=False)
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
@@ -52,19 +51,19 @@ class RuleTerm:
 
     name: str
     term: Term
-    settings: Settings
+    options: TermOptions
     companions: tuple[Term, ...] = ()
     """Terms for other targets that this coefficient scales too."""
 
     @property
     def initial(self) -> float:
         """Where θ starts: its fixed value, or `init`, or 0 (Methods 4.3 gives only θ_0 another start)."""
-        given = self.settings.fixed if self.settings.fixed is not None else self.settings.init
+        given = self.options.fixed if self.options.fixed is not None else self.options.init
         return 0.0 if given is None else given
 
     @property
     def trainable(self) -> bool:
-        return self.settings.fixed is None
+        return self.options.fixed is None
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,9 @@ class RuleDefinition:
     source: SourceFile = field(default=SourceFile("<none>", ""), compare=False, repr=False)
 
 
-def scaled(settings: Settings, coefficient: Fraction | None) -> Settings:
-    """Settings of a term under a number in front: its coefficient is held at that number."""
+def scaled(options: TermOptions, coefficient: Fraction | None) -> TermOptions:
+    """TermOptions of a term under a number in front: its coefficient is held at that number."""
     if coefficient is None:
-        return settings
-    inner = 1.0 if settings.fixed is None else settings.fixed
-    return settings.overridden_by(Settings(fixed=float(coefficient) * inner))
+        return options
+    inner = 1.0 if options.fixed is None else options.fixed
+    return options.overridden_by(TermOptions(fixed=float(coefficient) * inner))

@@ -7,7 +7,7 @@ moves above it. Runs of blank lines become one.
 
 from __future__ import annotations
 
-from ruledsl.ir.source import SourceFile
+from ruledsl.ir import SourceFile
 from ruledsl.language.parser import parse
 from ruledsl.language.printer import print_statement
 from ruledsl.language.statements import comment_start, split_statements
@@ -33,7 +33,9 @@ def format_source(source: SourceFile) -> str:
 
 def _between(text: str) -> list[str]:
     return [_comment(line.strip()) if line.strip() else "" for line in text.split("\n")[:-1]] + (
-        [_comment(text.rsplit("\n", maxsplit=1)[-1].strip())] if text.rsplit("\n", maxsplit=1)[-1].strip() else []
+        [_comment(text.rsplit("\n", maxsplit=1)[-1].strip())]
+        if text.rsplit("\n", maxsplit=1)[-1].strip()
+        else []
     )
 
 

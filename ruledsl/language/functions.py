@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ruledsl.ir.source import Span
-from ruledsl.ir.syntax import Binary, BinaryOperator, Call, Expression, Negate, Number, Power
+from ruledsl.ir import Binary, BinaryOperator, Call, Expression, Negate, Number, Power, Span
 from ruledsl.language.vocabulary import FUNCTIONS
 
 
@@ -34,7 +33,9 @@ class Formula:
         """A number as an expression of this one's shape: c · x⁰, which the algebra reads as c."""
         if isinstance(other, Formula):
             return other.expression
-        ones = Power(self.expression, Number(Fraction(0), self.span), True, self.span, self.expression.depth + 1)
+        ones = Power(
+            self.expression, Number(Fraction(0), self.span), True, self.span, self.expression.depth + 1
+        )
         return Binary("*", number(other, self.span), ones, self.span, self.span, ones.depth + 1)
 
     def __add__(self, other: Formula | float) -> Formula:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruledsl.ir.diagnostics import Diagnostic, RuleError, raise_errors
-from ruledsl.ir.syntax import LetStatement, Module, RuleStatement
+from ruledsl.ir import Diagnostic, LetStatement, Module, RuleError, RuleStatement, SourceFile, raise_errors
 from ruledsl.language.definitions import RuleDefinition, RuleTerm, Term, scaled
 from ruledsl.language.library import Definition, Library, packaged_rules, search_folders
 from ruledsl.language.messages import closest
@@ -53,7 +52,17 @@ def load_file(path: str) -> LoadedFile:
 
 def load_partly(path: str) -> LoadedFile:
     """What can be made of a file, however faulty; raises `RuleError` only when it cannot be read."""
-    library = Library.for_files([path])
+    return _loaded(Library.for_files([path]))
+
+
+def load_text(source: SourceFile) -> tuple[LoadedFile, RuleDefinition]:
+    """What a text defines, and the rule it means: as a file of that name would. Raises `RuleError`."""
+    loaded = _loaded(Library.for_sources([source]))
+    raise_errors(loaded.faults)
+    return loaded, _chosen(loaded, loaded.terms[0].name if len(loaded.terms) == 1 else "unnamed", source.path)
+
+
+def _loaded(library: Library) -> LoadedFile:
     faults = list(library.faults)
     module = library.main[0]
     library.check_duplicates(module, faults)
@@ -77,7 +86,12 @@ def load_rule(spec: str) -> RuleDefinition:
     named = {r.name: r for r in loaded.rules}
     if name is not None:
         return named[name] if name in named else _single_term(loaded, name)
-    stem = Path(path).stem
+    return _chosen(loaded, Path(path).stem, path)
+
+
+def _chosen(loaded: LoadedFile, stem: str, path: str) -> RuleDefinition:
+    """The rule of a file of which none was named."""
+    named = {r.name: r for r in loaded.rules}
     if not loaded.rules:
         return RuleDefinition(stem, _terms_of(loaded), None, None, loaded.module.source)
     if stem in named:
@@ -97,14 +111,14 @@ def load_rule(spec: str) -> RuleDefinition:
 
 
 def _terms_of(loaded: LoadedFile) -> tuple[RuleTerm, ...]:
-    return tuple(RuleTerm(t.name, t, t.settings) for t in loaded.terms)
+    return tuple(RuleTerm(t.name, t, t.options) for t in loaded.terms)
 
 
 def _single_term(loaded: LoadedFile, name: str) -> RuleDefinition:
     for term in loaded.terms:
         if term.name == name:
             return RuleDefinition(
-                name, (RuleTerm(name, term, scaled(term.settings, None)),), term.note, None, term.source
+                name, (RuleTerm(name, term, scaled(term.options, None)),), term.note, None, term.source
             )
     defined = [s.name for s in loaded.module.statements if not isinstance(s, LetStatement)]
     near = closest(name, defined)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from ruledsl.ir import BY_TERMINAL
+
 _OPERAND = "a quantity, a number or `(`"
 _WORDS = {
     "NAME": _OPERAND,
     "NUMBER": _OPERAND,
     "ONES": _OPERAND,
     "LPAR": _OPERAND,
-    "PLUS": "an operator",
-    "MINUS": "an operator",
-    "TIMES": "an operator",
-    "HADAMARD": "an operator",
-    "DIVIDE": "an operator",
+    **dict.fromkeys(BY_TERMINAL, "an operator"),
     "CARET": "an operator",
     "DOT_CARET": "an operator",
     "TRANSPOSE": "an operator",
@@ -89,7 +87,9 @@ def repair(before: str, found: str, after: str) -> str | None:
     if found == '"':
         return 'a note is closed by `"` on the same line'
     if found == "-" and previous.split(None, 1)[:1] == ["rule"]:
-        return "a rule is a sum; θ is free in sign, so write `+` (or `-1 * NAME` to fix the coefficient at −1)"
+        return (
+            "a rule is a sum; θ is free in sign, so write `+` (or `-1 * NAME` to fix the coefficient at −1)"
+        )
     starts_operand = found[:1].isalnum() or found[:1] in "(_"
     if starts_operand and (last.isalnum() or last in ")_ᵀ") and "=" in previous:
         return f"write `*` between `{_last_word(previous)}` and `{found}`"

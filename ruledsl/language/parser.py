@@ -9,9 +9,7 @@ from typing import NoReturn, cast
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from lark.utils import TextSlice
 
-from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError
-from ruledsl.ir.source import SourceFile, Span
-from ruledsl.ir.syntax import Module, Statement
+from ruledsl.ir import Diagnostic, Location, Module, RuleError, SourceFile, Span, Statement
 from ruledsl.language.builder import MAX_DEPTH, BadNumber, TooDeep, TreeBuilder, token_span
 from ruledsl.language.messages import closest, expected_words, repair
 from ruledsl.language.statements import Chunk, split_statements
@@ -38,7 +36,9 @@ def read_source(path: str | Path) -> SourceFile:
         raise RuleError(_cannot_read(shown, error)) from None
     if len(data) > MAX_BYTES:
         limit = f"at most {MAX_BYTES // 1_000_000} MB"
-        raise RuleError(Diagnostic("file-too-large", "this file is too large for a rule", path=shown, expected=limit))
+        raise RuleError(
+            Diagnostic("file-too-large", "this file is too large for a rule", path=shown, expected=limit)
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -61,7 +61,10 @@ def read_source(path: str | Path) -> SourceFile:
 def _cannot_read(path: str, error: OSError) -> Diagnostic:
     if isinstance(error, IsADirectoryError):
         return Diagnostic(
-            "is-directory", "this is a folder, not a rule file", path=path, help="name a `.rule` file inside it"
+            "is-directory",
+            "this is a folder, not a rule file",
+            path=path,
+            help="name a `.rule` file inside it",
         )
     if isinstance(error, FileNotFoundError):
         parent = Path(path).parent
@@ -218,4 +221,10 @@ def _bad_character(source: SourceFile, span: Span, error: UnexpectedCharacters) 
 
 def _listed(words: set[str]) -> str:
     order = sorted(words, key=lambda w: (w.startswith("`"), w))
-    return order[0] if len(order) == 1 else f"{', '.join(order[:-1])} or {order[-1]}" if order else "nothing more"
+    return (
+        order[0]
+        if len(order) == 1
+        else f"{', '.join(order[:-1])} or {order[-1]}"
+        if order
+        else "nothing more"
+    )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ruledsl.ir.diagnostics import InternalError
-from ruledsl.ir.syntax import (
+from ruledsl.ir import (
+    ATOM,
+    OPERATORS,
+    POSTFIX,
+    SUM,
+    UNARY,
     Atom,
     Attribute,
     Binary,
     Call,
     Expression,
+    InternalError,
     LetStatement,
-    Module,
     Name,
     Negate,
     Number,
@@ -22,9 +26,9 @@ from ruledsl.ir.syntax import (
     Statement,
     TermStatement,
     Transpose,
+    left_level,
 )
 
-SUM, PRODUCT, UNARY, POSTFIX, ATOM = range(5)
 WIDTH = 100
 
 
@@ -65,15 +69,12 @@ def _expression(node: Expression) -> tuple[str, int]:
             return name, ATOM
         case Negate(operand):
             return f"-{print_expression(operand, UNARY)}", UNARY
-        case Binary("+" | "-" as operator, left, right):
-            return f"{print_expression(left, SUM)} {operator} {print_expression(right, PRODUCT)}", SUM
-        case Binary(operator, left, right):
-            # The two products are kept apart by parentheses: their order is not obvious to a reader.
-            mixed = isinstance(left, Binary) and {operator, left.operator} == {"*", ".*"}
-            return (
-                f"{print_expression(left, UNARY if mixed else PRODUCT)} {operator} {print_expression(right, UNARY)}",
-                PRODUCT,
+        case Binary(symbol, left, right):
+            row = OPERATORS[symbol]
+            first = print_expression(
+                left, left_level(symbol, left.operator if isinstance(left, Binary) else None)
             )
+            return f"{first} {symbol} {print_expression(right, row.right)}", row.level
         case Transpose(operand):
             return f"{print_expression(operand, POSTFIX)}^T", POSTFIX
         case Power(base, exponent, elementwise):
@@ -118,7 +119,9 @@ def print_statement(statement: Statement) -> str:
         case LetStatement(name, expression, constant):
             return f"{'const' if constant else 'let'} {name} = {print_expression(expression)}"
         case TermStatement(name, note, expression, attributes, target):
-            head = f"term {name}" + ("" if target == "W" else f" for {target}") + (f' "{note}"' if note else "")
+            head = (
+                f"term {name}" + ("" if target == "W" else f" for {target}") + (f' "{note}"' if note else "")
+            )
             line = f"{head} = {print_expression(expression)}"
             tail = _attributes(attributes)
             return (
@@ -128,15 +131,12 @@ def print_statement(statement: Statement) -> str:
             )
         case RuleStatement(name, note, items, attributes):
             head = (
-                f"rule {name}" + (f' "{note}"' if note else "") + (f" {_attributes(attributes)}" if attributes else "")
+                f"rule {name}"
+                + (f' "{note}"' if note else "")
+                + (f" {_attributes(attributes)}" if attributes else "")
             )
             summands = [_item(i) for i in items]
             line = f"{head} = {' + '.join(summands)}"
             return line if len(line) <= WIDTH else f"{head}\n  = " + "\n  + ".join(summands)
         case _:
             raise InternalError(f"the printer has no case for {type(statement).__name__}")
-
-
-def print_module(module: Module) -> str:
-    """All statements, one a line. Comments are not part of the tree; `format_source` keeps them."""
-    return "\n".join(print_statement(s) for s in module.statements) + "\n"

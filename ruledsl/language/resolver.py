@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location
-from ruledsl.ir.source import Span
-from ruledsl.ir.syntax import (
+from ruledsl.errors import PluginError
+from ruledsl.ir import (
     Binary,
     Call,
+    Diagnostic,
     Expression,
+    InternalError,
     LetStatement,
+    Location,
     Module,
     Name,
     Negate,
     Number,
     Power,
+    Span,
     TermStatement,
     Transpose,
 )
@@ -34,7 +37,7 @@ from ruledsl.language.vocabulary import (
     readable_by,
     why_hidden,
 )
-from ruledsl.registry import PluginError, find, names_of
+from ruledsl.registry import find, names_of
 
 MAX_NODES = 5000
 
@@ -97,7 +100,9 @@ class ModuleResolver:
 
     # -------------------------------------------------------------------------
 
-    def _fault(self, code: str, message: str, span: Span, expected: str | None = None, help: str | None = None) -> None:
+    def _fault(
+        self, code: str, message: str, span: Span, expected: str | None = None, help: str | None = None
+    ) -> None:
         fault = Diagnostic(code, message, Location(self.module.source, span), expected, help=help)
         if fault not in self.faults:
             self.faults.append(fault)
@@ -137,7 +142,9 @@ class ModuleResolver:
             return self._from_plugin(node, arguments)
         if spec.arity != len(arguments):
             count = f"{spec.arity} argument{'s' if spec.arity > 1 else ''}"
-            self._fault("wrong-arity", f"`{spec.name}` takes {count}, not {len(arguments)}", node.span, expected=count)
+            self._fault(
+                "wrong-arity", f"`{spec.name}` takes {count}, not {len(arguments)}", node.span, expected=count
+            )
             return None
         if any(a is None for a in arguments):
             return None
@@ -157,7 +164,9 @@ class ModuleResolver:
         try:
             return find("function", node.function).item(Formula(arguments[0], node.span)).expression
         except (PluginError, TypeError, AttributeError) as error:
-            self._fault("broken-plugin", f"the plugin of `{node.function}` cannot be used: {error}", node.name_span)
+            self._fault(
+                "broken-plugin", f"the plugin of `{node.function}` cannot be used: {error}", node.name_span
+            )
             return None
 
     def _unknown_function(self, node: Call) -> None:
@@ -214,7 +223,9 @@ class ModuleResolver:
         if let in self._open:
             names = [s.name for s in self._open[self._open.index(let) :]] + [let.name]
             span = use.span if use else let.name_span
-            self._fault("circular-definition", f"this definition leads back to itself: {' → '.join(names)}", span)
+            self._fault(
+                "circular-definition", f"this definition leads back to itself: {' → '.join(names)}", span
+            )
             return None
         self._open.append(let)
         expression = self._resolve(let.expression)

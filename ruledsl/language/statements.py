@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from ruledsl.ir.source import SourceFile, Span
+from ruledsl.ir import SourceFile, Span
 
 _KEYWORD = re.compile(r"[ \t]*(term|rule|let|const)\b")
 _STRANGE = re.compile(r"[^\W\d]\w*[ \t]+([^\W\d]\w*)[ \t]*(\"[^\"\n]*\"[ \t]*)?=(?!=)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ruledsl.ir.kinds import FEEDBACK, SCALAR, WEIGHTS, Shape
+from ruledsl.ir import ELEMENTWISE, FEEDBACK, SCALAR, WEIGHTS, Shape
 
 POST = Shape("post")
 PRE = Shape("pre")
@@ -28,7 +28,10 @@ QUANTITIES = {
         Quantity("y_pre", PRE, r"\mathbf{y}_{\ell-1}", "activity of the presynaptic layer"),
         Quantity("y_post", POST, r"\mathbf{y}_{\ell}", "activity of the postsynaptic layer"),
         Quantity(
-            "z_pre", PRE, r"\mathbf{z}_{\ell-1}", "pre-activation of the presynaptic layer (the input itself at ℓ = 1)"
+            "z_pre",
+            PRE,
+            r"\mathbf{z}_{\ell-1}",
+            "pre-activation of the presynaptic layer (the input itself at ℓ = 1)",
         ),
         Quantity("z_post", POST, r"\mathbf{z}_{\ell}", "pre-activation of the postsynaptic layer"),
         Quantity("e_pre", PRE, r"\mathbf{e}_{\ell-1}", "modulatory signal of the presynaptic layer"),
@@ -43,7 +46,9 @@ QUANTITIES = {
         Quantity("exc_post", POST, r"\mathbf{x}_{\ell}", "1 for excitatory postsynaptic cells, 0 for others"),
         Quantity("inh_pre", PRE, r"\mathbf{h}_{\ell-1}", "1 for inhibitory presynaptic cells, 0 for others"),
         Quantity("inh_post", POST, r"\mathbf{h}_{\ell}", "1 for inhibitory postsynaptic cells, 0 for others"),
-        Quantity("B", FEEDBACK, r"\mathbf{B}_{\ell,\ell-1}", "feedback weights; only terms for `B` may read them"),
+        Quantity(
+            "B", FEEDBACK, r"\mathbf{B}_{\ell,\ell-1}", "feedback weights; only terms for `B` may read them"
+        ),
         Quantity("bias", POST, r"\mathbf{b}_{\ell}", "biases; only terms for `bias` may read them"),
         Quantity(
             "noise_pre",
@@ -115,10 +120,6 @@ def why_hidden(name: str, target: str) -> str:
     return f"it is known where `{owner}` is" if owner else f"a {target} has no synapse of its own"
 
 
-READABLE = ("y_pre", "y_post", "z_pre", "z_post", "e_pre", "e_post", "W")
-"""The quantities that carry values of a synapse layer (ones and sizes do not)."""
-
-
 @dataclass(frozen=True)
 class FunctionSpec:
     """A function a term may call: how many arguments, of which kind, and what it gives."""
@@ -127,43 +128,47 @@ class FunctionSpec:
     arity: int
     kind: Literal["elementwise", "reduction", "vector", "memory"]
     meaning: str
+    latex: str = ""
+    """With `{0}`, `{1}` for the arguments."""
 
 
 FUNCTIONS = {
     f.name: f
     for f in (
-        FunctionSpec("sum", 1, "reduction", "sum of all entries"),
-        FunctionSpec("mean", 1, "reduction", "mean of all entries"),
-        FunctionSpec("norm", 1, "reduction", "square root of the sum of squared entries"),
-        FunctionSpec("outer", 2, "vector", "outer product u vᵀ of two vectors"),
-        FunctionSpec("diag", 1, "vector", "diagonal matrix of a vector"),
+        FunctionSpec("sum", 1, "reduction", "sum of all entries", r"\operatorname{{sum}}\left({0}\right)"),
+        FunctionSpec("mean", 1, "reduction", "mean of all entries", r"\operatorname{{mean}}\left({0}\right)"),
+        FunctionSpec("norm", 1, "reduction", "square root of the sum of squared entries", r"\left\lVert {0} \right\rVert"),
         FunctionSpec(
-            "trace", 2, "memory", "trace(x, tau): leaky average of x over about tau samples, this one included"
+            "outer", 2, "vector", "outer product u vᵀ of two vectors",
+            r"\left({0}\right){{\left({1}\right)}}^{{\top}}",
         ),
-        FunctionSpec("exp", 1, "elementwise", "exponential"),
-        FunctionSpec("log", 1, "elementwise", "natural logarithm"),
-        FunctionSpec("tanh", 1, "elementwise", "hyperbolic tangent"),
-        FunctionSpec("sigmoid", 1, "elementwise", "1/(1 + exp(−x))"),
-        FunctionSpec("relu", 1, "elementwise", "max(x, 0)"),
-        FunctionSpec("softplus", 1, "elementwise", "log(1 + exp(x))"),
-        FunctionSpec("sign", 1, "elementwise", "−1, 0 or 1"),
-        FunctionSpec("abs", 1, "elementwise", "absolute value"),
-        FunctionSpec("sqrt", 1, "elementwise", "square root"),
-        FunctionSpec("square", 1, "elementwise", "square"),
+        FunctionSpec("diag", 1, "vector", "diagonal matrix of a vector", r"\operatorname{{diag}}\left({0}\right)"),
+        FunctionSpec(
+            "trace", 2, "memory", "trace(x, tau): leaky average of x over about tau samples, this one included",
+            r"\operatorname{{trace}}\left({0}, {1}\right)",
+        ),
+        *(FunctionSpec(f.name, 1, "elementwise", f.meaning) for f in ELEMENTWISE.values() if f.written),
     )
-}
+}  # fmt: skip
+"""Every function a term may call; the elementwise ones are those of `ir.functions`."""
 
 KEYWORDS = ("term", "rule", "let", "const", "for")
 
 _OTHER_LAYER = "it belongs to another layer, and a synapse has no access to other layers than its own two"
-FEEDBACK_HIDDEN = "feedback weights are not present at forward synapses; their effect arrives as `e_pre` and `e_post`"
+FEEDBACK_HIDDEN = (
+    "feedback weights are not present at forward synapses; their effect arrives as `e_pre` and `e_post`"
+)
 _TEACHER = "the teacher's signal reaches a synapse only as the modulatory signals `e_pre` and `e_post`"
 
 NON_LOCAL = {
     **dict.fromkeys(("y_out", "y_L", "y_last", "e_out", "e_L", "e_last", "z_out", "z_L"), _OTHER_LAYER),
-    **dict.fromkeys(("y_next", "e_next", "z_next", "W_next", "y_prev", "e_prev", "z_prev", "W_prev"), _OTHER_LAYER),
+    **dict.fromkeys(
+        ("y_next", "e_next", "z_next", "W_next", "y_prev", "e_prev", "z_prev", "W_prev"), _OTHER_LAYER
+    ),
     **dict.fromkeys(("B_pre", "B_post", "B_next"), FEEDBACK_HIDDEN),
-    **dict.fromkeys(("loss", "Loss", "target", "label", "labels", "y_true", "y_target", "y_star", "error"), _TEACHER),
+    **dict.fromkeys(
+        ("loss", "Loss", "target", "label", "labels", "y_true", "y_target", "y_star", "error"), _TEACHER
+    ),
     **dict.fromkeys(("x", "input"), "the network's input is visible to the first layer only, as `y_pre`"),
 }
 """Names that people try because a computer could read them; a synapse could not. Each with the reason."""

@@ -1,6 +1,10 @@
-"""Episodes to Θ: the meta-trainer, and naive networks under a fixed Θ."""
+"""Episodes to Θ: the meta-trainer, what moves Θ, and naive networks under a fixed Θ."""
 
-from ruledsl.meta.evaluate import LearningCurve, backend_for, learning_curve
-from ruledsl.meta.trainer import MetaTrainer, coefficient_names
+from ruledsl.meta.evaluate import LearningCurve, backend_for, learning_curve, measuring_points
+from ruledsl.meta.optimisers import Adam, Coefficients, Optimiser, Recipe, TorchOptimiser, vector
+from ruledsl.meta.trainer import MetaTrainer, coefficient_names, naive_networks, worst_loss
 
-__all__ = ["LearningCurve", "MetaTrainer", "backend_for", "coefficient_names", "learning_curve"]
+__all__ = [
+    "Adam", "Coefficients", "LearningCurve", "MetaTrainer", "Optimiser", "Recipe", "TorchOptimiser", "backend_for",
+    "coefficient_names", "learning_curve", "measuring_points", "naive_networks", "vector", "worst_loss",
+]  # fmt: skip

@@ -9,18 +9,12 @@ import numpy as np
 import torch
 
 from ruledsl.backend import CompiledRule
-from ruledsl.meta.draws import draw_initial
-from ruledsl.network import Backend, Learner, measure, programs_of, query_scores
+from ruledsl.engines import Backend, Learner
+from ruledsl.errors import DataError
+from ruledsl.measures import measure
+from ruledsl.network import programs_of, query_scores
 from ruledsl.settings import TrainSettings
-from ruledsl.tasks import (
-    STREAM,
-    DataError,
-    ImageSource,
-    draw_feedback,
-    draw_signals,
-    fit_pixels,
-    generator,
-)
+from ruledsl.tasks import STREAM, ImageSource, draw_networks, fit_pixels, generator
 
 
 @dataclass(frozen=True)
@@ -77,34 +71,29 @@ def learning_curve(
     chosen = classes or source.classes
     if chosen > source.classes or chosen > settings.sizes[-1]:
         raise DataError(
-            f"{chosen} classes asked for; `{source.name}` has {source.classes}, "
-            f"the network {settings.sizes[-1]} outputs"
+            f"{chosen} classes asked for; `{source.name}` has {source.classes}, the network {settings.sizes[-1]} outputs: "
+            "ask for fewer with `--classes`, or change the last of `--sizes`"
         )
     drawn = [_draw_stream(source, settings, seed, chosen, samples, test_images) for seed in seeds]
     x, y, x_test, y_test = (torch.stack([d[part] for d in drawn]) for part in range(4))
     dtype = getattr(torch, settings.dtype)
     programs = programs_of(rule.program, settings)
-    if "third" in programs.further_signals:
+    needs = programs.needs(settings.sizes)
+    if needs.third:
         raise DataError("images give no third factor; use `--third surprise` or `reward`")
-    shapes = {f"n{n}": size for n, size in enumerate(settings.sizes)}
-    back = {name: (shapes[rows], shapes[columns]) for name, (rows, columns) in programs.matrices.items()}
-    heard = {name: shapes[dims[0]] for name, dims in programs.further_signals.items() if dims}
-    initial = [draw_initial(settings, (seed, 0, 0)) for seed in seeds]
-    drawn_back = [draw_feedback(back, seed, 0) for seed in seeds]
-    noise = [draw_signals(heard, samples, seed, 0) for seed in seeds]
-    weights = [torch.stack([w[n] for w in initial]).to(dtype) for n in range(len(settings.sizes) - 1)]
-    feedback = {name: torch.stack([b[name] for b in drawn_back]).to(dtype) for name in back}
-    signals = {name: torch.stack([s[name] for s in noise]).to(dtype) for name in heard}
+    networks = draw_networks(needs, settings, [(seed, 0, 0) for seed in seeds], [samples] * len(seeds))
     coefficients = torch.tensor(theta, dtype=dtype).expand(len(seeds), -1)
     backend = backend_for(settings.backend, samples * len(seeds))
-    learner = Learner(rule, coefficients, programs.network, weights, feedback, backend)
+    learner = Learner(rule, coefficients, programs.network, networks.W, networks.B, backend)
     points, rows, degrees = measuring_points(samples), [], []
     for before, now in zip((0, *points), points, strict=False):
         part = slice(before, now)
-        learner.see(x[:, part].to(dtype), y[:, part], {name: s[:, part] for name, s in signals.items()})
+        learner.see(
+            x[:, part].to(dtype), y[:, part], {name: s[:, part] for name, s in networks.signals.items()}
+        )
         rows.append(query_scores(programs, learner.state, x_test.to(dtype), y_test)[1])
         if angles:
-            named = feedback | learner.state
+            named = networks.B | learner.state
             degrees.append(measure(programs, named, coefficients, x_test.to(dtype), y_test).alpha)
         said(now)
     accuracy = torch.stack(rows, -1)
@@ -124,7 +113,9 @@ def _draw_stream(
     per_class = -(-samples // classes)
     smallest = min(len(m) for m in members)
     if held_out + 1 > smallest:
-        raise DataError(f"`{source.name}` has {smallest} images in its smallest class; {held_out} are to be held out")
+        raise DataError(
+            f"`{source.name}` has {smallest} images in its smallest class; {held_out} are to be held out"
+        )
     test = np.concatenate([m[:held_out] for m in members])
     # Classes with fewer images than asked for are seen again, in a new order.
     train = np.concatenate([_cycled(m[held_out:], per_class, random) for m in members])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Terms:
+class Coefficients:
     """What a recipe must know of a rule's coefficients: (R,) each, float64."""
 
     initial: Tensor
@@ -38,9 +38,17 @@ class Optimiser(ABC):
 
     needs_gradient: ClassVar[bool] = True
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
-        self.terms, self.learning_rate, self.l1, self.episodes, self.seed = terms, learning_rate, l1, episodes, seed
-        self.theta = terms.initial.clone()
+    def __init__(
+        self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
+    ) -> None:
+        self.coefficients, self.learning_rate, self.l1, self.episodes, self.seed = (
+            coefficients,
+            learning_rate,
+            l1,
+            episodes,
+            seed,
+        )
+        self.theta = coefficients.initial.clone()
 
     @abstractmethod
     def ask(self) -> Tensor:
@@ -67,8 +75,8 @@ class Optimiser(ABC):
 
     def bounded(self, theta: Tensor) -> Tensor:
         """Θ inside its bounds; coefficients that take no part stay where they start."""
-        inside = torch.minimum(torch.maximum(theta, self.terms.lower), self.terms.upper)
-        return torch.where(self.terms.trainable, inside, self.terms.initial)
+        inside = torch.minimum(torch.maximum(theta, self.coefficients.lower), self.coefficients.upper)
+        return torch.where(self.coefficients.trainable, inside, self.coefficients.initial)
 
 
 class Recipe(Optimiser):
@@ -89,7 +97,7 @@ class Recipe(Optimiser):
         """
 
     def _bounded(self) -> None:
-        self.theta.clamp_(self.terms.lower, self.terms.upper)
+        self.theta.clamp_(self.coefficients.lower, self.coefficients.upper)
 
 
 @dataclass
@@ -135,16 +143,20 @@ class TorchOptimiser(Recipe):
 
     make: ClassVar[Callable[..., torch.optim.Optimizer]]
 
-    def __init__(self, terms: Terms, learning_rate: float, l1: float, episodes: int, seed: int = 0) -> None:
-        super().__init__(terms, learning_rate, l1, episodes, seed)
-        self.scale = 1.0 / terms.scales
+    def __init__(
+        self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
+    ) -> None:
+        super().__init__(coefficients, learning_rate, l1, episodes, seed)
+        self.scale = 1.0 / coefficients.scales
         self.point = (self.theta / self.scale).requires_grad_()
         self.optimiser = type(self).make([self.point], lr=learning_rate)
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
-        if not (bool((losses < self.terms.worst_loss).all()) and bool(gradients.isfinite().all())):
+        if not (bool((losses < self.coefficients.worst_loss).all()) and bool(gradients.isfinite().all())):
             return False
-        penalised = (gradients.mean(0) + self.l1 * self.theta.sign()) * self.scale * self.terms.trainable
+        penalised = (
+            (gradients.mean(0) + self.l1 * self.theta.sign()) * self.scale * self.coefficients.trainable
+        )
         self.point.grad = penalised
         self.optimiser.step()
         self.theta = self.bounded(self.point.detach() * self.scale)
@@ -162,7 +174,9 @@ class TorchOptimiser(Recipe):
         with torch.no_grad():
             self.point.copy_(self.theta / self.scale)
         document = self.optimiser.state_dict()
-        document["state"] = {0: {n: _tensor(n, v) for n, v in state["slots"].items()}} if state["slots"] else {}
+        document["state"] = (
+            {0: {n: _tensor(n, v) for n, v in state["slots"].items()}} if state["slots"] else {}
+        )
         self.optimiser.load_state_dict(document)
 
 

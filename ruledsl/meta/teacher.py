@@ -13,15 +13,19 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import CompiledRule
-from ruledsl.meta.draws import Batch
-from ruledsl.network import Backend, meta_gradient, programs_of, query_outputs
+from ruledsl.engines import Backend, meta_gradient
+from ruledsl.network import programs_of, query_outputs
 from ruledsl.settings import TrainSettings
-from ruledsl.tasks import TEACHER, generator
+from ruledsl.tasks import TEACHER, Episode, StreamKey, generator
 
 
 @torch.no_grad()
 def teacher_labels(
-    rule: CompiledRule, settings: TrainSettings, batch: Batch, streams: Sequence[tuple[int, int, int]], backend: Backend
+    rule: CompiledRule,
+    settings: TrainSettings,
+    batch: Episode,
+    streams: Sequence[StreamKey],
+    backend: Backend,
 ) -> Tensor:
     """(N, Q) labels for the queries (N, Q, n_0), drawn by each stream's own (seed, episode, task).
 
@@ -29,13 +33,11 @@ def teacher_labels(
     """
     programs = programs_of(rule.program, settings)
     theta = batch.x.new_tensor(settings.teacher).expand(len(batch.x), -1)
-    adapted = meta_gradient(
-        rule, theta, batch.weights, batch.feedback, batch.x, batch.y, batch.x_query, batch.y_query,
-        backend=backend, network=programs.network, signals=batch.signals,
-    ).carried  # fmt: skip
-    logits = query_outputs(programs, adapted, batch.x_query)
+    adapted = meta_gradient(rule, theta, batch, programs.network, backend=backend).carried
+    x_query, _ = batch.queries
+    logits = query_outputs(programs, adapted, x_query)
     cumulative = logits.softmax(-1).cumsum(-1)
-    count = batch.x_query.shape[1]
+    count = x_query.shape[1]
     draws = [generator(seed, episode, TEACHER, task) for seed, episode, task in streams]
     points = [torch.from_numpy(random.random(count)) for random in draws]
     below = cumulative < torch.stack(points).to(cumulative).unsqueeze(-1) * cumulative[..., -1:]

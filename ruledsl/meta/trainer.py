@@ -11,30 +11,21 @@ from torch import Tensor
 
 from ruledsl.backend import CompiledRule
 from ruledsl.compiler import RuleProgram
-from ruledsl.meta.draws import Batch, draw_batch
-from ruledsl.meta.optimisers import Optimiser, Terms
+from ruledsl.engines import Backend, MetaGradient, meta_gradient
+from ruledsl.errors import PluginError
+from ruledsl.ir import Kind, Slot
+from ruledsl.measures import AdaptedView, StreamReport, gradient_content, inspect_stream, measure
+from ruledsl.meta.optimisers import Coefficients, Optimiser
 from ruledsl.meta.teacher import teacher_labels
-from ruledsl.network import (
-    AdaptedView,
-    Backend,
-    Engine,
-    MetaGradient,
-    StreamReport,
-    cell_signs,
-    endings_of,
-    gradient_content,
-    inspect_stream,
-    measure,
-    meta_gradient,
-    programs_of,
-    variants_of,
-)
-from ruledsl.registry import PluginError, find
+from ruledsl.network import endings_of, programs_of, variants_of
+from ruledsl.registry import find
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
-from ruledsl.tasks import ImageSource
+from ruledsl.tasks import Episode, ImageSource, cell_signs, draw_episodes
 
 SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
 """Naive networks on draws of their own: the same for every run of a training."""
+FRESH_EPISODE = 2**30
+"""From here on count the episodes that no training reaches."""
 WORTH_COMPILING = 40
 """Episodes after which compiling (7 to 9 s) has paid: eager torch takes about 0.3 s more for each."""
 
@@ -50,7 +41,24 @@ class RunState:
 
 def coefficient_names(rule: RuleProgram, settings: TrainSettings) -> tuple[str, ...]:
     """One name per number in Θ: the rule's terms, then what the feedback pathway adds."""
-    return (*rule.names, *(c.name for c in programs_of(rule, settings).pathway_coefficients))
+    return programs_of(rule, settings).coefficient_names
+
+
+def naive_networks(rule: RuleProgram, settings: TrainSettings, source: ImageSource) -> Episode:
+    """A few networks before they learn, on draws of their own: the same for every run of a training."""
+    cheap = settings.having(dtype="float32", device="cpu")
+    needs = programs_of(rule, settings).needs(settings.sizes)
+    return draw_episodes(needs, cheap, source, [(SCALE_SEED, n, 0) for n in range(SCALE_NETWORKS)])
+
+
+def worst_loss(settings: TrainSettings, naive: Episode) -> float:
+    """A query loss beyond this is that of a stream that diverged: far above what knowing nothing costs."""
+    weight = max(1.0, sum(abs(w) for _, w in settings.objective))
+    if settings.network.output == "softmax":
+        return weight * 2.0 * math.log(max(2, settings.sizes[-1]))
+    if not naive.y.is_floating_point():
+        return weight * 5.0
+    return weight * 5.0 * float(naive.y.square().sum(-1).mean())
 
 
 class MetaTrainer:
@@ -62,66 +70,70 @@ class MetaTrainer:
         self.rule, self.settings, self.source = rule, settings, source
         self.variants = variants_of(settings)
         self.programs = programs_of(rule.program, self.variants[0])
-        self.names = coefficient_names(rule.program, settings)
+        self.names = self.programs.coefficient_names
+        self.needs = self.programs.needs(settings.sizes)
         self.dtype = getattr(torch, settings.dtype)
-        self.terms = self._terms()
+        self.coefficients = self._coefficients()
         self.states = [self._new_state(spec) for spec in runs]
 
-    def _terms(self) -> Terms:
+    def _coefficients(self) -> Coefficients:
         """The coefficients' starts and bounds, and what each holds of F⁰, measured in a few naive networks."""
         program, added = self.rule.program, self.programs.pathway_coefficients
-        settings = replace(self.settings, dtype="float32", device="cpu")
-        batch = draw_batch(self.programs, settings, self.source, [(SCALE_SEED, n, 0) for n in range(SCALE_NETWORKS)])
+        naive = naive_networks(program, self.variants[0], self.source)
         initial = torch.tensor([*program.initial, *(c.start for c in added)], dtype=torch.float64)
-        named = {f"W{n}": w for n, w in enumerate(batch.weights)} | batch.feedback | self._resting(batch)
+        named = (
+            {Slot(Kind.weights, n): w for n, w in enumerate(naive.W)} | naive.feedback | self._resting(naive)
+        )
         samples = slice(0, SCALE_SAMPLES)
         theta = initial.float().expand(SCALE_NETWORKS, -1)
-        scales = gradient_content(self.programs, named, theta, batch.x[:, samples], batch.y[:, samples]).double()
+        scales = gradient_content(
+            self.programs, named, theta, naive.x[:, samples], naive.y[:, samples]
+        ).double()
         scales[~scales.isfinite()] = 1.0
         bounds = [*program.bounds, *((c.low, c.high) for c in added)]
-        return Terms(
+        return Coefficients(
             initial,
             torch.tensor([*program.trainable, *(True for _ in added)]),
             torch.tensor([low for low, _ in bounds], dtype=torch.float64),
             torch.tensor([high for _, high in bounds], dtype=torch.float64),
-            torch.cat([scales.clamp_min(1.0), torch.tensor([1.0 / c.step for c in added], dtype=torch.float64)]),
-            worst_loss=self._worst_loss(batch),
+            torch.cat(
+                [scales.clamp_min(1.0), torch.tensor([1.0 / c.step for c in added], dtype=torch.float64)]
+            ),
+            worst_loss=worst_loss(self.settings, naive),
         )
 
-    def _resting(self, batch: Batch) -> dict[str, Tensor]:
+    def _resting(self, batch: Episode) -> dict[Slot, Tensor]:
         """Biases, and which cells are inhibitory, before anything was learned."""
-        shapes, sizes = self.programs.shapes, self.settings.sizes
-        count = len(batch.x)
-        named = {f"b{n}": torch.zeros(count, sizes[n]) for n in range(1, len(sizes)) if f"b{n}" in shapes}
-        signs = {name: cell_signs(sizes[int(name[4:])], self.settings.inhibitory) for name in self.programs.signs}
-        return named | {name: value.expand(count, -1) for name, value in signs.items()}
+        sizes, count = self.settings.sizes, len(batch.x)
+        biases = [slot for slot in self.programs.shapes if slot.kind == Kind.bias]
+        named = {slot: torch.zeros(count, sizes[slot.number]) for slot in biases}
+        return named | self._signs(batch)
 
-    def _worst_loss(self, batch: Batch) -> float:
-        """A query loss beyond this is that of a stream that diverged: far above what knowing nothing costs."""
-        weight = sum(abs(w) for name, w in self.settings.objective)
-        if self.settings.output == "softmax":
-            return max(1.0, weight) * 2.0 * math.log(max(2, self.settings.sizes[-1]))
-        if not batch.y.is_floating_point():
-            return max(1.0, weight) * 5.0
-        return max(1.0, weight) * 5.0 * float(batch.y.square().sum(-1).mean())
+    def _signs(self, batch: Episode) -> dict[Slot, Tensor]:
+        fraction, sizes = self.settings.network.inhibitory, self.settings.sizes
+        return {
+            s: cell_signs(sizes[s.number], fraction).expand(len(batch.x), -1) for s in self.programs.signs
+        }
 
     def _new_state(self, spec: RunSpec) -> RunState:
         own = len(self.rule.names)
-        taking_part = torch.tensor(
-            [n >= own or not spec.terms or name in spec.terms for n, name in enumerate(self.names)]
+        taking_part = torch.tensor([n >= own or spec.takes_part(name) for n, name in enumerate(self.names)])
+        initial = (
+            torch.tensor(spec.initial, dtype=torch.float64) if spec.initial else self.coefficients.initial
         )
-        initial = torch.tensor(spec.initial, dtype=torch.float64) if spec.initial else self.terms.initial
-        terms = replace(
-            self.terms,
+        coefficients = replace(
+            self.coefficients,
             initial=initial * taking_part,
-            trainable=self.terms.trainable & taking_part,
-            lower=torch.where(taking_part, self.terms.lower, 0.0),
-            upper=torch.where(taking_part, self.terms.upper, 0.0),
+            trainable=self.coefficients.trainable & taking_part,
+            lower=torch.where(taking_part, self.coefficients.lower, 0.0),
+            upper=torch.where(taking_part, self.coefficients.upper, 0.0),
         )
         settings = self.settings
         kind, name = ("optimiser", settings.optimiser) if settings.optimiser else ("recipe", settings.recipe)
         try:
-            made = find(kind, name).item(terms, settings.learning_rate, spec.l1, settings.episodes, spec.seed)
+            made = find(kind, name).item(
+                coefficients, settings.learning_rate, spec.l1, settings.episodes, spec.seed
+            )
         except ImportError as error:
             raise PluginError(f"{kind} `{name}`: {error}") from None
         return RunState(spec, made)
@@ -142,7 +154,7 @@ class MetaTrainer:
         return "compiled" if ahead >= WORTH_COMPILING else "eager"
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> str:
         return self.settings.engine if self.needs_gradient else "none"
 
     def step(self, episode: int) -> list[EpisodeRecord]:
@@ -161,54 +173,49 @@ class MetaTrainer:
             result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
         return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
 
-    def _judged(self, settings: TrainSettings, theta: Tensor, batch: Batch) -> MetaGradient:
+    def _judged(self, settings: TrainSettings, theta: Tensor, batch: Episode) -> MetaGradient:
         """Every stream of a batch lived through, and its objectives with their gradients."""
         return meta_gradient(
             self.rule,
             theta,
-            batch.weights,
-            batch.feedback,
-            batch.x,
-            batch.y,
-            batch.x_query,
-            batch.y_query,
+            batch,
+            programs_of(self.rule.program, settings).network,
             engine=self.engine,
             backend=self.backend,
-            network=programs_of(self.rule.program, settings).network,
-            signals=batch.signals,
             objectives=endings_of(settings),
-            keys=batch.keys,
         )
 
-    def _heard(self, variant: TrainSettings, batch: Batch, episode: int, candidates: int) -> Batch:
+    def _heard(self, variant: TrainSettings, batch: Episode, episode: int, candidates: int) -> Episode:
         """The same tasks and networks, with what else a variant of them hears, such as noise."""
-        programs = programs_of(self.rule.program, variant)
-        drawn = draw_batch(programs, variant, self.source, self._streams(self._seeds, episode))
-        return replace(batch, signals=drawn.repeated(candidates).signals)
+        needs = programs_of(self.rule.program, variant).needs(variant.sizes)
+        drawn = draw_episodes(needs, variant, self.source, self._streams(self._seeds, episode))
+        return batch.hearing(drawn.repeated(candidates))
 
-    def _measured(self, batch: Batch, result: MetaGradient, theta: Tensor) -> list[Tensor]:
+    def _measured(self, batch: Episode, result: MetaGradient, theta: Tensor) -> list[Tensor]:
         """Angles, E_W and every diagnostic, averaged over the streams of each run."""
-        named = {**batch.feedback, **result.carried, **self._signs_on(batch)}
-        coefficients = theta.to(batch.x)
-        found = measure(self.programs, named, coefficients, batch.x_query, batch.y_query)
+        signs = {slot: value.to(batch.x) for slot, value in self._signs(batch).items()}
+        named = {**batch.feedback, **result.carried, **signs}
+        coefficients, (x_query, y_query) = theta.to(batch.x), batch.queries
+        found = measure(self.programs, named, coefficients, x_query, y_query)
         per_run = [found.alpha, found.ortho]
-        view = AdaptedView(self.programs, named, batch.x_query, batch.y_query, batch.keys, coefficients)
+        view = AdaptedView(self.programs, named, x_query, y_query, batch.keys, coefficients)
         with torch.no_grad():
             for name in self.settings.diagnostics:
                 value = find("diagnostic", name).item(view)
                 if not isinstance(value, Tensor) or value.shape != batch.x.shape[:1]:
-                    raise PluginError(f"diagnostic `{name}` must give one number per run, a tensor of shape (N,)")
+                    raise PluginError(
+                        f"diagnostic `{name}` must give one number per run, a tensor of shape (N,)"
+                    )
                 per_run.append(value)
         return [self._per_run(value) for value in per_run]
-
-    def _signs_on(self, batch: Batch) -> dict[str, Tensor]:
-        return {n: v.to(batch.x).expand(len(batch.x), -1) for n, v in self._resting(batch).items() if n[0] == "s"}
 
     def _per_run(self, values: Tensor) -> Tensor:
         """Mean over the streams of a meta-step: (runs · streams, …) to (runs, …)."""
         return values.reshape(len(self.states), -1, *values.shape[1:]).mean(1)
 
-    def _finish(self, number: int, episode: int, result: MetaGradient, measured: list[Tensor]) -> EpisodeRecord:
+    def _finish(
+        self, number: int, episode: int, result: MetaGradient, measured: list[Tensor]
+    ) -> EpisodeRecord:
         state, tasks = self.states[number], self.settings.meta_batch
         streams = len(result.loss) // len(self.states)
         own = slice(number * streams, (number + 1) * streams)
@@ -220,34 +227,47 @@ class MetaTrainer:
         state.diverged += not moved
         alpha, ortho, *diagnostics = measured
         return EpisodeRecord(
-            state.spec.run,
-            state.spec.seed,
-            episode,
-            float(losses.mean()) + penalty,
-            float(result.accuracy[own].mean()),
-            not moved,
-            tuple(theta.tolist()),
-            tuple(alpha.tolist()),
-            tuple(ortho.tolist()),
-            result.engine,
-            tuple(float(d) for d in diagnostics),
+            run=state.spec.run,
+            seed=state.spec.seed,
+            episode=episode,
+            meta_loss=float(losses.mean()) + penalty,
+            meta_accuracy=float(result.accuracy[own].mean()),
+            diverged=not moved,
+            theta=tuple(theta.tolist()),
+            alpha=tuple(alpha.tolist()),
+            ortho=tuple(ortho.tolist()),
+            diagnostics=tuple(float(d) for d in diagnostics),
+            engine=result.engine,
         )
+
+    @property
+    def theta(self) -> dict[int, list[float]]:
+        """Each run's Θ, as it is now."""
+        return {state.spec.run: state.recipe.theta.tolist() for state in self.states}
+
+    def judge_fresh(self, tasks: int) -> dict[int, float]:
+        """Each run's mean query accuracy on tasks that no episode ever showed, with its Θ as it is now.
+
+        As many tasks at once as in training; a stream that is not finite counts as the accuracy it has.
+        """
+        found: dict[int, list[float]] = {state.spec.run: [] for state in self.states}
+        theta = torch.stack([state.recipe.theta for state in self.states])
+        wide = theta.repeat_interleave(self.settings.meta_batch, 0).to(self.dtype).to(self.settings.device)
+        for number in range(-(-tasks // self.settings.meta_batch)):
+            batch = self._draw(FRESH_EPISODE + number)
+            network = self.programs.network
+            result = meta_gradient(self.rule, wide, batch, network, engine="none", backend=self.backend)
+            for state, accuracy in zip(self.states, self._per_run(result.accuracy), strict=True):
+                found[state.spec.run].append(float(accuracy))
+        return {run: sum(values) / len(values) for run, values in found.items()}
 
     def inspect(self, run: int, episode: int, theta: Sequence[float]) -> list[StreamReport]:
         """Draw an episode of one run again, and walk through it with a Θ: one report per task."""
         spec = next(s.spec for s in self.states if s.spec.run == run)
         batch = self._draw_for([spec.seed], episode)
+        found = torch.tensor(theta, dtype=self.dtype)
         return [
-            inspect_stream(
-                self.rule,
-                torch.tensor(theta, dtype=self.dtype),
-                [w[task].cpu() for w in batch.weights],
-                {name: b[task].cpu() for name, b in batch.feedback.items()},
-                batch.x[task].cpu(),
-                batch.y[task].cpu(),
-                self.programs.network,
-                {name: s[task].cpu() for name, s in batch.signals.items()},
-            )
+            inspect_stream(self.rule, found, _single(batch, task), self.programs.network)
             for task in range(self.settings.meta_batch)
         ]
 
@@ -259,12 +279,23 @@ class MetaTrainer:
         """(seed, episode, task) of every stream, in the order of (run, task)."""
         return [(seed, episode, task) for seed in run_seeds for task in range(self.settings.meta_batch)]
 
-    def _draw(self, episode: int) -> Batch:
+    def _draw(self, episode: int) -> Episode:
         return self._draw_for(self._seeds, episode)
 
-    def _draw_for(self, run_seeds: Sequence[int], episode: int) -> Batch:
+    def _draw_for(self, run_seeds: Sequence[int], episode: int) -> Episode:
         streams = self._streams(run_seeds, episode)
-        batch = draw_batch(self.programs, self.settings, self.source, streams)
+        batch = draw_episodes(self.needs, self.settings, self.source, streams)
         if not self.settings.teacher:
             return batch
         return replace(batch, y_query=teacher_labels(self.rule, self.settings, batch, streams, self.backend))
+
+
+def _single(batch: Episode, row: int) -> Episode:
+    """One stream of a batch without its batch axis, on the CPU."""
+    return Episode(
+        [w[row].cpu() for w in batch.W],
+        {name: b[row].cpu() for name, b in batch.feedback.items()},
+        batch.x[row].cpu(),
+        batch.y[row].cpu(),
+        signals={name: s[row].cpu() for name, s in batch.signals.items()},
+    )

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ruledsl.compiler import RuleProgram
-from ruledsl.ir.ops import verify
-from ruledsl.ir.program import Builder, Program, Update
-from ruledsl.ir.values import Value, slope_of
-from ruledsl.registry import PluginError, find
+from ruledsl.errors import PluginError
+from ruledsl.ir import Builder, Kind, Program, Slot, Update, Value, slope_of, verify
+from ruledsl.registry import find
 from ruledsl.settings import Network
 
 
@@ -31,18 +30,18 @@ def dim(layer: int) -> str:
 
 def weights_into(b: Builder, layer: int) -> Value:
     """W of the synapses that enter postsynaptic layer `layer` (from 1)."""
-    return Value(b, b.input(f"W{layer - 1}", (dim(layer), dim(layer - 1))))
+    return Value(b, b.input(Slot(Kind.weights, layer - 1), (dim(layer), dim(layer - 1))))
 
 
 def forward_layers(b: Builder, depth: int, network: Network) -> Activity:
     """z_ℓ = W y_{ℓ−1} (1), y_ℓ = σ(z_ℓ) (2, 11), softmax or identity at the output; z_0 = y_0 = x."""
-    x = Value(b, b.input("x", (dim(0),)))
+    x = Value(b, b.input(Kind.input, (dim(0),)))
     z, y = [x], [x]
     hidden = find("activation", network.activation).item
     for layer in range(1, depth + 1):
         total = weights_into(b, layer) @ y[-1]
         if network.bias:
-            total = total + Value(b, b.input(f"b{layer}", (dim(layer),)))
+            total = total + Value(b, b.input(Slot(Kind.bias, layer), (dim(layer),)))
         z.append(total)
         if layer < depth:
             y.append(hidden(total, network.beta))
@@ -79,7 +78,7 @@ class Pathway:
     coefficients: list[Coefficient] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        target = Value(self.builder, self.builder.input("target", (dim(self.depth),)))
+        target = Value(self.builder, self.builder.input(Kind.target, (dim(self.depth),)))
         self.errors[self.depth] = self.activity.y[self.depth] - target
 
     @property
@@ -95,20 +94,25 @@ class Pathway:
         """W from `layer` to `layer + 1`, (n_{ℓ+1}, n_ℓ), as it is before this sample's update."""
         return weights_into(self.builder, layer + 1)
 
-    def back(self, layer: int, source: int | None = None, family: str = "B") -> Value:
+    def back(self, layer: int, source: int | None = None, family: str = Kind.feedback) -> Value:
         """A random matrix (n_layer, n_source) drawn once per episode; `source` is the layer above unless given.
 
         Rules for `B` train the family B. Another family is drawn independently.
         """
         rows, columns = dim(layer), dim(layer + 1 if source is None else source)
-        return Value(self.builder, self.builder.input(f"{family}{layer}", (rows, columns)))
+        return Value(self.builder, self.builder.input(Slot(family, layer), (rows, columns)))
 
-    def random(self, layer: int, what: str = "gain") -> Value:
+    def random(self, layer: int, what: str = Kind.gain) -> Value:
         """A standard normal vector of a layer's size, drawn anew for every sample."""
-        return Value(self.builder, self.builder.input(f"{what}{layer}", (dim(layer),)))
+        return Value(self.builder, self.builder.input(Slot(what, layer), (dim(layer),)))
 
     def coefficient(
-        self, name: str, start: float, low: float = float("-inf"), high: float = float("inf"), step: float = 1.0
+        self,
+        name: str,
+        start: float,
+        low: float = float("-inf"),
+        high: float = float("inf"),
+        step: float = 1.0,
     ) -> Value:
         """One more coefficient of Θ, meta-learned with those of the rule.
 
@@ -122,7 +126,7 @@ class Pathway:
         if self.network.feedback_noise:
             # Noise as large as a fraction of the signal's own root mean square, at every cell.
             spread = (signal * signal).mean() ** 0.5 * self.network.feedback_noise
-            signal = signal + self.random(layer, "unrest") * spread
+            signal = signal + self.random(layer, Kind.unrest) * spread
         self.errors[layer] = signal * self._slope(layer)
 
     def _slope(self, layer: int) -> Value:
@@ -170,7 +174,7 @@ def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
     b = Builder()
     activity = forward_layers(b, depth, network)
     errors = backward_errors(b, activity, network, len(rule.names)).errors
-    target = Value(b, b.input("target", (dim(depth),)))
+    target = Value(b, b.input(Kind.target, (dim(depth),)))
     loss = sample_loss(activity, target, network)
     updates: list[Update] = []
     for layer in range(1, depth + 1):
@@ -185,11 +189,14 @@ def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
         }
         inputs |= _broadcast(network, activity, target, loss) | _populations(b, layer, network)
         found = rule.lower_into(b, layer, inputs, network.bias)
-        updates += [_sign_kept(b, u, layer) if network.inhibitory and u.target[0] == "W" else u for u in found]
+        updates += [
+            _sign_kept(b, u, layer) if network.inhibitory and u.target.kind == Kind.weights else u
+            for u in found
+        ]
     costs = _cost(b, depth, network, activity, errors, loss, updates)
     # Whatever is carried along stays an input, also where nothing reads it: engines need its shape and place.
-    weights = {f"W{n}": weights_into(b, n + 1).number for n in range(depth)}
-    loaded = {str(i.attribute): number for number, i in enumerate(b.instructions) if i.op == "input"}
+    weights = {Slot(Kind.weights, n): weights_into(b, n + 1).number for n in range(depth)}
+    loaded = {i.slot: number for number, i in enumerate(b.instructions) if i.op == "input"}
     carried = {update.target: loaded[update.target] for update in updates}
     program = b.finish(weights | carried | costs, updates)
     verify(program)
@@ -207,9 +214,9 @@ def sample_loss(activity: Activity, target: Value, network: Network) -> Value:
 def _broadcast(network: Network, activity: Activity, target: Value, loss: Value) -> dict[str, int]:
     """`third`, the scalar that every synapse hears: from the task, or from the sample's own outcome."""
     if network.third == "surprise":
-        return {"third": loss.number}
+        return {Kind.third: loss.number}
     if network.third == "reward":
-        return {"third": activity.y[-1].dot(target).number}
+        return {Kind.third: activity.y[-1].dot(target).number}
     return {}
 
 
@@ -218,7 +225,7 @@ def _populations(b: Builder, layer: int, network: Network) -> dict[str, int]:
     found: dict[str, int] = {}
     for side, own in (("pre", layer - 1), ("post", layer)):
         if network.inhibitory:
-            signs = Value(b, b.input(f"sign{own}", (dim(own),)))
+            signs = Value(b, b.input(Slot(Kind.signs, own), (dim(own),)))
             found |= {f"exc_{side}": (0.5 + 0.5 * signs).number, f"inh_{side}": (0.5 - 0.5 * signs).number}
         else:
             one, zero = b.const(1.0), b.const(0.0)
@@ -239,7 +246,7 @@ def _sign_kept(b: Builder, update: Update, layer: int) -> Update:
         after = after + Value(b, u).outer(Value(b, v))
     if update.dense is not None:
         after = after + Value(b, update.dense)
-    signs = Value(b, b.input(f"sign{layer - 1}", (dim(layer - 1),))).over_rows(dim(layer))
+    signs = Value(b, b.input(Slot(Kind.signs, layer - 1), (dim(layer - 1),))).over_rows(dim(layer))
     kept = signs * (signs * after).apply("relu")
     return Update(update.target, None, (), (kept - weights).number)
 
@@ -264,7 +271,7 @@ def _cost(
         activity.y,
         [errors[n] for n in range(depth + 1)],
         loss,
-        [by_target.get(f"W{n - 1}", []) for n in layers],
+        [by_target.get(Slot(Kind.weights, n - 1), []) for n in layers],
         [weights_into(b, n) for n in layers],
     )
     total = Value(b, b.const(0.0))
@@ -273,13 +280,13 @@ def _cost(
         if not isinstance(cost, Value) or cost.dims:
             raise PluginError(f"objective `{name}` must give a scalar of the step")
         total = total + weight * cost
-    return {"cost": total.number}
+    return {Kind.cost: total.number}
 
 
 def prediction_program(depth: int, network: Network) -> Program:
     """Pre-activation of the output for an input: what the query loss is computed from."""
     b = Builder()
-    return b.finish({"logits": forward_layers(b, depth, network).z[-1].number})
+    return b.finish({Kind.logits: forward_layers(b, depth, network).z[-1].number})
 
 
 def probe_program(depth: int, network: Network, rule_terms: int) -> Program:
@@ -287,10 +294,10 @@ def probe_program(depth: int, network: Network, rule_terms: int) -> Program:
     b = Builder()
     activity = forward_layers(b, depth, network)
     errors = backward_errors(b, activity, network, rule_terms).errors
-    outputs = {f"y{n}": v.number for n, v in enumerate(activity.y)}
-    outputs |= {f"z{n}": v.number for n, v in enumerate(activity.z)}
-    outputs |= {f"e{n}": v.number for n, v in errors.items()}
-    target = Value(b, b.input("target", (dim(depth),)))
+    outputs: dict[str, int] = {Slot(Kind.activity, n): v.number for n, v in enumerate(activity.y)}
+    outputs |= {Slot(Kind.potential, n): v.number for n, v in enumerate(activity.z)}
+    outputs |= {Slot(Kind.error, n): v.number for n, v in errors.items()}
+    target = Value(b, b.input(Kind.target, (dim(depth),)))
     heard = _broadcast(network, activity, target, sample_loss(activity, target, network))
     return b.finish(outputs | heard)
 

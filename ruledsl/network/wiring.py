@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ruledsl.compiler import RuleProgram
-from ruledsl.network.engines import StepPrograms, programs_for
-from ruledsl.registry import PluginError, find
+from ruledsl.errors import PluginError, SettingsError
+from ruledsl.ir import Kind, Slot
+from ruledsl.network.programs import StepPrograms, programs_for
+from ruledsl.registry import find
 from ruledsl.settings import Network, TrainSettings
 
 Objectives = tuple[tuple[str, float], ...]
@@ -27,24 +29,23 @@ def variants_of(settings: TrainSettings) -> list[TrainSettings]:
     for name, weight in settings.objective:
         changes = find("objective", name).options.get("network", {})
         if changes and paid_at_samples(name):
-            raise PluginError(f"objective `{name}` is paid at every sample; it cannot ask for a network of its own")
+            raise PluginError(
+                f"objective `{name}` is paid at every sample; it cannot ask for a network of its own"
+            )
         grouped.setdefault(tuple(sorted(changes.items())), []).append((name, weight))
     try:
         return [
-            replace(settings, objective=tuple(grouped[changes]), **dict(changes))
+            settings.having(objective=tuple(grouped[changes]), **dict(changes))
             for changes in sorted(grouped, key=len)
         ]
-    except TypeError as error:
+    except SettingsError as error:
         raise PluginError(f"an objective asks for a network that cannot be: {error}") from None
 
 
 def network_of(settings: TrainSettings) -> Network:
     """The wiring, with the objectives that are paid at every sample."""
     costs = tuple((name, weight) for name, weight in settings.objective if paid_at_samples(name))
-    return Network(
-        settings.feedback, settings.beta, settings.activation, settings.output, settings.bias, settings.third,
-        settings.inhibitory, settings.feedback_noise, costs,
-    )  # fmt: skip
+    return replace(settings.network, costs=costs)
 
 
 def paid_at_samples(objective: str) -> bool:
@@ -56,13 +57,12 @@ def programs_of(rule: RuleProgram, settings: TrainSettings) -> StepPrograms:
 
     Raises `PluginError` when the rule trains what the network has not.
     """
-    network = network_of(settings)
-    depth = len(settings.sizes) - 1
+    network, depth = network_of(settings), settings.depth
     if rule.trains("bias") and not network.bias:
         raise PluginError("the rule has terms for `bias`; give the network biases with --bias")
     if rule.trains("B"):
         reading = programs_for(without_feedback_terms(rule), depth, replace(network, costs=())).matrices
-        layered = {f"B{n}": (f"n{n}", f"n{n + 1}") for n in range(depth)}
+        layered = {Slot(Kind.feedback, n): (f"n{n}", f"n{n + 1}") for n in range(depth)}
         if any(reading.get(name) != dims for name, dims in layered.items()):
             raise PluginError(
                 f"the rule has terms for `B`, the feedback weights from layer to layer, which "

@@ -1,13 +1,12 @@
 """Plugins: which there are, where each comes from, and how one is loaded."""
 
-from ruledsl.registry.declarations import Declaration, PluginError, declared, plugin_folders, use_folders
+from ruledsl.registry.declarations import Declaration, declared, plugin_folders, use_folders
 from ruledsl.registry.kinds import KINDS, Registered, register
 from ruledsl.registry.loading import check_file, find, names_of
 
 __all__ = [
     "KINDS",
     "Declaration",
-    "PluginError",
     "Registered",
     "check_file",
     "declared",

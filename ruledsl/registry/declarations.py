@@ -15,14 +15,11 @@ from functools import lru_cache
 from importlib import metadata, util
 from pathlib import Path
 
+from ruledsl.errors import PluginError
 from ruledsl.registry.kinds import KINDS
 
 PACKAGE = Path(__file__).resolve().parents[1]
 _named: list[Path] = []
-
-
-class PluginError(Exception):
-    """A plugin that cannot be used; the message begins with its file and line."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,9 @@ def read_declarations(path: Path, origin: str) -> Iterator[Declaration]:
                 continue
             name = _literal_name(decorator)
             if name is None:
-                raise PluginError(f'{_short(path)}:{decorator.lineno}: write the name as a text: @{kind}("my_{kind}")')
+                raise PluginError(
+                    f'{_short(path)}:{decorator.lineno}: write the name as a text: @{kind}("my_{kind}")'
+                )
             text = ast.get_docstring(node) or ""
             size = (node.end_lineno or node.lineno) - decorator.lineno + 1
             yield Declaration(kind, name, path, decorator.lineno, size, _first_line(text), origin)

@@ -30,7 +30,9 @@ KINDS: Mapping[str, Kind] = {
         Kind("function", ("x",), False, "an elementwise function of the rule language"),
         Kind("task", ("request",), False, "a `Task`: a stream and its query set"),
         Kind("objective", ("view",), False, "a number to be made small", ("when", "points", "network")),
-        Kind("optimiser", ("ask", "tell", "state", "restore"), True, "Θ's next candidates", ("needs_gradient",)),
+        Kind(
+            "optimiser", ("ask", "tell", "state", "restore"), True, "Θ's next candidates", ("needs_gradient",)
+        ),
         Kind("recipe", ("step", "state", "restore"), True, "how Θ moves, safely"),
         Kind("diagnostic", ("view",), False, "one number per run, a column of metrics.csv"),
     )

@@ -8,8 +8,9 @@ import traceback
 from importlib import util
 from pathlib import Path
 
+from ruledsl.errors import PluginError
 from ruledsl.registry import kinds
-from ruledsl.registry.declarations import Declaration, PluginError, declared, read_declarations, search_key
+from ruledsl.registry.declarations import Declaration, declared, read_declarations, search_key
 from ruledsl.registry.kinds import KINDS, Registered
 
 _loaded: dict[Path, list[Registered]] = {}
@@ -39,11 +40,17 @@ def _find(kind: str, name: str) -> Registered:
     if declaration is None:
         near = difflib.get_close_matches(name, names_of(kind), 1)
         hint = f"did you mean `{near[0]}`? " if near else ""
-        raise PluginError(f"there is no {kind} `{name}`; {hint}there are: {', '.join(names_of(kind))}")
+        # A file that cannot be read may be the one that was to declare it.
+        broken = "".join(f"\n  {fault}" for fault in declared().faults)
+        raise PluginError(
+            f"there is no {kind} `{name}`; {hint}there are: {', '.join(names_of(kind))}{broken}"
+        )
     for plugin in _load(declaration.path):
         if (plugin.kind, plugin.name) == (kind, name):
             return plugin
-    raise PluginError(f"{declaration.place}: {kind} `{name}` is declared here, but the file did not register it")
+    raise PluginError(
+        f"{declaration.place}: {kind} `{name}` is declared here, but the file did not register it"
+    )
 
 
 def check_file(path: Path) -> list[tuple[Declaration, Registered]]:
@@ -78,6 +85,8 @@ def _load(path: Path) -> list[Registered]:
 
 def _message(path: Path, error: Exception) -> str:
     """File and line inside the plugin where loading it failed."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path]
+    lines = [
+        f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path
+    ]
     what = str(error) if isinstance(error, kinds.WrongForm) else f"{type(error).__name__}: {error}"
     return f"{path}:{lines[-1] if lines else 1}: {what}"

@@ -147,6 +147,25 @@ class ClaimFile:
     def name(self) -> str:
         return self.path.stem
 
+    def training(self, name: str) -> Training:
+        """An experiment that is known to be a training."""
+        experiment = self.experiments[name]
+        assert isinstance(experiment, Training)
+        return experiment
+
+    def leans_on(self, name: str) -> str:
+        """The training whose Θ an experiment uses; nothing for one that stands alone."""
+        match self.experiments[name]:
+            case Training() as training:
+                return training.frozen_at
+            case LongStream() as stream:
+                return stream.theta_of
+            case Theory():
+                return ""
+
     def label(self, experiment: str) -> str:
         """What an experiment is called in figures."""
         return self.experiments[experiment].label or experiment
+
+
+THEORIES = ("gradient", "error_hebb")

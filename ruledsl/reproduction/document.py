@@ -5,21 +5,46 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ruledsl import __version__, runs
+from ruledsl import __version__
 from ruledsl.reproduction.claims import ClaimFile
-from ruledsl.reproduction.experiments import Budget, Workshop
+from ruledsl.reproduction.experiments import seconds_file
+from ruledsl.reproduction.planning import Budget, Planner
 from ruledsl.reproduction.reading import shipped
-from ruledsl.reproduction.results import TrainingResult
-from ruledsl.reproduction.verdicts import Compared, Interval, Judged
+from ruledsl.reproduction.verdicts import Compared, Judged
+from ruledsl.runs import Run
+from ruledsl.statistics import Interval
+from ruledsl.storage import read_json, write_json
 
 SIGNS = {"agrees": "agrees", "disagrees": "**disagrees**", "open": "open"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a reproduction was run: what was spent, where its experiments are."""
+
+    planner: Planner
+    places: Mapping[Path, tuple[Path, ...]]
+    """The results of each file's experiments, by the file's path."""
+
+    @property
+    def seconds(self) -> list[float]:
+        """What every experiment took, also in earlier calls."""
+        distinct = dict.fromkeys(place for places in self.places.values() for place in places)
+        paths = [seconds_file(self.planner.out, place) for place in distinct]
+        return [float(read_json(path)) for path in paths if path.exists()]
+
+    @property
+    def differences(self) -> set[str]:
+        """Versions that runs were made with, where they are not those of now."""
+        runs = [Run(place) for places in self.places.values() for place in places]
+        return {change for run in runs if run.exists for change in run.other_versions}
 
 
 @dataclass(frozen=True)
@@ -32,7 +57,7 @@ class Reproduced:
     figures: tuple[Path, ...]
 
 
-def write_documents(out: Path, found: Sequence[Reproduced], workshop: Workshop, command: str) -> list[Path]:
+def write_documents(out: Path, found: Sequence[Reproduced], record: Record, command: str) -> list[Path]:
     """Write README.md and claims.json of claims into `out`, and a page for each file that only compares.
 
     Some of the shipped files get pages named after them, so that they do not replace those of all. Figures stand there
@@ -44,17 +69,19 @@ def write_documents(out: Path, found: Sequence[Reproduced], workshop: Workshop, 
     page, data = ("README", "claims") if set(names) >= set(shipped()) else ("-".join(names),) * 2
     written = []
     if with_claims:
-        head = [*_verdict_head(with_claims), *_how(workshop, command)]
-        written.append(_write(out / f"{page}.md", head, with_claims, workshop))
-        runs.write_json(out / f"{data}.json", [_row(r, j) for r in with_claims for j in r.judged])
+        head = [*_verdict_head(with_claims), *_how(record, command)]
+        written.append(_write(out / f"{page}.md", head, with_claims, record))
+        write_json(out / f"{data}.json", [_row(r, j) for r in with_claims for j in r.judged])
     for reproduced in found:
         if not reproduced.judged:
-            written.append(_write(out / f"{reproduced.file.name}.md", _how(workshop, command), [reproduced], workshop))
+            written.append(
+                _write(out / f"{reproduced.file.name}.md", _how(record, command), [reproduced], record)
+            )
     return written
 
 
-def _write(path: Path, head: Sequence[str], found: Sequence[Reproduced], workshop: Workshop) -> Path:
-    lines = [*head, *(line for r in found for line in _section(r, workshop))]
+def _write(path: Path, head: Sequence[str], found: Sequence[Reproduced], record: Record) -> Path:
+    lines = [*head, *(line for r in found for line in _section(r, record))]
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return path
 
@@ -73,11 +100,11 @@ def _verdict_head(found: Sequence[Reproduced]) -> list[str]:
     ]
 
 
-def _how(workshop: Workshop, command: str) -> list[str]:
-    seconds = workshop.seconds()
-    others = ", ".join(sorted(workshop.differences))
+def _how(record: Record, command: str) -> list[str]:
+    seconds = record.seconds
+    others = ", ".join(sorted(record.differences))
     return [
-        f"{_settings(workshop.budget)} {len(seconds)} experiments, which took {sum(seconds) / 60:.0f} minutes by "
+        f"{_settings(record.planner.budget)} {len(seconds)} experiments, which took {sum(seconds) / 60:.0f} minutes by "
         "themselves, added up.",
         "",
         f"Command: `{command}`  ",
@@ -93,7 +120,9 @@ def machine() -> str:
 
 
 def _settings(budget: Budget) -> str:
-    parts = [f"Seeds 0 … {budget.seeds - 1}, recipe `{budget.recipe or 'paper'}` unless a claim says otherwise."]
+    parts = [
+        f"Seeds 0 … {budget.seeds - 1}, recipe `{budget.recipe or 'paper'}` unless a claim says otherwise."
+    ]
     if budget.share != 1.0:
         parts.append(f"**Quick**: {budget.share:g} of the paper's episodes; windows shrink alike.")
     if budget.dataset:
@@ -101,21 +130,21 @@ def _settings(budget: Budget) -> str:
     return " ".join(parts)
 
 
-def _section(reproduced: Reproduced, workshop: Workshop) -> list[str]:
+def _section(reproduced: Reproduced, record: Record) -> list[str]:
     file = reproduced.file
     lines = [f"## {file.title}", "", *file.text.strip().splitlines(), ""]
     lines += [f"![{file.title}]({path.name})\n" for path in reproduced.figures if path.suffix == ".png"]
     if reproduced.judged:
         lines += ["| claim | printed | accepted | ours (95 %) | |", "|---|---|---|---|---|"]
         lines += [
-            f"| {_cell(j.claim.says)} | {_cell(j.claim.printed)} | {j.claim.accepted} | {j.ours.shown()} "
+            f"| {_cell(j.claim.says)} | {_cell(j.claim.printed)} | {j.claim.accepted} | {j.ours} "
             f"| {SIGNS[j.verdict]} |"
             for j in reproduced.judged
         ]
         lines += ["", *_explanations(file, reproduced.judged)]
     if reproduced.compared:
         lines += _effects(file, reproduced.compared)
-    names = sorted(_folders(reproduced, workshop))
+    names = sorted(place.name for place in record.places.get(file.path, ()) if Run(place).exists)
     lines += [f"Runs: {', '.join(f'`{n}`' for n in names)}", ""] if names else []
     return lines
 
@@ -136,7 +165,9 @@ def _explanations(file: ClaimFile, judged: Sequence[Judged]) -> list[str]:
                     "disagrees": "there it fails too",
                     "open": "there it stays open",
                 }
-                support = f" In `{file.label(j.claim.if_not.of)}`: {j.support.shown()}; {says[j.supported or 'open']}."
+                support = (
+                    f" In `{file.label(j.claim.if_not.of)}`: {j.support}; {says[j.supported or 'open']}."
+                )
             held = "most likely because" if j.supported == "agrees" else "suspected, but not shown:"
             lines.append(f"- *{j.claim.says}*: {held} {j.claim.if_not.reason}.{support}")
     return [*lines, ""] if lines else []
@@ -151,23 +182,15 @@ def _effects(file: ClaimFile, compared: Sequence[Compared]) -> list[str]:
             what = "" if effect.other == before else f"{c.alternative.here} → {there}"
             before = effect.other
             cells = (c.alternative.name if n == 0 else "", what, str(effect.measure))
-            numbers = (effect.here.shown(), effect.there.shown(), signed(effect.difference))
+            numbers = (str(effect.here), str(effect.there), signed(effect.difference))
             lines.append("| " + " | ".join((*map(_cell, cells), *numbers)) + " |")
     return [*lines, ""]
 
 
 def signed(difference: Interval) -> str:
     """A difference with its sign."""
-    text = difference.shown()
+    text = str(difference)
     return text if text.startswith(("-", "n")) else f"+{text}"
-
-
-def _folders(reproduced: Reproduced, workshop: Workshop) -> set[str]:
-    found = set()
-    for (path, _), result in workshop.results.items():
-        if path == reproduced.file.path and isinstance(result, TrainingResult):
-            found.add(result.folder.name)
-    return found
 
 
 def _row(reproduced: Reproduced, judged: Judged) -> dict[str, Any]:
@@ -178,8 +201,7 @@ def _row(reproduced: Reproduced, judged: Judged) -> dict[str, Any]:
         "says": claim.says,
         "printed": claim.printed,
         "accepted": [claim.low, claim.high],
-        "mean": judged.ours.mean,
-        "half_width_95": judged.ours.half,
-        "by_seed": list(judged.ours.by_seed),
+        **judged.ours.json(),
+        "by_seed": list(judged.by_seed),
         "verdict": judged.verdict,
     }

@@ -9,11 +9,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from ruledsl.ir.diagnostics import Diagnostic, Location, RuleError, raise_errors
-from ruledsl.ir.source import SourceFile, Span
+from ruledsl.ir import Diagnostic, Location, RuleError, SourceFile, Span, raise_errors
 from ruledsl.language import closest
-from ruledsl.reproduction import checkers as c
 from ruledsl.reproduction.claims import (
+    THEORIES,
     Alternative,
     Claim,
     ClaimFile,
@@ -25,31 +24,35 @@ from ruledsl.reproduction.claims import (
     Theory,
     Training,
 )
-from ruledsl.reproduction.vocabulary import MEASURES, NEED_ARGUMENT, SHOWN, TAKE_ARGUMENT, THEORIES
+from ruledsl.reproduction.measures import MEASURES, SHOWN, measures_of
+from ruledsl.settings import TABLE, Check, Wrong
+from ruledsl.settings import checks as c
 
 SHIPPED = Path(__file__).parent / "paper"
 PROFILES = Path(__file__).parent / "profiles"
-OWN: Mapping[str, Mapping[str, c.Checker]] = {
+OWN: Mapping[str, Mapping[str, Check]] = {
     "training": {"rule": c.text, "dataset": c.text, "label": c.text, "l1": c.not_negative, "frozen_at": c.text},
     "stream": {
         "rule": c.text, "dataset": c.text, "label": c.text, "samples": c.count, "test_images": c.count,
         "theta": c.coefficients, "theta_of": c.text,
     },
-    "theory": {"kind": c.choice(THEORIES), "label": c.text, "samples": c.count},
+    "theory": {"kind": c.choice(*THEORIES), "label": c.text, "samples": c.count},
 }  # fmt: skip
 """Keys of each kind of experiment, besides settings."""
+CLAIMED: Mapping[str, Check] = {name: s.check for name, s in TABLE.items() if s.claimed}
+"""Every setting that an experiment may change."""
 NEEDED = {"training": "rule", "stream": "rule", "theory": "kind"}
-CLAIM: Mapping[str, c.Checker] = {
+CLAIM: Mapping[str, Check] = {
     "name": c.text, "says": c.text, "printed": c.text, "of": c.text, "against": c.text, "measure": c.text,
     "episodes": c.window, "between": c.growing_pair, "at_least": c.number, "at_most": c.number, "mark": c.number,
     "within": c.positive, "if_not": c.table, "each": c.entries,
 }  # fmt: skip
-EXPLANATION: Mapping[str, c.Checker] = {"reason": c.text, "of": c.text, "against": c.text, "measure": c.text}
-ALTERNATIVE: Mapping[str, c.Checker] = {
-    "name": c.text, "here": c.text, "there": c.text, "of": c.text, "others": c.texts, "measures": c.texts,
-    "there_measures": c.texts, "episodes": c.window,
+EXPLANATION: Mapping[str, Check] = {"reason": c.text, "of": c.text, "against": c.text, "measure": c.text}
+ALTERNATIVE: Mapping[str, Check] = {
+    "name": c.text, "here": c.text, "there": c.text, "of": c.text, "others": c.names, "measures": c.names,
+    "there_measures": c.names, "episodes": c.window,
 }  # fmt: skip
-PANEL: Mapping[str, c.Checker] = {"show": c.choice(SHOWN), "of": c.texts, "title": c.text}
+PANEL: Mapping[str, Check] = {"show": c.choice(*SHOWN), "of": c.names, "title": c.text}
 NAME = re.compile(r"[\w-]+")
 
 
@@ -106,7 +109,7 @@ class _Reader:
     def file(self) -> ClaimFile:
         table = self._parsed()
         top = {"title": c.text, "text": c.text, "dataset": c.text}
-        sections = dict.fromkeys((*OWN, "claim", "alternative", "panel"), lambda v: v)
+        sections = dict.fromkeys((*OWN, "claim", "alternative", "panel"), Check("", lambda v: v))
         head = self._checked(table, top | sections, _Place("the file"))
         self.dataset = head.get("dataset", "emnist-bymerge/test")
         for kind in OWN:
@@ -121,7 +124,9 @@ class _Reader:
         for name in {x.name for x in claims if sum(x.name == y.name for y in claims) > 1}:
             self._fault("duplicate", f"there are two claims `{name}`", _Place("", text=f'"{name}"'))
         title, text = head.get("title", self.path.stem), head.get("text", "")
-        return ClaimFile(self.path, title, text, self.experiments, tuple(claims), tuple(alternatives), tuple(panels))
+        return ClaimFile(
+            self.path, title, text, self.experiments, tuple(claims), tuple(alternatives), tuple(panels)
+        )
 
     def _parsed(self) -> dict[str, Any]:
         try:
@@ -134,19 +139,23 @@ class _Reader:
                 lines = self.source.text.splitlines(keepends=True)
                 start = sum(len(line) for line in lines[: int(place[1]) - 1]) + int(place[2]) - 1
                 at = Location(self.source, Span(start, start + 1))
-            raise RuleError(Diagnostic("not-toml", f"this is not TOML: {message}", at, path=str(self.path))) from None
+            raise RuleError(
+                Diagnostic("not-toml", f"this is not TOML: {message}", at, path=str(self.path))
+            ) from None
 
     def _experiment(self, kind: str, name: str, body: Any) -> None:
         place = _Place(f"[{kind}.{name}]", f"{kind}.{name}")
         if not NAME.fullmatch(name):
-            self._fault("bad-name", f"an experiment's name is letters, digits, `_` and `-`, not `{name}`", place)
+            self._fault(
+                "bad-name", f"an experiment's name is letters, digits, `_` and `-`, not `{name}`", place
+            )
         if name in self.experiments:
             self._fault("duplicate", f"there are two experiments `{name}`", place)
         if not isinstance(body, dict):
             self._fault("not-a-table", f"write [{kind}.{name}] with keys below it", place)
             body = {NEEDED[kind]: ""}
         own = OWN[kind]
-        found = self._checked(body, {**c.SETTINGS, **own}, place)
+        found = self._checked(body, {**CLAIMED, **own}, place)
         if NEEDED[kind] not in body:
             self._fault("missing", f"[{kind}.{name}] lacks `{NEEDED[kind]}`", place)
         settings = {key: value for key, value in found.items() if key not in own}
@@ -167,12 +176,16 @@ class _Reader:
                 kind = "training" if isinstance(experiment, Training) else "stream"
                 place = _Place("", f"{kind}.{name}", key)
                 if other and not isinstance(self.experiments.get(other), Training):
-                    trainings = [n for n, e in self.experiments.items() if isinstance(e, Training) and n != name]
+                    trainings = [
+                        n for n, e in self.experiments.items() if isinstance(e, Training) and n != name
+                    ]
                     self._unknown("training", other, trainings, place)
                 seen = [name]
                 while other and isinstance(self.experiments.get(other), Training):
                     if other in seen:
-                        self._fault("circular", f"`{name}` waits for itself: {' → '.join([*seen, other])}", place)
+                        self._fault(
+                            "circular", f"`{name}` waits for itself: {' → '.join([*seen, other])}", place
+                        )
                         break
                     seen.append(other)
                     other = getattr(self.experiments[other], "frozen_at", "")
@@ -186,7 +199,11 @@ class _Reader:
         each = self._checked({"each": body["each"]}, CLAIM, place).get("each", ())
         before = len(self.faults)
         for k, entry in enumerate(each):
-            own = {key: _for_entry(key, value, entry, k, len(each)) for key, value in body.items() if key != "each"}
+            own = {
+                key: _for_entry(key, value, entry, k, len(each))
+                for key, value in body.items()
+                if key != "each"
+            }
             claim = self._claim(own, place)
             yield claim
             if len(self.faults) > before:
@@ -202,15 +219,24 @@ class _Reader:
         if "if_not" in found:
             inner = self._checked(found["if_not"], EXPLANATION, place.at("if_not"))
             self._require(inner, ("reason", "of"), place.at("if_not"))
-            others = [self._named(inner.get(k, d), place.at("if_not")) for k, d in (("of", ""), ("against", against))]
-            other = self._measure(inner.get("measure", ""), others, place.at("if_not")) if "measure" in inner else None
+            others = [
+                self._named(inner.get(k, d), place.at("if_not"))
+                for k, d in (("of", ""), ("against", against))
+            ]
+            other = (
+                self._measure(inner.get("measure", ""), others, place.at("if_not"))
+                if "measure" in inner
+                else None
+            )
             explanation = Explanation(inner.get("reason", ""), others[0], others[1], other)
         return Claim(
             found.get("name", ""), found.get("says", ""), found.get("printed", ""), of, measure, against,
             found.get("episodes"), low, high, found.get("mark"), explanation,
         )  # fmt: skip
 
-    def _accepted(self, body: Mapping[str, Any], found: Mapping[str, Any], place: _Place) -> tuple[float, float]:
+    def _accepted(
+        self, body: Mapping[str, Any], found: Mapping[str, Any], place: _Place
+    ) -> tuple[float, float]:
         """The numbers that agree: `between`, `at_least` and `at_most`, or `mark` and `within`; one way only."""
         ways = [key for key in ("between", "within") if key in body]
         ways += ["at"] if {"at_least", "at_most"} & set(body) else []
@@ -233,11 +259,15 @@ class _Reader:
         self._require(body, ("name", "of", "others"), place)
         of = self._named(found.get("of", ""), place.at("of"))
         others = tuple(self._named(o, place.at("others")) for o in found.get("others", ()))
-        measures = tuple(self._measure(m, (of,), place.at("measures")) for m in found.get("measures", ("accuracy",)))
+        measures = tuple(
+            self._measure(m, (of,), place.at("measures")) for m in found.get("measures", ("accuracy",))
+        )
         asked = found.get("there_measures", found.get("measures", ("accuracy",)))
         there = tuple(self._measure(m, others, place.at("measures")) for m in asked)
         if len(there) != len(measures):
-            self._fault("wrong-length", "`there_measures` must be as many as `measures`", place.at("there_measures"))
+            self._fault(
+                "wrong-length", "`there_measures` must be as many as `measures`", place.at("there_measures")
+            )
         return Alternative(
             found.get("name", ""), found.get("here", ""), found.get("there", ""), of, others, measures, there,
             found.get("episodes"),
@@ -262,15 +292,18 @@ class _Reader:
         match = re.fullmatch(r"(\w+)(?:\[([^\]]+)\])?", text.strip())
         what, argument = (match[1], match[2] or "") if match else (text, "")
         experiments = [self.experiments[name] for name in of if name in self.experiments]
-        kinds = [set(MEASURES[type(e).__name__]) for e in experiments]
+        kinds = [set(measures_of(type(e).__name__)) for e in experiments]
         known = set.intersection(*kinds) if kinds else set()
+        row = MEASURES.get(what)
         if text and kinds and what not in known:
             self._unknown("measure", what, sorted(known), place)
-        elif what in NEED_ARGUMENT and not argument:
-            self._fault("missing", f"`{what}` needs something in brackets: {NEED_ARGUMENT[what]}", place)
-        elif text and kinds and argument and what not in (*NEED_ARGUMENT, *TAKE_ARGUMENT):
+        elif row is None:
+            pass  # said already, where its experiments are unknown
+        elif row.argument and not argument:
+            self._fault("missing", f"`{what}` needs something in brackets: {row.argument}", place)
+        elif argument and not row.argument and not row.may_name_layer:
             self._fault("wrong-measure", f"`{what}` takes nothing in brackets", place)
-        elif what in ("reaches", "accuracy_at", "angle_at") and not re.fullmatch(r"\d+(\.\d+)?", argument, re.ASCII):
+        elif row.is_number and not re.fullmatch(r"\d+(\.\d+)?", argument, re.ASCII):
             self._fault("wrong-measure", f"`{what}[…]` takes a number, not `{argument}`", place)
         return Measure(what, argument)
 
@@ -281,7 +314,7 @@ class _Reader:
 
     # Faults, and where in the text they stand.
 
-    def _checked(self, body: Mapping[str, Any], known: Mapping[str, c.Checker], place: _Place) -> dict[str, Any]:
+    def _checked(self, body: Mapping[str, Any], known: Mapping[str, Check], place: _Place) -> dict[str, Any]:
         """The values whose keys are known and that are what they must be; a fault for each other one."""
         found = {}
         for key, value in body.items():
@@ -292,7 +325,7 @@ class _Reader:
                 continue
             try:
                 found[key] = known[key](value)
-            except c.Wrong as expected:
+            except Wrong as expected:
                 self._fault("wrong-value", f"`{key}` of {place.what} must be {expected}", place.at(key))
         return found
 
@@ -312,7 +345,9 @@ class _Reader:
             self.faults.append(fault)
 
     def _fault(self, code: str, message: str, place: _Place, help_: str = "") -> None:
-        self.faults.append(Diagnostic(code, message, self._at(place), help=help_ or None, path=str(self.path)))
+        self.faults.append(
+            Diagnostic(code, message, self._at(place), help=help_ or None, path=str(self.path))
+        )
 
     def _at(self, place: _Place) -> Location | None:
         """A key, with its value's line, inside the n-th table of a name; else the table's own head; else nothing."""
@@ -328,7 +363,11 @@ class _Reader:
             if match:
                 return Location(self.source, Span(*match.span(1)))
         end = text.find("\n", start)
-        return Location(self.source, Span(start, end if end > 0 else len(text))) if heads and place.table else None
+        return (
+            Location(self.source, Span(start, end if end > 0 else len(text)))
+            if heads and place.table
+            else None
+        )
 
     def _tables(self, table: Mapping[str, Any], key: str) -> Iterator[tuple[str, Any]]:
         value = table.get(key, {})
@@ -363,5 +402,7 @@ def _for_entry(key: str, value: Any, entry: str | int, place: int, total: int) -
     if isinstance(value, dict):
         return {k: v.replace("{}", str(entry)) if isinstance(v, str) else v for k, v in value.items()}
     listed = isinstance(value, list) and len(value) == total
-    own = key in ("mark", "printed") or (key == "between" and listed and all(isinstance(v, list) for v in value))
+    own = key in ("mark", "printed") or (
+        key == "between" and listed and all(isinstance(v, list) for v in value)
+    )
     return value[place] if listed and own else value

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ruledsl.meta.evaluate import measuring_points
+from ruledsl.errors import RunError
+from ruledsl.meta import measuring_points
 from ruledsl.registry import find
 from ruledsl.reproduction.claims import ClaimFile, LongStream, Measure, Theory, Training
-from ruledsl.reproduction.experiments import Workshop
+from ruledsl.reproduction.experiments import known_settings
 from ruledsl.reproduction.measures import Window, measured
+from ruledsl.reproduction.planning import Planner
 from ruledsl.reproduction.results import Result, StreamResult, TheoryResult, TrainingResult
-from ruledsl.runs import Metrics, RunError
-from ruledsl.runs.metrics import metrics_header
+from ruledsl.runs import Metrics, Run, metrics_header
 from ruledsl.settings import TrainSettings
 
 
-def rehearse(workshop: Workshop, files: Sequence[ClaimFile]) -> None:
-    """Raise `RunError`, `RuleError` or `PluginError` for the first thing that cannot work; nothing is run."""
+def rehearse(planner: Planner, files: Sequence[ClaimFile], download: bool = False) -> None:
+    """Raise `RunError`, `RuleError` or `PluginError` for the first thing that cannot work; nothing is run.
+
+    Every data set that files need is opened: one that is missing must be told before hours are spent.
+    """
     stems = [file.name for file in files]
     for file in files:
         if stems.count(file.name) > 1:
-            raise RunError(f"two files of claims are called `{file.name}`; their figures would overwrite each other")
-        blanks = {name: _blank(workshop, file, name) for name in file.experiments}
+            raise RunError(
+                f"two files of claims are called `{file.name}`; their figures would overwrite each other"
+            )
+        blanks = {name: _blank(planner, file, name) for name in file.experiments}
         for place, name, measure, window in _asked(file):
             try:
-                measured(blanks[name], measure, window, workshop.budget.share)
+                measured(blanks[name], measure, window, planner.budget.share)
             except RunError as error:
                 raise RunError(f"{file.path}: {place}: {error}") from None
+    for file in files:
+        for name, experiment in file.experiments.items():
+            if not isinstance(experiment, Theory):
+                planner.source(file, name, download)
 
 
 def _asked(file: ClaimFile) -> Iterator[tuple[str, str, Measure, Window]]:
@@ -42,29 +52,31 @@ def _asked(file: ClaimFile) -> Iterator[tuple[str, str, Measure, Window]]:
         yield from ((f"alternative `{a.name}`", name, m, a.episodes) for name, m in pairs)
 
 
-def _blank(workshop: Workshop, file: ClaimFile, name: str) -> Result:
+def _blank(planner: Planner, file: ClaimFile, name: str) -> Result:
     """A result of the right form, with nothing in it."""
-    experiment = file.experiments[name]
+    settings = known_settings(planner, file, name)
+    _known_plugins(settings)
+    experiment, depth = file.experiments[name], settings.depth
     match experiment:
         case Training():
-            config = workshop.training_config(file, experiment)[1]
-            _known_plugins(config.settings)
-            if config.settings.engine == "retied" and config.settings.feedback != "symmetric":
-                raise RunError(f"{file.path}: `{name}`: the engine `retied` is about backprop (feedback `symmetric`)")
-            columns = metrics_header(config.terms, len(config.settings.sizes) - 1, config.settings.diagnostics)
-            blank = {column: [0.0] * config.settings.episodes for column in columns}
-            return TrainingResult(workshop.out, config, Metrics(config.terms, {r.run: blank for r in config.runs}))
+            config = planner.training_config(file, experiment)[1]
+            if settings.engine == "retied" and settings.network.feedback != "symmetric":
+                raise RunError(
+                    f"{file.path}: `{name}`: the engine `retied` is about backprop (feedback `symmetric`)"
+                )
+            columns = metrics_header(config.terms, depth, settings.diagnostics)
+            blank = {column: [0.0] * settings.episodes for column in columns}
+            return TrainingResult(
+                Run(planner.out), config, Metrics(config.terms, {r.run: blank for r in config.runs})
+            )
         case LongStream():
-            settings = workshop.check_stream(file, experiment)
-            _known_plugins(settings)
             points = measuring_points(experiment.samples)
             angles = tuple((0.0,) * len(settings.sizes) for _ in points)
-            return StreamResult(points, ((0.0,) * len(points),), (angles,), {})
+            return StreamResult(points, ((0.0,) * len(points),), (angles,), {}, 1)
         case Theory():
-            settings = workshop.theory_plan(experiment)[2]
-            _known_plugins(settings)
-            layers = range(1, len(settings.sizes))
-            named = [f"{what}[{n}]" for what in ("angle_to_B", "angle_to_covariance") for n in layers]
+            named = [
+                f"{what}[{n}]" for what in ("angle_to_B", "angle_to_covariance") for n in range(1, depth + 1)
+            ]
             return TheoryResult(
                 dict.fromkeys(named if experiment.kind == "error_hebb" else ["gradient_digits"], (0.0,))
             )
@@ -72,9 +84,5 @@ def _blank(workshop: Workshop, file: ClaimFile, name: str) -> Result:
 
 def _known_plugins(settings: TrainSettings) -> None:
     """Raise `PluginError` for a name that no plugin has."""
-    names = [("feedback", settings.feedback), ("activation", settings.activation), ("task", settings.tasks)]
-    names += [("objective", name) for name, _ in settings.objective]
-    names += [("diagnostic", name) for name in settings.diagnostics]
-    names.append(("optimiser", settings.optimiser) if settings.optimiser else ("recipe", settings.recipe))
-    for kind, name in names:
+    for kind, name in settings.used_plugins():
         find(kind, name)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from ruledsl.runs import Metrics, RunConfig
+from ruledsl.runs import Metrics, Run, RunConfig
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """A finished training."""
 
-    folder: Path
+    run: Run
     config: RunConfig
     metrics: Metrics
+
+    @classmethod
+    def read(cls, run: Run) -> TrainingResult:
+        """From the run folder that an experiment left."""
+        return cls(run, run.config, run.metrics)
 
     @property
     def seeds(self) -> dict[int, int]:
@@ -27,7 +32,7 @@ class TrainingResult:
         found = {}
         last = max(1, self.config.settings.episodes // 5)
         for name in self.metrics.terms:
-            late = [v for run in self.metrics.runs for v in self.metrics.column(run, f"theta[{name}]")[-last:]]
+            late = [v for run in self.metrics.runs for v in self.metrics.theta(run, name)[-last:]]
             found[name] = sum(late) / len(late)
         return found
 
@@ -38,8 +43,19 @@ class StreamResult:
 
     samples: tuple[int, ...]
     accuracy: tuple[tuple[float, ...], ...]
-    alpha: tuple[tuple[tuple[float, ...], ...], ...]
+    alpha: Sequence[Sequence[Sequence[float]]]
     theta: Mapping[str, float]
+    classes: int
+    """Of the data set: a guess among them is chance."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], classes: int) -> StreamResult:
+        """From the file that an experiment left."""
+        alpha = tuple(
+            tuple(tuple(_number(a) for a in point) for point in curve) for curve in document["alpha"]
+        )
+        accuracy = tuple(tuple(curve) for curve in document["accuracy"])
+        return cls(tuple(document["samples"]), accuracy, alpha, document["theta"], classes)
 
 
 @dataclass(frozen=True)
@@ -48,5 +64,14 @@ class TheoryResult:
 
     values: Mapping[str, tuple[float, ...]]
 
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> TheoryResult:
+        """From the file that an experiment left."""
+        return cls({name: tuple(_number(v) for v in row) for name, row in document["values"].items()})
+
 
 Result = TrainingResult | StreamResult | TheoryResult
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ruledsl.backend import compile_rule
+from ruledsl.engines import Learner
+from ruledsl.errors import RunError
+from ruledsl.ir import Kind, Slot
 from ruledsl.meta import backend_for
-from ruledsl.network import Learner, network_of, programs_of
-from ruledsl.pipeline import Rule, compile_rule
-from ruledsl.runs import RunError
+from ruledsl.network import network_of, programs_of
+from ruledsl.rules import Rule
 from ruledsl.settings import TrainSettings
-from ruledsl.tasks import STREAM, WEIGHTS, draw_feedback, draw_signals, draw_weights, generator
+from ruledsl.tasks import STREAM, WEIGHTS, draw_networks, draw_weights, generator
 
 PUSH = 1e-12
 """|θ_2| of Eq. 13's streams: so small that W stays what it is while its changes add up."""
@@ -34,26 +37,23 @@ def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int
     _require(settings, "error_hebb", activation="identity", output="linear", feedback="fixed", bias=False)
     compiled = compile_rule(rule)
     programs = programs_of(rule.program, settings)
-    sizes, depth = settings.sizes, len(settings.sizes) - 1
-    shapes = {f"n{n}": size for n, size in enumerate(sizes)}
-    back = {name: (shapes[a], shapes[b]) for name, (a, b) in programs.matrices.items()}
-    heard = {name: shapes[dims[0]] for name, dims in programs.further_signals.items() if dims}
-    x, y = (torch.stack(part) for part in zip(*(_normal_samples(sizes, seed, samples) for seed in seeds), strict=True))
-    drawn = [draw_weights(sizes, seed, 0, WEIGHTS) for seed in seeds]
-    weights = [torch.stack([w[n] for w in drawn]).double() for n in range(depth)]
-    drawn_back = [draw_feedback(back, seed, 0) for seed in seeds]
-    feedback = {name: torch.stack([b[name] for b in drawn_back]).double() for name in back}
-    noise = [draw_signals(heard, samples, seed, 0) for seed in seeds]
-    signals = {name: torch.stack([s[name] for s in noise]).double() for name in heard}
+    sizes, depth = settings.sizes, settings.depth
+    x, y = (
+        torch.stack(part)
+        for part in zip(*(_normal_samples(sizes, seed, samples) for seed in seeds), strict=True)
+    )
+    exact = settings.put(dtype="float64")
+    drawn = draw_networks(programs.needs(sizes), exact, [(s, 0, 0) for s in seeds], [samples] * len(seeds))
+    weights, feedback = drawn.W, drawn.B
     theta = torch.full((len(seeds), 1), -PUSH, dtype=torch.float64)
     backend = backend_for(settings.backend, samples * len(seeds))
     learner = Learner(compiled, theta, network_of(settings), weights, feedback, backend)
-    learner.see(x, y, signals)
-    means = [(learner.state[f"W{n}"] - weights[n]) / (PUSH * samples) for n in range(depth)]
+    learner.see(x, y, drawn.signals)
+    means = [(learner.state[Slot(Kind.weights, n)] - weights[n]) / (PUSH * samples) for n in range(depth)]
     covariance = _output_covariance(weights)
     found: dict[str, tuple[float, ...]] = {}
     for layer in range(depth, 0, -1):
-        matrix = feedback[f"B{layer - 1}"]
+        matrix = feedback[Slot(Kind.feedback, layer - 1)]
         found[f"angle_to_B[{layer}]"] = _angles(means[layer - 1], matrix.mT)
         found[f"angle_to_covariance[{layer}]"] = _angles(means[layer - 1], covariance @ matrix.mT)
         covariance = matrix @ covariance @ matrix.mT
@@ -62,11 +62,10 @@ def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int
 
 def _require(settings: TrainSettings, kind: str, **needed: object) -> None:
     """Raise `RunError` for a network that an equation does not speak of."""
+    own = settings.flat()
     for name, value in needed.items():
-        if getattr(settings, name) != value:
-            raise RunError(
-                f"theory `{kind}` is about networks with {name} = {value!r}, not {getattr(settings, name)!r}"
-            )
+        if own[name] != value:
+            raise RunError(f"theory `{kind}` is about networks with {name} = {value!r}, not {own[name]!r}")
 
 
 def _normal_samples(sizes: Sequence[int], seed: int, samples: int) -> tuple[Tensor, Tensor]:
@@ -104,11 +103,13 @@ def gradient_digits(rule: Rule, settings: TrainSettings, seeds: Sequence[int], s
         for _ in range(samples):
             x = torch.from_numpy(random.random((1, 1, settings.sizes[0])))
             y = torch.from_numpy(random.integers(settings.sizes[-1], size=(1, 1)))
-            learner = Learner(compiled, torch.ones(1, 1, dtype=torch.float64), network_of(settings), weights, None)
+            learner = Learner(
+                compiled, torch.ones(1, 1, dtype=torch.float64), network_of(settings), weights, None
+            )
             learner.see(x, y)
-            exact = _loss_gradient(weights, x[0], y[0], settings.beta)
+            exact = _loss_gradient(weights, x[0], y[0], settings.network.beta)
             for n, gradient in enumerate(exact):
-                moved = learner.state[f"W{n}"][0] - weights[n][0]
+                moved = learner.state[Slot(Kind.weights, n)][0] - weights[n][0]
                 errors.append(float((moved + gradient).norm() / gradient.norm()))
         worst.append(max(errors))
     return {"gradient_digits": tuple(-math.log10(max(error, 1e-17)) for error in worst)}

@@ -8,42 +8,16 @@ open       it reaches across the range's border: more seeds or longer runs would
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ruledsl.reproduction.claims import Alternative, Claim, ClaimFile, Measure
-from ruledsl.reproduction.experiments import Workshop
+from ruledsl.reproduction.claims import Alternative, Claim, Measure
 from ruledsl.reproduction.measures import Scores, Window, measured
-from ruledsl.runs import mean_and_interval
+from ruledsl.reproduction.results import Result
+from ruledsl.statistics import Interval
 
 Verdict = Literal["agrees", "disagrees", "open"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Mean over seeds and 95 % half-width (Student's t); NaN for a half-width that one seed cannot give."""
-
-    mean: float
-    half: float
-    by_seed: tuple[float, ...] = ()
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Interval:
-        return cls(*mean_and_interval(values), tuple(values))
-
-    def shown(self, form: str = ".3g") -> str:
-        """`0.707 ± 0.005`: as many digits of the mean as its half-width has."""
-        if math.isnan(self.mean):
-            return "not finite"
-        if math.isnan(self.half):
-            return f"{self.mean:{form}}"
-        if self.half == 0.0:
-            return f"{self.mean:g} ± 0"
-        if abs(self.mean) + self.half < 1e-5:
-            return f"{self.mean:.1e} ± {self.half:.0e}"
-        digits = min(6, max(0, 1 - math.floor(math.log10(self.half))))
-        return f"{self.mean:.{digits}f} ± {self.half:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +26,7 @@ class Judged:
 
     claim: Claim
     ours: Interval
+    by_seed: tuple[float, ...]
     verdict: Verdict
     support: Interval | None = None
     """For a claim that does not agree: the same measure in the experiment that its explanation names."""
@@ -75,56 +50,60 @@ class Compared:
     effects: tuple[Effect, ...]
 
 
-def judge(workshop: Workshop, file: ClaimFile, claim: Claim) -> Judged:
-    """Run what a claim needs, if it has not been, and compare."""
-    ours = _ours(workshop, file, claim, claim.measure, claim.of, claim.against)
-    verdict = verdict_of(ours, claim.low, claim.high)
+Results = Mapping[str, Result]
+"""What each experiment of a file left."""
+
+
+def judge(results: Results, claim: Claim, share: float) -> Judged:
+    """Compare a claim with what was measured for it. `share` of the paper's episodes were run."""
+    by_seed = _ours(results, claim, claim.measure, claim.of, claim.against, share)
+    ours, verdict = Interval.of(by_seed), verdict_of(by_seed, claim.low, claim.high)
     if verdict == "agrees" or claim.if_not is None or not claim.if_not.of:
-        return Judged(claim, ours, verdict)
+        return Judged(claim, ours, by_seed, verdict)
     measure = claim.if_not.measure or claim.measure
-    support = _ours(workshop, file, claim, measure, claim.if_not.of, claim.if_not.against)
-    return Judged(claim, ours, verdict, support, verdict_of(support, claim.low, claim.high))
+    there = _ours(results, claim, measure, claim.if_not.of, claim.if_not.against, share)
+    return Judged(claim, ours, by_seed, verdict, Interval.of(there), verdict_of(there, claim.low, claim.high))
 
 
-def _ours(workshop: Workshop, file: ClaimFile, claim: Claim, measure: Measure, of: str, against: str) -> Interval:
-    share = workshop.budget.share
-    scores = measured(workshop.result(file, of), measure, claim.episodes, share)
+def _ours(
+    results: Results, claim: Claim, measure: Measure, of: str, against: str, share: float
+) -> tuple[float, ...]:
+    scores = measured(results[of], measure, claim.episodes, share)
     if against:
-        scores = _minus(scores, measured(workshop.result(file, against), measure, claim.episodes, share))
-    return Interval.of(list(scores.values()))
+        scores = _minus(scores, measured(results[against], measure, claim.episodes, share))
+    return tuple(scores.values())
 
 
 def _minus(first: Scores, second: Scores) -> Scores:
     return {seed: value - second[seed] for seed, value in first.items()}
 
 
-def verdict_of(ours: Interval, low: float, high: float) -> Verdict:
+def verdict_of(by_seed: Sequence[float], low: float, high: float) -> Verdict:
     """See the module's text. A single seed, or a number that is not finite in some seed, leaves a claim open.
 
     So do numbers that all lie on the border itself: where nothing happened, 0 is neither above nor below 0.
     """
-    if not math.isfinite(ours.mean) or not math.isfinite(ours.half) or not all(map(math.isfinite, ours.by_seed)):
+    ours = Interval.of(by_seed)
+    if not math.isfinite(ours.mean) or not math.isfinite(ours.half) or not all(map(math.isfinite, by_seed)):
         return "open"
     if ours.half == 0.0 and ours.mean in (low, high):
         return "open"
-    if low <= ours.mean - ours.half and ours.mean + ours.half <= high:
+    if low <= ours.low and ours.high <= high:
         return "agrees"
-    outside = ours.mean + ours.half < low or ours.mean - ours.half > high
-    return "disagrees" if outside else "open"
+    return "disagrees" if ours.high < low or ours.low > high else "open"
 
 
-def compare(workshop: Workshop, file: ClaimFile, alternative: Alternative) -> Compared:
+def compare(results: Results, alternative: Alternative, share: float) -> Compared:
     """Each measure here and there, and the difference seed by seed."""
 
     def scores(name: str, measure: Measure, window: Window) -> Scores:
-        return measured(workshop.result(file, name), measure, window, workshop.budget.share)
+        return measured(results[name], measure, window, share)
 
     effects = []
     for other in alternative.others:
         for measure, there_measure in zip(alternative.measures, alternative.there_measures, strict=True):
             here = scores(alternative.of, measure, alternative.episodes)
             there = scores(other, there_measure, alternative.episodes)
-            difference = Interval.of(list(_minus(there, here).values()))
-            here, there = (Interval.of(list(s.values())) for s in (here, there))
-            effects.append(Effect(measure, other, here, there, difference))
+            intervals = [Interval.of(s.values()) for s in (here, there, _minus(there, here))]
+            effects.append(Effect(measure, other, *intervals))
     return Compared(alternative, tuple(effects))

@@ -1,34 +1,55 @@
-"""One file of claims from its text to its figure."""
+"""One file of claims from what its experiments left to its verdicts and its figure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ruledsl.reproduction.claims import ClaimFile
-from ruledsl.reproduction.document import Reproduced
-from ruledsl.reproduction.experiments import Workshop
+from ruledsl.reproduction.document import Record, Reproduced
+from ruledsl.reproduction.experiments import experiments
 from ruledsl.reproduction.figures import draw_figure
+from ruledsl.reproduction.planning import Planner
 from ruledsl.reproduction.verdicts import Judged, compare, judge
+from ruledsl.storage import make_folder
+from ruledsl.studies import Plan, Watcher, place_for
+
+
+def run_experiments(
+    planner: Planner, files: Sequence[ClaimFile], jobs: int, watch: Watcher
+) -> dict[str, str]:
+    """Run all that files need, `jobs` experiments at a time; what went wrong, by the name of the experiment.
+
+    Raises:
+        KeyboardInterrupt: stopped; the same call goes on.
+        RunError: a worker died.
+    """
+    cells = experiments(planner, files, threads=1 if jobs > 1 else 0)
+    failures = Plan.of(cells).run(place_for(jobs), watch)
+    return {cell.name: failures[cell.key] for cell in cells if cell.key in failures}
 
 
 def reproduce(
-    workshop: Workshop, file: ClaimFile, figures: Path, said: Callable[[Judged], None] = lambda judged: None
+    planner: Planner, file: ClaimFile, figures: Path, said: Callable[[Judged], None] = lambda judged: None
 ) -> Reproduced:
-    """Run what a file needs, judge its claims, compare its alternatives, draw its figure into the folder `figures`.
+    """Judge a file's claims, compare its alternatives, draw its figure into the folder `figures`.
 
     Args:
         said: told of each claim as soon as it is judged.
 
     Raises:
-        RunError, DataError, RuleError: an experiment cannot be run; what others found is kept.
-        KeyboardInterrupt: stopped; called again, it goes on where it was.
+        RunError: an experiment was not run (see `run_experiments`).
     """
+    results, share = planner.results(file), planner.budget.share
     judged = []
     for claim in file.claims:
-        judged.append(judge(workshop, file, claim))
+        judged.append(judge(results, claim, share))
         said(judged[-1])
-    compared = tuple(compare(workshop, file, alternative) for alternative in file.alternatives)
-    figures.mkdir(parents=True, exist_ok=True)
-    drawn = draw_figure(workshop, file, judged, figures / f"{file.name}.png")
+    compared = tuple(compare(results, alternative, share) for alternative in file.alternatives)
+    drawn = draw_figure(results, file, judged, share, make_folder(figures) / f"{file.name}.png")
     return Reproduced(file, tuple(judged), compared, tuple(drawn))
+
+
+def record_of(planner: Planner, files: Sequence[ClaimFile]) -> Record:
+    """Where the results of files that were reproduced lie."""
+    return Record(planner, {f.path: tuple(planner.place(f, name) for name in f.experiments) for f in files})

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ruledsl.errors import RunError
 from ruledsl.meta import MetaTrainer
-from ruledsl.runs.folder import RunError, read_json, write_text
+from ruledsl.runs.names import CHECKPOINT, CONFIG, METRICS, RULE
+from ruledsl.storage import read_json, write_text
 
 FORMAT = 2
-_GUARDED = ("config.toml", "rule.rule")
+_GUARDED = (CONFIG, RULE)
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,15 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, trainer: MetaTrainer, episodes_done: int, metrics_digest: str) -> None:
-    """Write checkpoint.json; the old one stays until the new one is on disk."""
+    """Write the checkpoint; the old one stays until the new one is on disk."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "episodes_done": episodes_done,
         "states": [{"diverged": state.diverged, "recipe": state.recipe.state()} for state in trainer.states],
-        "sha256": {name: _digest((folder / name).read_bytes()) for name in _GUARDED} | {"metrics.csv": metrics_digest},
+        "sha256": {name: _digest((folder / name).read_bytes()) for name in _GUARDED}
+        | {METRICS: metrics_digest},
     }
-    write_text(folder / "checkpoint.json", json.dumps({**document, "check": _digest_of(document)}))
+    write_text(folder / CHECKPOINT, json.dumps({**document, "check": _digest_of(document)}))
 
 
 def load_checkpoint(folder: Path, trainer: MetaTrainer) -> Checkpoint:
@@ -45,18 +48,22 @@ def load_checkpoint(folder: Path, trainer: MetaTrainer) -> Checkpoint:
     Raises `RunError` when it is missing, of another version, damaged, or belongs to other files; the
     trainer may then be half restored, the folder is as it was.
     """
-    path = folder / "checkpoint.json"
+    path = folder / CHECKPOINT
     document: Any = read_json(path)
     try:
         if document.get("format") != FORMAT:
-            raise RunError(f"{path} has format {document.get('format')!r}; this version of ruledsl reads {FORMAT}")
+            raise RunError(
+                f"{path} has format {document.get('format')!r}; this version of ruledsl reads {FORMAT}"
+            )
         if document.pop("check", None) != _digest_of(document):
-            raise RunError(f"{path} was changed since it was written; restore it, or train again with `rerun {folder}`")
+            raise RunError(
+                f"{path} was changed since it was written; restore it, or train again with `rerun {folder}`"
+            )
         _unchanged(folder, document["sha256"])
         for state, saved in zip(trainer.states, document["states"], strict=True):
             state.diverged = int(saved["diverged"])
             state.recipe.restore(saved["recipe"])
-        return Checkpoint(int(document["episodes_done"]), str(document["sha256"]["metrics.csv"]))
+        return Checkpoint(int(document["episodes_done"]), str(document["sha256"][METRICS]))
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
 

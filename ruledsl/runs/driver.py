@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 from filelock import FileLock, Timeout
 
-from ruledsl.ir.kinds import Locality
-from ruledsl.meta import MetaTrainer, coefficient_names
-from ruledsl.pipeline import Rule, compile_rule, load
+from ruledsl.backend import compile_rule
+from ruledsl.errors import RunError
+from ruledsl.meta import MetaTrainer
+from ruledsl.rules import Rule
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint
-from ruledsl.runs.folder import RunConfig, RunError, read_config, write_config, write_json, write_text
+from ruledsl.runs.config import RunConfig, write_config
 from ruledsl.runs.metrics import (
     MetricsFile,
+    has_rows,
     metrics_header,
     metrics_rows,
+    read_metrics,
     reopen_metrics,
     start_metrics,
 )
-from ruledsl.runs.summary import summary
+from ruledsl.runs.names import CHECKPOINT, LOCK, RESULT, RULE
+from ruledsl.runs.summary import Learned, summary
 from ruledsl.settings import EpisodeRecord
-from ruledsl.storage import sweep
-from ruledsl.tasks import ImageSource, open_dataset
+from ruledsl.stopping import stopping
+from ruledsl.storage import sweep, write_json, write_text
+from ruledsl.tasks import ImageSource
 
 CHECKPOINT_SECONDS = 5.0
+FRESH_TASKS = 20
+"""Tasks per run, never trained on, that a finished training is judged by."""
 Listener = Callable[[Sequence[EpisodeRecord]], None]
+
+
+def unheard(records: Sequence[EpisodeRecord]) -> None:
+    """For trainings that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -67,75 +75,84 @@ class _Session:
         self.done += 1
         listen(records)
 
+    def conclude(self, interrupted: bool, fresh_tasks: int) -> None:
+        """Write what was found."""
+        judged = self.trainer.judge_fresh(fresh_tasks) if fresh_tasks and not interrupted else {}
+        learned = Learned(self.trainer.theta, judged, fresh_tasks if judged else 0)
+        document = summary(self.config, read_metrics(self.folder), learned, interrupted) if self.done else {}
+        write_json(self.folder / RESULT, document or {"finished": not interrupted, "groups": [], "runs": []})
 
-def start(folder: Path, rule: Rule, config: RunConfig, source: ImageSource, listen: Listener) -> Outcome:
+
+def start(
+    folder: Path,
+    rule: Rule,
+    config: RunConfig,
+    source: ImageSource,
+    listen: Listener,
+    fresh_tasks: int = FRESH_TASKS,
+) -> Outcome:
     """A new training in a new folder. Raises `RunError` when the folder cannot be used.
 
-    checkpoint.json comes last: a folder without it holds no training yet, and may be started again.
+    The checkpoint comes last: a folder without it holds no training yet, and may be started again.
     """
-    if (folder / "checkpoint.json").exists() or _has_rows(folder):
-        raise RunError(f"{folder} already holds a run; continue it with `resume {folder}`, or choose another `--out`")
+    refuse_used(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            write_text(folder / "rule.rule", rule.source)
-            write_config(folder, config)
+            # A trainer that cannot be made leaves no half of a run behind.
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
-            metrics = start_metrics(
-                folder, metrics_header(config.terms, len(config.settings.sizes) - 1, config.settings.diagnostics)
-            )
-            return _run(_Session(folder, config, trainer, metrics), listen)
+            write_text(folder / RULE, rule.source)
+            write_config(folder, config)
+            header = metrics_header(config.terms, config.settings.depth, config.settings.diagnostics)
+            session = _Session(folder, config, trainer, start_metrics(folder, header))
+            return _run(session, listen, None, fresh_tasks)
     except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror or error}. Nothing was saved there") from None
+        raise RunError(
+            f"{folder} cannot be written: {error.strerror or error}. Nothing was saved there"
+        ) from None
 
 
-def _has_rows(folder: Path) -> bool:
-    try:
-        with (folder / "metrics.csv").open("rb") as file:
-            file.readline()
-            return bool(file.readline())
-    except OSError:
-        return False
+def refuse_used(folder: Path) -> None:
+    """Raise `RunError` for a folder that holds a training already."""
+    if (folder / CHECKPOINT).exists() or has_rows(folder):
+        raise RunError(
+            f"{folder} already holds a run; continue it with `resume {folder}`, or choose another `--out`"
+        )
 
 
-def resume(folder: Path, listen: Listener, episodes: int | None = None) -> Outcome:
+def resume(
+    folder: Path,
+    rule: Rule,
+    config: RunConfig,
+    source: ImageSource,
+    listen: Listener,
+    episodes: int | None = None,
+    fresh_tasks: int = FRESH_TASKS,
+) -> Outcome:
     """Continue a training from its last checkpoint, bit for bit; one that is finished is left as it is.
 
     Raises `RunError` for a folder that is damaged, changed or in use; nothing in it is changed then.
     """
-    config = read_config(folder)
-    if not (folder / "checkpoint.json").exists():
-        raise RunError(f"{folder} has no checkpoint.json: its training never began, or lost it; use `rerun {folder}`")
-    rule = load_recorded(folder, config)
-    source = open_dataset(config.dataset, Path(config.data_root))
+    if not (folder / CHECKPOINT).exists():
+        raise RunError(
+            f"{folder} has no {CHECKPOINT}: its training never began, or lost it; use `rerun {folder}`"
+        )
     try:
         with _locked(folder):
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
             checkpoint = load_checkpoint(folder, trainer)
             done = checkpoint.episodes_done
             metrics = reopen_metrics(folder, done * len(config.runs), checkpoint.metrics_digest)
-            return _run(_Session(folder, config, trainer, metrics, done, done), listen, episodes)
+            return _run(_Session(folder, config, trainer, metrics, done, done), listen, episodes, fresh_tasks)
     except OSError as error:
         raise RunError(f"{folder} cannot be used: {error.strerror or error}. It is as it was") from None
 
 
-def load_recorded(folder: Path, config: RunConfig) -> Rule:
-    """The rule that a run folder trained. Its locality was judged when it was: any class is accepted now."""
-    path = folder / "rule.rule"
-    if not path.exists():
-        raise RunError(f"{path} is missing: without it nobody can say what was trained")
-    rule = load(path, allow=Locality.layer)
-    if coefficient_names(rule.program, config.settings) != config.terms:
-        raise RunError(f"{path} defines other terms than config.toml names")
-    return rule
-
-
-def _run(session: _Session, listen: Listener, episodes: int | None = None) -> Outcome:
-    folder, config = session.folder, session.config
-    use_threads(config.settings.threads)
-    total = episodes or config.settings.episodes
+def _run(session: _Session, listen: Listener, episodes: int | None, fresh_tasks: int) -> Outcome:
+    use_threads(session.config.settings.threads)
+    total = episodes or session.config.settings.episodes
     try:
-        with session.metrics.file, _stop_signals() as stopped:
+        with session.metrics.file, stopping() as stopped:
             session.save()
             saved_at = time.monotonic()
             while session.done < total and not stopped.is_set():
@@ -145,9 +162,8 @@ def _run(session: _Session, listen: Listener, episodes: int | None = None) -> Ou
                     saved_at = time.monotonic()
             session.save()
         interrupted = session.done < total
-        learned = {state.spec.run: state.recipe.theta.tolist() for state in session.trainer.states}
-        write_json(folder / "result.json", summary(folder, config, learned, interrupted))
-        return Outcome(folder, session.done, interrupted)
+        session.conclude(interrupted, fresh_tasks)
+        return Outcome(session.folder, session.done, interrupted)
     except OSError as error:
         raise RunError(_lost(session, error)) from None
 
@@ -171,7 +187,7 @@ def use_threads(threads: int) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One process per run folder; the lock goes with the process, however it ends."""
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout:
@@ -183,22 +199,14 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM ask for a stop after the episode at hand; a second one stops at once."""
-    stopped = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+def is_in_use(folder: Path) -> bool:
+    """Whether another process trains in a run folder at this moment."""
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # a folder one may only read
+        return False
+    lock.release()
+    return False

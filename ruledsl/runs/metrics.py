@@ -6,52 +6,109 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from ruledsl.runs.folder import RunError
-from ruledsl.settings import EpisodeRecord, RunSpec
+from ruledsl.errors import RunError, require
+from ruledsl.runs.names import METRICS
+from ruledsl.settings import ALPHA, COLUMNS, LOSS, THETA, Column, EpisodeRecord, RunSpec, columns_of
 
+_OF_RUNS = ("l1", "group")
+"""Columns that say how a run differs from the others: its penalty, and its terms as text."""
 _TEXT = ("group",)
-"""Columns that are no numbers."""
 
 
 def metrics_header(terms: Sequence[str], depth: int, diagnostics: Sequence[str] = ()) -> list[str]:
     """Column names of metrics.csv for a network of `depth` synapse layers."""
-    return [
-        "run", "seed", "l1", "group", "episode", "meta_loss", "meta_accuracy", "diverged",
-        *(f"theta[{name}]" for name in terms),
-        *(f"alpha_{n}" for n in range(depth + 1)),
-        *(f"ortho_{n}" for n in range(1, depth)),
-        *(f"diagnostic_{name}" for name in diagnostics),
-    ]  # fmt: skip
+    names = [column for _, column in columns_of(terms, depth, diagnostics)]
+    return [*names[:2], *_OF_RUNS, *names[2:]]
 
 
 def metrics_rows(records: Sequence[EpisodeRecord], specs: Sequence[RunSpec]) -> str:
     """CSV rows of one episode. Numbers are written so that they read back exactly."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for r, spec in zip(records, specs, strict=True):
-        numbers = (r.meta_loss, r.meta_accuracy)
-        writer.writerow([
-            r.run, r.seed, repr(spec.l1), " + ".join(spec.terms) or "all terms", r.episode,
-            *map(repr, numbers), int(r.diverged), *map(repr, r.theta), *map(repr, r.alpha), *map(repr, r.ortho),
-            *map(repr, r.diagnostics),
-        ])  # fmt: skip
+    for record, spec in zip(records, specs, strict=True):
+        fields = [value for name in COLUMNS for value in _written(getattr(record, name))]
+        writer.writerow([*fields[:2], repr(spec.l1), " + ".join(spec.terms) or "all terms", *fields[2:]])
     return text.getvalue()
+
+
+def _written(value: Any) -> list[str]:
+    if isinstance(value, tuple):
+        return [repr(v) for v in value]
+    return [str(int(value)) if isinstance(value, bool | int) else repr(value)]
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """metrics.csv read back: one dict of columns per run."""
+    """metrics.csv read back: one dict of columns per run.
+
+    >>> metrics = Metrics(("hebb",), {0: {"episode": [0.0], "theta[hebb]": [0.5]}})
+    >>> metrics.theta(0, "hebb")
+    [0.5]
+    """
 
     terms: tuple[str, ...]
-    runs: dict[int, dict[str, list[float]]]
+    runs: Mapping[int, Mapping[str, list[float]]]
+    groups: Mapping[int, str] = field(default_factory=dict, compare=False)
 
     def column(self, run: int, name: str) -> list[float]:
         return self.runs[run][name]
+
+    def theta(self, run: int, term: str) -> list[float]:
+        """A coefficient, episode by episode: before the step that follows from it."""
+        return self.column(run, THETA.named(term))
+
+    def alpha(self, run: int, layer: int) -> list[float]:
+        """The alignment angle of a layer, in degrees."""
+        return self.column(run, ALPHA.named(layer))
+
+    def names(self, family: Column) -> list[str]:
+        """The columns of a family, in order."""
+        first = next(iter(self.runs.values()))
+        return [name for name in first if family.member(name) is not None]
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that every run has."""
+        return min(len(columns[LOSS]) for columns in self.runs.values())
+
+    def records(self, first: int = 0) -> Iterator[list[EpisodeRecord]]:
+        """The complete episodes from `first` on, as the trainer said them."""
+        for episode in range(first, self.episodes):
+            yield [self._record(columns, episode) for columns in self.runs.values()]
+
+    def _record(self, columns: Mapping[str, list[float]], episode: int) -> EpisodeRecord:
+        values: dict[str, Any] = {}
+        for name, column in COLUMNS.items():
+            if column.of:
+                values[name] = tuple(v[episode] for n, v in columns.items() if column.member(n) is not None)
+            else:
+                value = columns[column.pattern][episode]
+                values[name] = int(value) if name in ("run", "seed", "episode") else value
+        return EpisodeRecord(**{**values, "diverged": bool(values["diverged"])})
+
+    def table(self) -> dict[str, list[Any]]:
+        """All runs below each other, column by column."""
+        names = list(next(iter(self.runs.values())))
+        whole: dict[str, list[Any]] = {n: [v for c in self.runs.values() for v in c[n]] for n in names}
+        whole["group"] = [self.groups.get(run, "") for run, c in self.runs.items() for _ in c["episode"]]
+        for name in ("run", "seed", "episode", "diverged"):
+            whole[name] = [int(v) for v in whole[name]]
+        return whole
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame. Raises `MissingExtra` where pandas is not installed."""
+        (pandas,) = require("frames", "pandas")
+        return pandas.DataFrame(self.table())
+
+    def to_polars(self) -> Any:
+        """A polars DataFrame. Raises `MissingExtra` where polars is not installed."""
+        (polars,) = require("frames", "polars")
+        return polars.DataFrame(self.table())
 
 
 def read_metrics(folder: Path, complete_lines: bool = False) -> Metrics:
@@ -59,7 +116,7 @@ def read_metrics(folder: Path, complete_lines: bool = False) -> Metrics:
 
     With `complete_lines`, a last line still being written by another process is passed over.
     """
-    path = folder / "metrics.csv"
+    path = folder / METRICS
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = file.readlines()
@@ -68,25 +125,48 @@ def read_metrics(folder: Path, complete_lines: bool = False) -> Metrics:
             reader = csv.reader(lines)
             header = next(reader, [])
             wanted = [n for n, name in enumerate(header) if name not in _TEXT]
+            label = header.index("group") if "group" in header else None
             runs: dict[int, dict[str, list[float]]] = {}
+            groups: dict[int, str] = {}
             for number, row in enumerate(reader, start=2):
                 if len(row) != len(header):
                     raise RunError(f"{path}, line {number}: {len(row)} fields, expected {len(header)}")
                 columns = runs.setdefault(int(row[0]), {header[n]: [] for n in wanted})
+                groups[int(row[0])] = row[label] if label is not None else ""
                 for n in wanted:
                     columns[header[n]].append(float(row[n]))
     except FileNotFoundError:
-        raise RunError(f"{folder} has no metrics.csv: nothing was recorded yet") from None
+        raise RunError(f"{folder} has no {METRICS}: nothing was recorded yet") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
     if not runs:
         raise RunError(f"{path} holds no episodes yet")
-    return Metrics(terms_of(header), runs)
+    terms = tuple(term for name in header if (term := THETA.member(name)) is not None)
+    return Metrics(terms, runs, groups)
 
 
-def terms_of(header: Sequence[str]) -> tuple[str, ...]:
-    """The coefficients that a header names."""
-    return tuple(name[6:-1] for name in header if name.startswith("theta["))
+def has_rows(folder: Path) -> bool:
+    """Whether anything was recorded in a folder."""
+    try:
+        with (folder / METRICS).open("rb") as file:
+            file.readline()
+            return bool(file.readline())
+    except OSError:
+        return False
+
+
+def first_difference(folder: Path, other: Path) -> str | None:
+    """Where two runs' metrics part, in words; None when one begins with all that the other holds."""
+    with (folder / METRICS).open() as first, (other / METRICS).open() as second:
+        header = first.readline().strip().split(",")
+        if second.readline().strip().split(",") != header:
+            return "the columns differ"
+        for a, b in zip(first, second, strict=False):
+            if a != b:
+                left, right = (dict(zip(header, line.strip().split(","), strict=False)) for line in (a, b))
+                name = next(n for n in header if left.get(n) != right.get(n))
+                return f"run {left['run']}, episode {left['episode']}: {name} was {left[name]}, is {right.get(name)}"
+    return None
 
 
 @dataclass
@@ -111,7 +191,7 @@ class MetricsFile:
 
 def start_metrics(folder: Path, header: Sequence[str]) -> MetricsFile:
     """A new table with its header."""
-    metrics = MetricsFile((folder / "metrics.csv").open("wb"))
+    metrics = MetricsFile((folder / METRICS).open("wb"))
     metrics.write(",".join(header) + "\n")
     return metrics
 
@@ -121,7 +201,7 @@ def reopen_metrics(folder: Path, rows: int, digest: str) -> MetricsFile:
 
     Raises `RunError`, and changes nothing, when rows are missing or are not those that were written.
     """
-    path = folder / "metrics.csv"
+    path = folder / METRICS
     try:
         file = path.open("rb+")
     except FileNotFoundError:
@@ -131,10 +211,14 @@ def reopen_metrics(folder: Path, rows: int, digest: str) -> MetricsFile:
         line = file.readline()
         if not line.endswith(b"\n"):
             file.close()
-            raise RunError(f"{path} holds {max(0, count - 1)} rows, but the checkpoint was written after {rows}")
+            raise RunError(
+                f"{path} holds {max(0, count - 1)} rows, but the checkpoint was written after {rows}"
+            )
         metrics.hash.update(line)
     if metrics.hash.hexdigest() != digest:
         file.close()
-        raise RunError(f"{path} was changed since it was written; restore it, or train again with `rerun {folder}`")
+        raise RunError(
+            f"{path} was changed since it was written; restore it, or train again with `rerun {folder}`"
+        )
     file.truncate(file.tell())
     return metrics

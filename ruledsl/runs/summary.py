@@ -1,18 +1,31 @@
-"""What a training found: Θ and accuracy of each run, and their means over the seeds of each group."""
+"""result.json: Θ and accuracy of each run, and their means over the seeds of each group."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from ruledsl.runs.folder import RunConfig
-from ruledsl.runs.metrics import Metrics, read_metrics
-from ruledsl.runs.statistics import mean_and_interval
-from ruledsl.settings import RunSpec
+from ruledsl.runs.config import RunConfig
+from ruledsl.runs.metrics import Metrics
+from ruledsl.settings import ACCURACY, DIVERGED, LOSS, RunSpec
+from ruledsl.statistics import Interval, finite_mean
 
-AVERAGED_EPISODES = 100
-"""Accuracies are reported as means over this many last episodes."""
+LONGEST_WINDOW = 100
+
+
+def late_episodes(count: int) -> int:
+    """How many last episodes stand for the end of a training: a fifth of it, 100 at most."""
+    return max(1, min(LONGEST_WINDOW, count // 5))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the trainer knows when it stops: each run's Θ, and its accuracy on fresh tasks where that was measured."""
+
+    theta: Mapping[int, Sequence[float]]
+    fresh: Mapping[int, float]
+    fresh_tasks: int = 0
 
 
 def grouped(runs: Sequence[RunSpec]) -> dict[str, list[RunSpec]]:
@@ -27,50 +40,49 @@ def grouped(runs: Sequence[RunSpec]) -> dict[str, list[RunSpec]]:
     return groups
 
 
-def summary(
-    folder: Path, config: RunConfig, learned: Mapping[int, Sequence[float]], interrupted: bool
-) -> dict[str, Any]:
+def summary(config: RunConfig, metrics: Metrics, learned: Learned, interrupted: bool) -> dict[str, Any]:
     """The document of result.json: `groups` with means and 95 % intervals over seeds, and every run."""
-    metrics = read_metrics(folder)
-    rows = {r.run: _run_row(r, metrics, learned[r.run]) for r in config.runs if r.run in metrics.runs}
+    rows = {r.run: _run_row(r, metrics, learned) for r in config.runs if r.run in metrics.runs}
     groups = [
         _group_row(label, [rows[r.run] for r in members if r.run in rows], metrics.terms)
         for label, members in grouped(config.runs).items()
     ]
     return {
         "finished": not interrupted,
-        "averaged_over_last_episodes": AVERAGED_EPISODES,
+        "averaged_over_last_episodes": late_episodes(metrics.episodes),
+        "fresh_tasks": learned.fresh_tasks,
         "groups": groups,
         "runs": list(rows.values()),
     }
 
 
-def _run_row(spec: RunSpec, metrics: Metrics, theta: Sequence[float]) -> dict[str, Any]:
+def _run_row(spec: RunSpec, metrics: Metrics, learned: Learned) -> dict[str, Any]:
     columns = metrics.runs[spec.run]
+    late = -late_episodes(len(columns[LOSS]))
+    fresh = {"fresh_accuracy": learned.fresh[spec.run]} if spec.run in learned.fresh else {}
     return {
         "run": spec.run,
         "seed": spec.seed,
         "l1": spec.l1,
         "terms": list(spec.terms or metrics.terms),
-        "episodes": len(columns["episode"]),
-        "meta_accuracy": mean_and_interval(columns["meta_accuracy"][-AVERAGED_EPISODES:])[0],
-        "meta_loss": mean_and_interval(columns["meta_loss"][-AVERAGED_EPISODES:])[0],
-        "diverged": int(sum(columns["diverged"])),
-        "theta": dict(zip(metrics.terms, theta, strict=True)),
+        "episodes": len(columns[LOSS]),
+        **fresh,
+        "meta_accuracy": finite_mean(columns[ACCURACY][late:]),
+        "meta_loss": finite_mean(columns[LOSS][late:]),
+        "diverged": int(sum(columns[DIVERGED])),
+        "theta": dict(zip(metrics.terms, learned.theta[spec.run], strict=True)),
     }
 
 
 def _group_row(label: str, rows: Sequence[Mapping[str, Any]], terms: Sequence[str]) -> dict[str, Any]:
+    measured = [name for name in ("fresh_accuracy", "meta_accuracy") if rows and name in rows[0]]
     return {
         "label": label,
         "runs": [r["run"] for r in rows],
-        "meta_accuracy": _interval([r["meta_accuracy"] for r in rows]),
+        **{name: Interval.of([r[name] for r in rows]).json() for name in measured},
         "theta": {
-            name: _interval([r["theta"][name] for r in rows]) for name in terms if rows and name in rows[0]["terms"]
+            name: Interval.of([r["theta"][name] for r in rows]).json()
+            for name in terms
+            if rows and name in rows[0]["terms"]
         },
     }
-
-
-def _interval(values: Sequence[float]) -> dict[str, float]:
-    mean, half = mean_and_interval(values)
-    return {"mean": mean, "half_width_95": half}

@@ -6,24 +6,25 @@ import math
 import shutil
 from pathlib import Path
 
-from ruledsl.runs.folder import RunError, read_config
-from ruledsl.runs.metrics import read_metrics
+from ruledsl.errors import require
+from ruledsl.runs.run import Run
+from ruledsl.settings import COLUMNS
 
 
-def export_events(folder: Path) -> Path:
+def export_events(run: Run) -> Path:
     """Write RUN/tensorboard with one event file per run of the batch; an older export is replaced.
 
     The metrics stay the one record: a run that was killed and resumed has no episode twice.
 
     Raises:
-        RunError: the folder holds no episodes, or tensorboard is not installed.
+        RunError: the folder holds no episodes.
+        MissingExtra: tensorboard is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise RunError("tensorboard is missing; install the extra: pip install 'ruledsl[tb]'") from None
-    config, metrics = read_config(folder), read_metrics(folder, complete_lines=True)
-    out = folder / "tensorboard"
+    require("tb", "tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    config, metrics = run.config, run.metrics_so_far
+    out = run.folder / "tensorboard"
     shutil.rmtree(out, ignore_errors=True)
     for spec in config.runs:
         if spec.run not in metrics.runs:
@@ -33,8 +34,16 @@ def export_events(folder: Path) -> Path:
             for column, values in metrics.runs[spec.run].items():
                 if column in ("run", "seed", "l1", "episode"):
                     continue
-                tag = column.replace("[", "/").rstrip("]").replace("alpha_", "alpha/").replace("ortho_", "ortho/")
                 for episode, value in enumerate(values):
                     if math.isfinite(value):
-                        writer.add_scalar(tag, value, episode)
+                        writer.add_scalar(_tag(column), value, episode)
     return out
+
+
+def _tag(column: str) -> str:
+    """`theta/oja` for `theta[oja]`: TensorBoard groups what stands before the slash."""
+    for family in COLUMNS.values():
+        member = family.member(column)
+        if member is not None:
+            return f"{family.pattern.rstrip('[{}]').rstrip('_')}/{member}"
+    return column

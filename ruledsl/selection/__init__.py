@@ -1,16 +1,8 @@
 """Which terms a rule needs: from a trained pool to a sparse rule, with the evidence for every term."""
 
-from ruledsl.selection.outcome import read_selection, selected_rule
-from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
-from ruledsl.selection.search import Plan, Stage, select
+from __future__ import annotations
 
-__all__ = [
-    "PathPoint",
-    "Plan",
-    "Stage",
-    "read_selection",
-    "select",
-    "selected_rule",
-    "sparsity_path",
-    "stable_support",
-]
+import lazy_loader
+
+# Reading a selection must not load torch; only searching does.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

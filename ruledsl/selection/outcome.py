@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ruledsl.pipeline import Rule, rule_source
-from ruledsl.runs import RunConfig, RunError, mean_and_interval, read_json, write_json
-from ruledsl.storage import write_atomically
+from ruledsl.errors import RunError
+from ruledsl.rules import Rule, rule_source
+from ruledsl.runs import Run
+from ruledsl.selection.fits import Fit, Round
+from ruledsl.selection.path import PathPoint
+from ruledsl.selection.plan import Plan
+from ruledsl.statistics import Interval
+from ruledsl.storage import read_json, write_json, write_text
 
-if TYPE_CHECKING:
-    from ruledsl.selection.path import PathPoint
-    from ruledsl.selection.search import Fit, Plan, Round
+SELECTION, SELECTED = "selection.json", "selected.rule"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All the evidence of a finished selection."""
+
+    path: Sequence[PathPoint]
+    start: PathPoint
+    rounds: Sequence[Round]
+    full: Fit
+    smaller: Sequence[Fit]
+    chosen: Fit
+    knocked: Mapping[str, Fit]
+
+    def document(self, run: Run, plan: Plan) -> dict[str, Any]:
+        """As selection.json holds it."""
+        return {
+            "run": run.folder.name,
+            "rule": run.rule.name,
+            "dataset": run.config.dataset,
+            "plan": asdict(plan),
+            "path": [
+                {
+                    "l1": p.l1,
+                    "seeds": p.seeds,
+                    "meta_accuracy": p.accuracy.json(),
+                    "survives": dict(p.survives),
+                    "support": list(p.support),
+                }
+                for p in self.path
+            ],
+            "started_from_l1": self.start.l1,
+            "rounds": [asdict(r) for r in self.rounds],
+            "refits": [_fit(f, self.full) for f in (self.full, *self.smaller)],
+            "chosen": _fit(self.chosen, self.full),
+            "knock_outs": {name: _fit(f, self.chosen) for name, f in self.knocked.items()},
+        }
 
 
 def selected_rule(rule: Rule, theta: Mapping[str, float], comment: str) -> str:
@@ -24,7 +64,7 @@ def selected_rule(rule: Rule, theta: Mapping[str, float], comment: str) -> str:
     if not theta:
         raise ValueError("a rule needs at least one term")
     kept = tuple(
-        t if not t.trainable else replace(t, settings=replace(t.settings, init=float(f"{theta[t.name]:.6g}")))
+        t if not t.trainable else replace(t, options=replace(t.options, init=float(f"{theta[t.name]:.6g}")))
         for t in rule.definition.terms
         if t.name in theta
     )
@@ -33,51 +73,19 @@ def selected_rule(rule: Rule, theta: Mapping[str, float], comment: str) -> str:
     return lines + rule_source(definition)
 
 
-def write_selection(
-    out: Path,
-    folder: Path,
-    rule: Rule,
-    config: RunConfig,
-    plan: Plan,
-    path: Sequence[PathPoint],
-    start: PathPoint,
-    rounds: Sequence[Round],
-    full: Fit,
-    smaller: Sequence[Fit],
-    chosen: Fit,
-    knocked: Mapping[str, Fit],
-) -> dict[str, Any]:
-    """Write selection.json and selected.rule; the document."""
-    document: dict[str, Any] = {
-        "run": folder.name,
-        "rule": rule.name,
-        "dataset": config.dataset,
-        "plan": asdict(plan),
-        "path": [
-            {
-                "l1": p.l1,
-                "seeds": p.seeds,
-                "meta_accuracy": _interval(p.accuracy),
-                "survives": dict(p.survives),
-                "support": list(p.support),
-            }
-            for p in path
-        ],
-        "started_from_l1": start.l1,
-        "rounds": [asdict(r) for r in rounds],
-        "refits": [_fit(f, full) for f in (full, *smaller)],
-        "chosen": _fit(chosen, full),
-        "knock_outs": {name: _fit(f, chosen) for name, f in knocked.items()},
-    }
-    write_json(out / "selection.json", document)
+def write_selection(out: Path, run: Run, plan: Plan, found: Outcome) -> dict[str, Any]:
+    """Write selection.json and, unless nothing is worth keeping, selected.rule; the document."""
+    document = found.document(run, plan)
+    write_json(out / SELECTION, document)
+    chosen = found.chosen
     if chosen.terms:
-        mean, half = mean_and_interval(chosen.accuracy)
         comment = (
-            f"Selected from {rule.name} on {config.dataset} ({len(chosen.accuracy)} seeds): the smallest rule within\n"
-            f"{plan.tolerance:g} ({plan.measure}) of the best; refitted meta-accuracy {mean:.3f} ± {half:.3f} (95 %)."
+            f"Selected from {run.rule.name} on {run.config.dataset} ({len(chosen.accuracy)} seeds): the smallest rule "
+            f"within\n{plan.tolerance:g} ({plan.measure}) of the best; refitted meta-accuracy "
+            f"{Interval.of(chosen.accuracy).text('.3f')} (95 %)."
         )
-        text = selected_rule(rule, {name: mean for name, (mean, _) in chosen.theta.items()}, comment)
-        write_atomically(out / "selected.rule", lambda file: file.write(text.encode("utf-8")))
+        theta = {name: value.mean for name, value in chosen.theta.items()}
+        write_text(out / SELECTED, selected_rule(run.rule, theta, comment))
     return document
 
 
@@ -85,18 +93,14 @@ def _fit(fit: Fit, reference: Fit) -> dict[str, Any]:
     return {
         "terms": list(fit.terms),
         "score": fit.mean,
-        "meta_accuracy": _interval(mean_and_interval(fit.accuracy)),
-        "difference": _interval(fit.against(reference)),
-        "theta": {name: _interval(value) for name, value in fit.theta.items()},
+        "meta_accuracy": Interval.of(fit.accuracy).json(),
+        "difference": fit.against(reference).json(),
+        "theta": {name: value.json() for name, value in fit.theta.items()},
     }
-
-
-def _interval(value: tuple[float, float]) -> dict[str, float]:
-    return {"mean": value[0], "half_width_95": value[1]}
 
 
 def read_selection(folder: Path) -> dict[str, Any]:
     """The document of a selection folder; raises `RunError` when it holds none that is finished."""
-    if not (folder / "selection.json").exists():
+    if not (folder / SELECTION).exists():
         raise RunError(f"{folder} holds no finished selection")
-    return read_json(folder / "selection.json")
+    return read_json(folder / SELECTION)

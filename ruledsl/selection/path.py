@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ruledsl.runs import RunConfig, RunError, mean_and_interval, read_config, read_json
+from ruledsl.errors import RunError
+from ruledsl.runs import Run
+from ruledsl.statistics import Interval
 
 STABLE = 0.5
 """A term survives a penalty when its coefficient is not zero, with one sign, in more than this share of the seeds."""
@@ -19,8 +20,8 @@ class PathPoint:
 
     l1: float
     seeds: int
-    accuracy: tuple[float, float]
-    """Mean and 95 % half-width over seeds, penalty in place."""
+    accuracy: Interval
+    """Over seeds, penalty in place."""
     survives: Mapping[str, float]
     theta: Mapping[str, float]
     """Means over seeds."""
@@ -31,26 +32,31 @@ class PathPoint:
         return tuple(name for name, share in self.survives.items() if share > STABLE)
 
 
-def sparsity_path(folder: Path) -> list[PathPoint]:
+def sparsity_path(run: Run) -> list[PathPoint]:
     """The points of a finished training, by growing λ.
 
     Raises `RunError` for a folder that is no finished training of one set of terms.
     """
-    config, result = read_config(folder), read_json(folder / "result.json")
+    config, result = run.config, run.result
     if not result.get("finished"):
-        raise RunError(f"{folder} is not finished; go on with `resume {folder}` first")
+        raise RunError(f"{run.folder} is not finished; go on with `resume {run.folder}` first")
     if len({r.terms for r in config.runs}) > 1:
-        raise RunError(f"{folder} trained several sets of terms; `select` needs one pool, trained without --separately")
+        raise RunError(
+            f"{run.folder} trained several sets of terms; `select` needs one pool, trained without --separately"
+        )
     penalties = sorted({r["l1"] for r in result["runs"]})
-    return [_point(config, [r for r in result["runs"] if r["l1"] == penalty], penalty) for penalty in penalties]
+    return [
+        _point(config.terms, [r for r in result["runs"] if r["l1"] == penalty], penalty)
+        for penalty in penalties
+    ]
 
 
-def _point(config: RunConfig, rows: Sequence[Mapping[str, Any]], penalty: float) -> PathPoint:
-    values = {name: [float(r["theta"][name] or 0.0) for r in rows] for name in config.terms}
+def _point(terms: Sequence[str], rows: Sequence[Mapping[str, Any]], penalty: float) -> PathPoint:
+    values = {name: [float(r["theta"][name] or 0.0) for r in rows] for name in terms}
     return PathPoint(
         penalty,
         len(rows),
-        mean_and_interval([r["meta_accuracy"] for r in rows]),
+        Interval.of([float("nan") if r["meta_accuracy"] is None else r["meta_accuracy"] for r in rows]),
         {name: max(sum(v > 0 for v in vs), sum(v < 0 for v in vs)) / len(vs) for name, vs in values.items()},
         {name: sum(vs) / len(vs) for name, vs in values.items()},
     )

@@ -1,9 +1,21 @@
-"""Data sets and the tasks drawn from them."""
+"""Data sets, the tasks drawn from them, and all else that an episode is given."""
 
+from ruledsl.tasks.arrays import array_source, write_arrays
 from ruledsl.tasks.datasets import DATASETS, open_dataset
+from ruledsl.tasks.episode import (
+    Drawn,
+    Episode,
+    Needs,
+    StreamKey,
+    cell_signs,
+    draw_episodes,
+    draw_initial,
+    draw_networks,
+    stacked,
+)
+from ruledsl.tasks.glyphs import CHARACTERS, draw_glyphs
 from ruledsl.tasks.sampler import (
     FEEDBACK,
-    INITS,
     KEYS,
     STREAM,
     TEACHER,
@@ -18,26 +30,11 @@ from ruledsl.tasks.sampler import (
     fit_pixels,
     generator,
 )
-from ruledsl.tasks.source import DataError, ImageSource
+from ruledsl.tasks.source import ImageSource
 
 __all__ = [
-    "DATASETS",
-    "FEEDBACK",
-    "INITS",
-    "KEYS",
-    "STREAM",
-    "TEACHER",
-    "WEIGHTS",
-    "DataError",
-    "ImageSource",
-    "Task",
-    "TaskRequest",
-    "check_task",
-    "draw_feedback",
-    "draw_signals",
-    "draw_task",
-    "draw_weights",
-    "fit_pixels",
-    "generator",
-    "open_dataset",
-]
+    "CHARACTERS", "DATASETS", "FEEDBACK", "KEYS", "STREAM", "TEACHER", "WEIGHTS", "Drawn", "Episode",
+    "ImageSource", "Needs", "StreamKey", "Task", "TaskRequest", "array_source", "cell_signs", "check_task", "draw_episodes",
+    "draw_feedback", "draw_glyphs", "draw_initial", "draw_networks", "draw_signals", "draw_task", "draw_weights",
+    "fit_pixels", "generator", "open_dataset", "stacked", "write_arrays",
+]  # fmt: skip

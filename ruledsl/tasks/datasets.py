@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ruledsl.errors import DataError
 from ruledsl.language import closest
 from ruledsl.tasks.files import SUFFIXES, open_file
 from ruledsl.tasks.glyphs import load_glyphs
 from ruledsl.tasks.idx import idx_source
-from ruledsl.tasks.source import DataError, ImageSource, Pixels
+from ruledsl.tasks.source import ImageSource, Pixels
 from ruledsl.tasks.torchvision_gate import torchvision_datasets
 
 Part = Literal["train", "test"]
@@ -124,7 +125,11 @@ def _omniglot(root: Path, part: Part, download: bool) -> ImageSource:
     if not folder.is_dir():
         raise DataError(_not_found("omniglot", folder, root))
     characters = sorted(p for p in folder.glob("*/*") if p.is_dir())
-    files = [(number, path) for number, character in enumerate(characters) for path in sorted(character.glob("*.png"))]
+    files = [
+        (number, path)
+        for number, character in enumerate(characters)
+        for path in sorted(character.glob("*.png"))
+    ]
     if not files:
         raise DataError(f"{folder} holds no pictures")
     paths = [path for _, path in files]
@@ -135,4 +140,6 @@ def _omniglot(root: Path, part: Part, download: bool) -> ImageSource:
         pictures = [Image.open(paths[i]).convert("L").resize((28, 28), Image.Resampling.BOX) for i in places]
         return 1.0 - np.stack([np.asarray(p, dtype=np.float32) for p in pictures]) / 255.0
 
-    return ImageSource(f"omniglot/{part}", 28, np.array([number for number, _ in files], dtype=np.int64), read)
+    return ImageSource(
+        f"omniglot/{part}", 28, np.array([number for number, _ in files], dtype=np.int64), read
+    )

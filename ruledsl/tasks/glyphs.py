@@ -21,7 +21,16 @@ CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
 SIDE = 28
 PER_CLASS = {"train": 400, "test": 120}
 _SEEDS = {"train": 20230306, "test": 20230307}
-_FONTS = ("DejaVuSans*", "DejaVuSerif*", "DejaVuSansMono*", "STIXGeneral*", "cmr10", "cmss10", "cmtt10", "cmb10")
+_FONTS = (
+    "DejaVuSans*",
+    "DejaVuSerif*",
+    "DejaVuSansMono*",
+    "STIXGeneral*",
+    "cmr10",
+    "cmss10",
+    "cmtt10",
+    "cmb10",
+)
 _SKIPPED = ("Display",)
 _CANVAS = 64
 VERSION = 4
@@ -106,8 +115,8 @@ def _distort(masters: torch.Tensor, count: int, generator: torch.Generator) -> t
     elastic = torch.nn.functional.interpolate(knots, (SIDE, SIDE), mode="bicubic", align_corners=True)
     # Shrinking 64 pixels to 28 would alias: blur first, by a stroke width that differs by image.
     blurred = torch.nn.functional.avg_pool2d(chosen, 5, 1, 2)
-    images = torch.nn.functional.grid_sample(blurred, grid + elastic.permute(0, 2, 3, 1), align_corners=False).squeeze(
-        1
-    )
+    images = torch.nn.functional.grid_sample(
+        blurred, grid + elastic.permute(0, 2, 3, 1), align_corners=False
+    ).squeeze(1)
     gamma, gain = uniform(0.4, 1.0, 1, 1), uniform(1.0, 1.6, 1, 1)
     return (images.clamp(0, 1).pow(gamma) * gain).clamp(0, 1)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ruledsl.tasks.source import DataError, ImageSource, Pixels
+from ruledsl.errors import DataError
+from ruledsl.tasks.source import ImageSource, Pixels
 
 
 def open_idx(path: Path) -> NDArray[np.uint8]:

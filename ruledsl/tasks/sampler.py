@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ruledsl.errors import DataError
+from ruledsl.ir import Kind, Slot
 from ruledsl.registry import find
-from ruledsl.settings import TaskShape
-from ruledsl.tasks.source import DataError, ImageSource, Pixels
+from ruledsl.settings import TaskShape, TrainSettings
+from ruledsl.tasks.source import ImageSource, Pixels
 
 TASK, WEIGHTS, FEEDBACK, STREAM, TEACHER, SIGNALS, KEYS = range(7)
 Places = NDArray[np.int64]
@@ -71,7 +73,11 @@ class TaskRequest:
         check_task(self.source, self.shape, self.sizes)
         count, outputs = self.source.classes, self.sizes[-1]
         classes = self.random.choice(count, size=self.shape.labels, replace=False)
-        units = classes if count <= outputs else self.random.choice(outputs, size=self.shape.labels, replace=False)
+        units = (
+            classes
+            if count <= outputs
+            else self.random.choice(outputs, size=self.shape.labels, replace=False)
+        )
         return classes, units
 
     def draw_places(self, classes: Places) -> tuple[Places, Places]:
@@ -85,7 +91,9 @@ class TaskRequest:
         """(n, n_0) the inputs at some places, fitted to the input layer."""
         return fit_pixels(self.source.read(places), self.sizes[0])
 
-    def task(self, train: Places, y: Places, query: Places, y_query: Places, third: Places | None = None) -> Task:
+    def task(
+        self, train: Places, y: Places, query: Places, y_query: Places, third: Places | None = None
+    ) -> Task:
         """A task of images by their places, in the order given."""
         pixels = self.images(np.concatenate([train, query]))
         heard = None if third is None else torch.from_numpy(np.asarray(third, dtype=np.float32))
@@ -98,7 +106,9 @@ class TaskRequest:
             raise DataError(f"`{self.source.name}` has labels, no real targets; use `--task classes`")
         wanted, held = self.shape.labels * (self.shape.shots + self.shape.queries), len(self.source.labels)
         if wanted > held:
-            raise DataError(f"`{self.source.name}` holds {held} samples; {wanted} distinct ones are asked for")
+            raise DataError(
+                f"`{self.source.name}` holds {held} samples; {wanted} distinct ones are asked for"
+            )
         return self.random.choice(held, size=wanted, replace=False)
 
     def targets(self, places: Places) -> Tensor:
@@ -109,26 +119,22 @@ class TaskRequest:
     def require_linear(self, name: str) -> None:
         """Raise `DataError` unless the output is linear, as a regression needs."""
         if self.output != "linear":
-            raise DataError(f"the task `{name}` has real numbers as targets; give the network `--output linear`")
+            raise DataError(
+                f"the task `{name}` has real numbers as targets; give the network `--output linear`"
+            )
 
 
-def draw_task(
-    source: ImageSource,
-    shape: TaskShape,
-    sizes: Sequence[int],
-    seed: int,
-    episode: int,
-    task: int = 0,
-    kind: str = "classes",
-    output: str = "softmax",
-) -> Task:
-    """One task of a kind (a task plugin), for one run's episode.
+def draw_task(source: ImageSource, settings: TrainSettings, seed: int, episode: int, task: int = 0) -> Task:
+    """One task of the kind that the settings name (a task plugin), for one run's episode.
 
     Raises:
         DataError: the data set cannot give such a task, or the plugin gave tensors that do not fit.
     """
-    drawn = find("task", kind).item(TaskRequest(source, shape, sizes, output, generator(seed, episode, TASK, task)))
-    _check_drawn(kind, drawn, sizes)
+    sizes, random = settings.sizes, generator(seed, episode, TASK, task)
+    drawn = find("task", settings.tasks).item(
+        TaskRequest(source, settings.task, sizes, settings.network.output, random)
+    )
+    _check_drawn(settings.tasks, drawn, sizes)
     return drawn
 
 
@@ -137,7 +143,9 @@ def _check_drawn(kind: str, task: object, sizes: Sequence[int]) -> None:
         raise DataError(f"the task `{kind}` gave a {type(task).__name__}, not a Task")
     for name, x, y in (("x", task.x, task.y), ("x_query", task.x_query, task.y_query)):
         if x.dim() != 2 or x.shape[1] != sizes[0]:
-            raise DataError(f"the task `{kind}` gave {name} of shape {tuple(x.shape)}; the input layer has {sizes[0]}")
+            raise DataError(
+                f"the task `{kind}` gave {name} of shape {tuple(x.shape)}; the input layer has {sizes[0]}"
+            )
         expected = (len(x), sizes[-1]) if y.is_floating_point() else (len(x),)
         if tuple(y.shape) != expected:
             raise DataError(f"the task `{kind}` gave answers of shape {tuple(y.shape)}, expected {expected}")
@@ -150,17 +158,24 @@ def check_task(source: ImageSource, shape: TaskShape, sizes: Sequence[int]) -> N
         raise DataError(f"`{source.name}` holds real numbers as targets, no labels; use `--task samples`")
     if shape.labels > source.classes:
         raise DataError(
-            f"`{source.name}` has {source.classes} classes; a task of {shape.labels} cannot be drawn from it"
+            f"`{source.name}` has {source.classes} classes; a task of {shape.labels} cannot be drawn from it; "
+            f"use smaller `--labels`"
         )
     if shape.shots + shape.queries > smallest:
         raise DataError(
             f"`{source.name}` has {smallest} images in its smallest class; "
-            f"{shape.shots} + {shape.queries} distinct ones are asked for"
+            f"{shape.shots} + {shape.queries} distinct ones are asked for; use smaller `--shots` or `--queries`"
         )
     if sizes[-1] < shape.labels:
-        raise DataError(f"a task of {shape.labels} labels needs as many outputs; the network has {sizes[-1]}")
+        raise DataError(
+            f"a task of {shape.labels} labels needs as many outputs; the network has {sizes[-1]}: "
+            "change the last of `--sizes`, or `--labels`"
+        )
     if source.side and isqrt(sizes[0]) ** 2 != sizes[0]:
-        raise DataError(f"the input layer holds a square picture; {sizes[0]} is not a square (28 · 28 = 784)")
+        raise DataError(
+            f"the input layer holds a square picture; {sizes[0]} is not a square (28 · 28 = 784): "
+            "change the first of `--sizes`"
+        )
 
 
 def fit_pixels(images: Pixels, inputs: int) -> Tensor:
@@ -169,11 +184,16 @@ def fit_pixels(images: Pixels, inputs: int) -> Tensor:
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     if pixels.dim() == 2:
         if pixels.shape[1] != inputs:
-            raise DataError(f"the data have {pixels.shape[1]} numbers a sample; the input layer has {inputs}")
+            raise DataError(
+                f"the data have {pixels.shape[1]} numbers a sample; the input layer has {inputs}: change "
+                "the first of `--sizes`"
+            )
         return pixels
     side = isqrt(inputs)
     if side != pixels.shape[-1]:
-        resized = torch.nn.functional.interpolate(pixels.unsqueeze(1), (side, side), mode="bilinear", antialias=True)
+        resized = torch.nn.functional.interpolate(
+            pixels.unsqueeze(1), (side, side), mode="bilinear", antialias=True
+        )
         pixels = resized.squeeze(1).clamp(0, 1)
     return pixels.reshape(len(pixels), inputs)
 
@@ -194,7 +214,9 @@ def draw_weights(
     return draw_matrices(shapes, generator(seed, episode, purpose, task), init)
 
 
-def draw_matrices(shapes: Sequence[tuple[int, int]], random: np.random.Generator, init: str = "xavier") -> list[Tensor]:
+def draw_matrices(
+    shapes: Sequence[tuple[int, int]], random: np.random.Generator, init: str = "xavier"
+) -> list[Tensor]:
     """One matrix after another; see `draw_weights`."""
     matrices = []
     for rows, columns in shapes:
@@ -205,24 +227,30 @@ def draw_matrices(shapes: Sequence[tuple[int, int]], random: np.random.Generator
             matrices.append(torch.from_numpy(np.ascontiguousarray(q if rows >= columns else q.T)))
             continue
         bound = sqrt(6.0 / columns) if init == "kaiming" else sqrt(6.0 / (rows + columns))
-        matrices.append(torch.from_numpy(random.random((rows, columns), dtype=np.float32)).mul_(2 * bound).sub_(bound))
+        matrices.append(
+            torch.from_numpy(random.random((rows, columns), dtype=np.float32)).mul_(2 * bound).sub_(bound)
+        )
     return matrices
 
 
-def draw_feedback(shapes: Mapping[str, tuple[int, int]], seed: int, episode: int, task: int = 0) -> dict[str, Tensor]:
+def draw_feedback(
+    shapes: Mapping[str, tuple[int, int]], seed: int, episode: int, task: int = 0
+) -> dict[str, Tensor]:
     """Random matrices by name, Xavier-uniform. Each family (B0, B1 …; D0 …) has random numbers of its own."""
-    families: dict[str, list[str]] = {}
-    for name in sorted(shapes, key=lambda n: (n.rstrip("0123456789"), int(n.lstrip("BCDEFGHIJKLMNOPQRSTUVWXYZ") or 0))):
-        families.setdefault(name.rstrip("0123456789"), []).append(name)
+    families: dict[str, list[Slot]] = {}
+    for slot in sorted(map(Slot.read, shapes), key=lambda s: (s.kind, s.number)):
+        families.setdefault(slot.kind, []).append(slot)
     drawn: dict[str, Tensor] = {}
     for family, names in families.items():
-        purpose = FEEDBACK if family == "B" else 1000 + zlib.crc32(family.encode())
+        purpose = FEEDBACK if family == Kind.feedback else 1000 + zlib.crc32(family.encode())
         random = generator(seed, episode, purpose, task)
         drawn |= dict(zip(names, draw_matrices([shapes[n] for n in names], random), strict=True))
     return drawn
 
 
-def draw_signals(sizes: Mapping[str, int], length: int, seed: int, episode: int, task: int = 0) -> dict[str, Tensor]:
+def draw_signals(
+    sizes: Mapping[str, int], length: int, seed: int, episode: int, task: int = 0
+) -> dict[str, Tensor]:
     """(T, n) standard normal numbers for every named signal."""
     drawn = {}
     for name, size in sizes.items():

@@ -12,10 +12,6 @@ Pixels = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 
-class DataError(Exception):
-    """Data that cannot be found or used; the message says what to do."""
-
-
 @dataclass(frozen=True)
 class ImageSource:
     """A labelled set of square images, or of plain vectors.

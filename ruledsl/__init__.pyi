@@ -1,0 +1,46 @@
+from .backend import CompiledRule, compile_rule
+from .engines import MetaGradient, adapt, meta_gradient
+from .errors import DataError, PluginError, RunError, SettingsError, UserError
+from .ir import Locality, RuleError
+from .pages import diff, report
+from .rules import Rule, load, rule
+from .runs import Metrics, Run, open_run
+from .selection import select
+from .settings import Network, TrainSettings
+from .statistics import Interval
+from .studies import Evaluation, Study, evaluate, train
+from .tasks import Episode
+
+__version__: str
+
+__all__ = [
+    "CompiledRule",
+    "DataError",
+    "Episode",
+    "Evaluation",
+    "Interval",
+    "Locality",
+    "MetaGradient",
+    "Metrics",
+    "Network",
+    "PluginError",
+    "Rule",
+    "RuleError",
+    "Run",
+    "RunError",
+    "SettingsError",
+    "Study",
+    "TrainSettings",
+    "UserError",
+    "adapt",
+    "compile_rule",
+    "diff",
+    "evaluate",
+    "load",
+    "meta_gradient",
+    "open_run",
+    "report",
+    "rule",
+    "select",
+    "train",
+]

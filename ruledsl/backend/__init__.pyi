@@ -1,0 +1,30 @@
+from .build import CannotBuild, is_built, load_library
+from .compiled_rule import CompiledRule, compile_rule
+from .cpp import KernelSource, NotPrintable, print_kernel, stride_of
+from .eager import BINARY, KERNELS, SHAPED, EagerProgram, Operand, apply_update, change_of, undo_update
+from .reference import REFERENCE_KERNELS, run_updates
+from .targets import Target, targets
+
+__all__ = [
+    "BINARY",
+    "KERNELS",
+    "REFERENCE_KERNELS",
+    "SHAPED",
+    "CannotBuild",
+    "CompiledRule",
+    "EagerProgram",
+    "KernelSource",
+    "NotPrintable",
+    "Operand",
+    "Target",
+    "apply_update",
+    "change_of",
+    "compile_rule",
+    "is_built",
+    "load_library",
+    "print_kernel",
+    "run_updates",
+    "stride_of",
+    "targets",
+    "undo_update",
+]

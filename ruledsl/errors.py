@@ -1,0 +1,49 @@
+"""What can be wrong with a user's input: one family of errors, caught and printed in one place (`cli`).
+
+An error of this family carries a message for the person who gave the input: what is wrong, and what to do. Anything else
+that is raised is a defect of ruledsl.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+class UserError(Exception):
+    """Input that cannot be used. Its text is all that a user needs to read."""
+
+    def render(self) -> str:
+        """As it is printed on its own; `str()` is the sentence alone, for quoting inside another one."""
+        return f"error: {self}"
+
+
+class RunError(UserError):
+    """A run folder that cannot be written, read or continued."""
+
+
+class DataError(UserError):
+    """Data that cannot be found or used."""
+
+
+class PluginError(UserError):
+    """A plugin that cannot be used; the message begins with its file and line where it has one."""
+
+
+class SettingsError(UserError):
+    """Settings that cannot be, or that do not fit together."""
+
+
+class MissingExtra(UserError):
+    """A package that is not installed, and the extra that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is missing; install the extra: pip install 'ruledsl[{extra}]'")
+
+
+def require(extra: str, *modules: str) -> list[Any]:
+    """Optional modules, imported. Raises `MissingExtra` that names what to install."""
+    try:
+        return [import_module(module) for module in modules]
+    except ImportError as error:
+        raise MissingExtra((error.name or modules[0]).partition(".")[0], extra) from None

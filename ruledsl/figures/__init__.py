@@ -1,0 +1,9 @@
+"""Figures as data, and two ways to draw them: on paper (matplotlib) and on a page (Plotly). Knows nothing of runs."""
+
+from ruledsl.figures.panels import NOTE, SMOOTHED, Colour, Curve, Guide, Mark, Panel
+from ruledsl.figures.print import draw_panels
+from ruledsl.figures.web import Chart, chart
+
+__all__ = [
+    "NOTE", "SMOOTHED", "Chart", "Colour", "Curve", "Guide", "Mark", "Panel", "chart", "draw_panels",
+]  # fmt: skip

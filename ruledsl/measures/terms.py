@@ -1,0 +1,41 @@
+"""What each term of a rule would change by itself, layer by layer, at given samples: for measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ruledsl.backend import EagerProgram, change_of
+from ruledsl.compiler import RuleProgram
+from ruledsl.ir import Kind, Slot
+
+
+def layer_quantities(values: Mapping[str, Tensor], layer: int, sample: int) -> dict[str, Tensor]:
+    """`y_pre`, `e_post` … (N, n) of the weights that enter `layer` (from 1), out of `probe_values`."""
+    kinds = (Kind.activity, Kind.potential, Kind.error)
+    pre = {f"{q}_pre": values[Slot(q, layer - 1)][:, sample] for q in kinds}
+    post = {f"{q}_post": values[Slot(q, layer)][:, sample] for q in kinds}
+    x = values[Slot(Kind.activity, 0)]
+    third = values[Kind.third][:, sample] if Kind.third in values else x.new_ones(x.shape[0])
+    return pre | post | {Kind.third.value: third}
+
+
+def signs_of(named: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
+    """`exc_pre`, `inh_post` … (N, n) of the weights that enter `layer`: 1 for cells of that kind, else 0."""
+    found = {}
+    for side, own in (("pre", layer - 1), ("post", layer)):
+        if (slot := Slot(Kind.signs, own)) in named:
+            signs = named[slot]
+            found |= {f"exc_{side}": (1.0 + signs) / 2.0, f"inh_{side}": (1.0 - signs) / 2.0}
+    return found
+
+
+@torch.no_grad()
+def term_change(rule: RuleProgram, term: int, quantities: Mapping[str, Tensor], matrix: Tensor) -> Tensor:
+    """F^r for weights (N, n_post, n_pre): the change for a coefficient of 1, of the same shape."""
+    program = rule.single_program(term)
+    sizes = {"post": matrix.shape[1], "pre": matrix.shape[2]}
+    run = EagerProgram(program, sizes).run({**quantities, Kind.weights: matrix}, matrix.new_ones(1))
+    return change_of(program.updates[0], run, matrix).expand_as(matrix)

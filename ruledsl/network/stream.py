@@ -1,0 +1,68 @@
+"""What an episode starts from and carries along: named tensors, with one batch axis in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ruledsl.ir import Kind, Slot, layers_of
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What an episode starts from, each tensor with the batch axis N in front.
+
+    Attributes:
+        state: what the step updates, before the first sample: W0 …, and B0 …, b1 …, traces where a rule has them.
+        constants: what every step reads and none changes, such as fixed B0 ….
+        signals: (N, T, …) what comes anew with every sample: x, target, and others by their names in the program.
+    """
+
+    state: State
+    constants: State
+    signals: State
+
+    @property
+    def length(self) -> int:
+        return self.signals["x"].shape[1]
+
+    @property
+    def count(self) -> int:
+        """Runs in the batch."""
+        return self.signals["x"].shape[0]
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """W0 … alone."""
+        return weights_of(self.state)
+
+    def rows(self, rows: Tensor) -> Stream:
+        """Some of the runs, by their indices."""
+        parts = ({n: v[rows] for n, v in part.items()} for part in (self.state, self.constants, self.signals))
+        return Stream(*parts)
+
+    def part(self, times: slice) -> State:
+        """The signals of some samples."""
+        return {name: value[:, times] for name, value in self.signals.items()}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return sizes_of(self.weights)
+
+    def inputs(self, time: int, state: Mapping[str, Tensor]) -> State:
+        """The inputs of the step program at one sample."""
+        return {name: value[:, time] for name, value in self.signals.items()} | self.constants | dict(state)
+
+
+def weights_of(state: Mapping[str, Tensor]) -> list[Tensor]:
+    """W0 … in order."""
+    return [state[Slot(Kind.weights, n)] for n in layers_of(state, Kind.weights)]
+
+
+def sizes_of(weights: Sequence[Tensor]) -> dict[str, int]:
+    """The symbolic sizes n0 … of a network with these weights."""
+    return {"n0": weights[0].shape[-1]} | {f"n{n + 1}": w.shape[-2] for n, w in enumerate(weights)}

@@ -1,0 +1,39 @@
+from .again import Diagnosis, diagnose
+from .config import RunConfig, read_config, read_toml, run_spec, used_plugins
+from .driver import Listener, Outcome, is_in_use, refuse_used, use_threads
+from .metrics import Metrics, metrics_header, read_metrics
+from .names import CONFIG, DATA, RULE
+from .panels import curve_of, end_accuracy, training_panels
+from .run import Run, Spec, open_run
+from .summary import grouped, late_episodes
+from .tensorboard import export_events
+
+__all__ = [
+    "CONFIG",
+    "DATA",
+    "RULE",
+    "Diagnosis",
+    "Listener",
+    "Metrics",
+    "Outcome",
+    "Run",
+    "RunConfig",
+    "Spec",
+    "curve_of",
+    "diagnose",
+    "end_accuracy",
+    "export_events",
+    "grouped",
+    "is_in_use",
+    "late_episodes",
+    "metrics_header",
+    "open_run",
+    "read_config",
+    "read_metrics",
+    "read_toml",
+    "refuse_used",
+    "run_spec",
+    "training_panels",
+    "use_threads",
+    "used_plugins",
+]

@@ -1,0 +1,184 @@
+"""config.toml: everything that decides a training and is not its rule, as text that `train --config` reads again."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import tomllib
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ruledsl import __version__
+from ruledsl.errors import RunError, SettingsError
+from ruledsl.registry import declared
+from ruledsl.runs.names import CONFIG
+from ruledsl.settings import TABLE, RunSpec, TrainSettings
+from ruledsl.storage import write_text
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run folder needs to be run again, besides its rule: settings, data, runs."""
+
+    rule: str
+    dataset: str
+    """A name, a file, or a file of the run folder's own."""
+    data_root: str
+    settings: TrainSettings
+    runs: tuple[RunSpec, ...]
+    terms: tuple[str, ...]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    packages = ("torch", "numpy", "sympy", "lark", "matplotlib")
+    return {
+        "ruledsl": __version__,
+        "python": platform.python_version(),
+        **{p: metadata.version(p) for p in packages},
+    }
+
+
+def used_plugins(settings: TrainSettings) -> list[dict[str, str]]:
+    """Plugins from outside the product that a training uses: kind, name, file and digest of the file."""
+    found = [
+        d for key in settings.used_plugins() if (d := declared().found.get(key)) and d.origin != "product"
+    ]
+    return [
+        {
+            "kind": d.kind,
+            "name": d.name,
+            "file": str(d.path),
+            "sha256": hashlib.sha256(d.path.read_bytes()).hexdigest(),
+        }
+        for d in found
+    ]
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write config.toml; `read_config` gives back an equal object."""
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "rule": config.rule,
+        "dataset": config.dataset,
+        "data_root": config.data_root,
+        "terms": list(config.terms),
+        "settings": {name: _as_lists(value) for name, value in config.settings.flat().items()},
+        "versions": versions(),
+        "plugins": used_plugins(config.settings),
+        "machine": {"processor": platform.machine(), "system": platform.system()},
+        "runs": [asdict(r) for r in config.runs],
+    }
+    write_text(folder / CONFIG, tomli_w.dumps(document))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file. Raises `RunError` when it is missing or damaged."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of a run folder; raises `RunError` for a missing, damaged or newer one."""
+    path = folder / CONFIG
+    if not path.exists():
+        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}")
+    document = read_toml(path)
+    if document.get("format") != FORMAT:
+        raise RunError(
+            f"{path} has format {document.get('format')!r}; this version of ruledsl reads format {FORMAT}"
+        )
+    try:
+        return RunConfig(
+            document["rule"],
+            document["dataset"],
+            document["data_root"],
+            recorded_settings(document["settings"]),
+            tuple(run_spec(r) for r in document["runs"]),
+            tuple(document["terms"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    except SettingsError as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+
+
+def recorded_settings(table: dict[str, Any]) -> TrainSettings:
+    """Settings as a run folder has them; those of a version that knows more are passed over.
+
+    Values are checked as those of the command line are, but a learning rate may be 0 (nothing is learned), and plugins are
+    looked up only when they are used: a folder can be read where its plugins are not.
+    """
+    known = {name: value for name, value in table.items() if name in TABLE}
+    read = {
+        name: _as_tuples(value) if name in _UNCHECKED else TABLE[name].check(value)
+        for name, value in known.items()
+    }
+    return TrainSettings().put(**read)
+
+
+_UNCHECKED = ("learning_rate", "teacher", "optimiser")
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def run_spec(row: dict[str, Any]) -> RunSpec:
+    """One run of a batch, as a config holds it."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return RunSpec(**values)
+
+
+def recorded_versions(folder: Path) -> dict[str, str]:
+    """The versions that a run folder was made with; none when it does not say."""
+    try:
+        return dict(read_toml(folder / CONFIG)["versions"])
+    except (RunError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def version_differences(folder: Path) -> list[str]:
+    """Packages whose version is not the one that a run folder was made with: `torch 2.12.0, now 2.13.0`."""
+    then, now = recorded_versions(folder), versions()
+    changed = [
+        f"{name} {then[name]}, now {now.get(name, 'absent')}" for name in then if then[name] != now.get(name)
+    ]
+    return changed + changed_plugins(folder)
+
+
+def changed_plugins(folder: Path) -> list[str]:
+    """Plugins of the user's that a run folder was made with and that read otherwise now.
+
+    Raises `RunError` for one that is in no named folder: a run folder must not choose what is executed.
+    """
+    try:
+        recorded = read_toml(folder / CONFIG).get("plugins", [])
+    except RunError:
+        return []  # whoever reads the configuration itself says what is wrong with it
+    changed = []
+    for entry in recorded:
+        kind, name, file = (str(entry.get(key, "")) for key in ("kind", "name", "file"))
+        declaration = declared().found.get((kind, name))
+        if declaration is None:
+            raise RunError(
+                f"{folder} was trained with the {kind} `{name}` of {file}; "
+                f"name its folder: `ruledsl --plugins {Path(file).parent} …`"
+            )
+        if hashlib.sha256(declaration.path.read_bytes()).hexdigest() != entry.get("sha256"):
+            changed.append(f"the {kind} `{name}` in {declaration.place} reads otherwise now")
+    return changed

@@ -1,0 +1,11 @@
+"""The files of a run folder: the one place that knows their names."""
+
+CONFIG = "config.toml"
+RULE = "rule.rule"
+METRICS = "metrics.csv"
+CHECKPOINT = "checkpoint.json"
+RESULT = "result.json"
+FIGURE = "training.png"
+DATA = "data.npz"
+"""Arrays that a user handed in, kept so that the run can go on."""
+LOCK = ".lock"

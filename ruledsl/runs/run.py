@@ -1,0 +1,268 @@
+"""A run folder as an object: what was asked for, what was recorded, what was found, and how it goes on.
+
+Everything in the folder is text that any tool reads. Writes replace whole files atomically, except the metrics, which
+grow by whole rows and are cut back to the checkpoint on resuming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ruledsl.errors import RunError
+from ruledsl.figures import draw_panels
+from ruledsl.ir import Locality
+from ruledsl.rules import Rule, formula, load, table
+from ruledsl.runs.config import RunConfig, read_config, recorded_versions, version_differences
+from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
+from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, RESULT, RULE
+from ruledsl.runs.panels import training_panels
+from ruledsl.runs.summary import grouped, late_episodes
+from ruledsl.settings import ACCURACY, DIVERGED
+from ruledsl.statistics import Interval, finite_mean
+from ruledsl.storage import read_json
+
+if TYPE_CHECKING:
+    from ruledsl.meta import MetaTrainer
+    from ruledsl.runs.driver import Listener, Outcome
+    from ruledsl.tasks import ImageSource
+
+State = Literal["new", "started", "finished"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that a training is made from: a rule, how it is trained, and the data."""
+
+    rule: Rule
+    config: RunConfig
+    source: ImageSource
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Opening it reads nothing; each part is read when it is asked for.
+
+    Raises `RunError`, from whatever reads, when the folder is none, or a file of it is missing or damaged.
+    """
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """Settings, data and runs."""
+        return read_config(self.folder)
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The rule that was trained. Its locality was judged when it was: any class is accepted now."""
+        path = self.folder / RULE
+        if not path.exists():
+            raise RunError(f"{path} is missing: without it nobody can say what was trained")
+        return load(path, allow=Locality.layer)
+
+    @property
+    def metrics(self) -> Metrics:
+        """Every recorded episode, as columns."""
+        return read_metrics(self.folder)
+
+    @property
+    def metrics_so_far(self) -> Metrics:
+        """The same while another process may be writing."""
+        return read_metrics(self.folder, complete_lines=True)
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """result.json: what was found, by group and by run."""
+        return read_json(self.folder / RESULT)
+
+    # where it stands ---------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / CONFIG).is_file()
+
+    @property
+    def state(self) -> State:
+        """`new` before its training began, `started` while episodes are missing, `finished`."""
+        if not (self.folder / CHECKPOINT).exists():
+            return "new"
+        try:
+            return "finished" if self.result["finished"] else "started"
+        except (RunError, KeyError, TypeError):
+            return "started"
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that the checkpoint knows; 0 when there is none to read."""
+        try:
+            return int(read_json(self.folder / CHECKPOINT)["episodes_done"])
+        except (RunError, KeyError, TypeError, ValueError):
+            return 0
+
+    @property
+    def other_versions(self) -> list[str]:
+        """What it was made with and is not what is installed now; see `version_differences`."""
+        return version_differences(self.folder)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What it was made with."""
+        return recorded_versions(self.folder)
+
+    # what was found ----------------------------------------------------------
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Recorded runs by what they differ in beside their seed."""
+        known = self.metrics_so_far.runs
+        found = {
+            label: [r.run for r in rs if r.run in known] for label, rs in grouped(self.config.runs).items()
+        }
+        return {label: runs for label, runs in found.items() if runs}
+
+    @property
+    def seeds(self) -> dict[int, int]:
+        """Seed → run, for a batch whose runs differ in nothing else."""
+        return {r.seed: r.run for r in self.config.runs}
+
+    @property
+    def theta(self) -> dict[str, Interval]:
+        """What was learned: each coefficient with its interval over seeds.
+
+        Raises `RunError` for a run of several groups; `thetas` has each of them.
+        """
+        thetas = self.thetas
+        if len(thetas) != 1:
+            labels = "; ".join(thetas) or "none"
+            raise RunError(
+                f"{self.folder} must hold one group of runs, but holds: {labels}; see `Run.thetas`"
+            )
+        return next(iter(thetas.values()))
+
+    @property
+    def thetas(self) -> dict[str, dict[str, Interval]]:
+        """`theta` of each group, by its label."""
+        groups = self.result.get("groups", [])
+        return {g["label"]: {name: Interval.read(v) for name, v in g["theta"].items()} for g in groups}
+
+    def accuracy_by_seed(self, runs: list[int], metrics: Metrics | None = None) -> dict[int, float]:
+        """Seed → mean query accuracy of the last episodes; see `late_episodes`."""
+        known = metrics or self.metrics_so_far
+        late = late_episodes(known.episodes)
+        seeds = {r.run: r.seed for r in self.config.runs}
+        return {seeds[run]: finite_mean(known.column(run, ACCURACY)[-late:]) for run in runs}
+
+    @property
+    def refused(self) -> int:
+        """Episodes that diverged or were not finite, over all runs."""
+        return int(sum(sum(c[DIVERGED]) for c in self.metrics_so_far.runs.values()))
+
+    # going on ----------------------------------------------------------------
+
+    def source(self) -> ImageSource:
+        """The data it was trained on; arrays of a user's lie in the folder itself."""
+        from ruledsl.tasks import open_dataset
+
+        own = self.folder / self.config.dataset
+        spec = str(own) if self.config.dataset == DATA else self.config.dataset
+        return open_dataset(spec, Path(self.config.data_root))
+
+    def trained_rule(self) -> Rule:
+        """The rule, once more certain that it belongs to the configuration. Raises `RunError` when it does not."""
+        from ruledsl.meta import coefficient_names
+
+        if coefficient_names(self.rule.program, self.config.settings) != self.config.terms:
+            raise RunError(f"{self.folder / RULE} defines other terms than {CONFIG} names")
+        return self.rule
+
+    def trainer(self) -> MetaTrainer:
+        """A trainer as it was before the first episode."""
+        from ruledsl.backend import compile_rule
+        from ruledsl.meta import MetaTrainer
+
+        return MetaTrainer(
+            compile_rule(self.trained_rule()), self.config.settings, self.config.runs, self.source()
+        )
+
+    def start(self, spec: Spec, listen: Listener | None = None, fresh_tasks: int | None = None) -> Outcome:
+        """Train from the beginning. Raises `RunError` when the folder holds a run or cannot be used."""
+        from ruledsl.runs import driver
+
+        tasks = driver.FRESH_TASKS if fresh_tasks is None else fresh_tasks
+        return driver.start(self.folder, spec.rule, spec.config, spec.source, listen or driver.unheard, tasks)
+
+    def resume(
+        self, episodes: int | None = None, listen: Listener | None = None, fresh_tasks: int | None = None
+    ) -> Outcome:
+        """Go on from the last checkpoint, bit for bit; `episodes` in place of the planned number."""
+        from ruledsl.runs import driver
+
+        tasks = driver.FRESH_TASKS if fresh_tasks is None else fresh_tasks
+        rule = self.trained_rule()
+        return driver.resume(
+            self.folder, rule, self.config, self.source(), listen or driver.unheard, episodes, tasks
+        )
+
+    def ensure(self, spec: Spec, listen: Listener | None = None, fresh_tasks: int | None = None) -> Run:
+        """The same run, finished: started, gone on with, or only read.
+
+        Raises:
+            RunError: the folder holds a run with other settings.
+            KeyboardInterrupt: stopped by a signal; asked again, it goes on.
+        """
+        if self.state != "new":
+            before = read_config(self.folder)
+            if (before.settings, before.runs) != (spec.config.settings, spec.config.runs):
+                raise RunError(f"{self.folder} holds a training with other settings; choose another `--out`")
+        outcome = None
+        if self.state == "new":
+            outcome = self.start(spec, listen, fresh_tasks)
+        elif self.state == "started":
+            outcome = self.resume(listen=listen, fresh_tasks=fresh_tasks)
+        if outcome is not None and outcome.interrupted:
+            raise KeyboardInterrupt
+        return Run(self.folder)
+
+    def rerun(self, out: Path, listen: Listener | None = None) -> Outcome:
+        """Train again, from nothing but this folder's configuration and rule, into another folder.
+
+        On the same machine and versions the numbers are the same bit for bit; see `difference`.
+        """
+        return Run(out).start(Spec(self.trained_rule(), self.config, self.source()), listen)
+
+    def difference(self, other: Run) -> str | None:
+        """Where the metrics of two runs part, in words; None when one begins with all that the other holds."""
+        return first_difference(self.folder, other.folder)
+
+    # showing -----------------------------------------------------------------
+
+    def plot(self) -> list[Path]:
+        """Draw the figures of the training, PNG and PDF, beside its metrics; their paths."""
+        title, panels = training_panels(self.config, self.metrics_so_far)
+        return draw_panels(self.folder / FIGURE, title, panels)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """The rule's formula, and each coefficient with its locality, for a notebook."""
+        locality = self.rule.locality
+        rows = [
+            (group, name, str(locality.get(name, "")), value.text(".3e"))
+            for group, theta in (self.thetas.items() if self.state != "new" else ())
+            for name, value in theta.items()
+        ]
+        shown = table(("runs", "term", "locality", "θ (95 %)"), rows)
+        return f"<div><b>{self.folder.name}</b>: {self.state}<br>{formula(self.rule.latex())}{shown}</div>"
+
+
+def open_run(folder: str | Path) -> Run:
+    """A run folder. Raises `RunError` when there is none."""
+    run = Run(Path(folder))
+    if not run.exists:
+        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}")
+    return run

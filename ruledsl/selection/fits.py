@@ -1,0 +1,69 @@
+"""What a selection finds on the way: rules refitted, and the rounds of the elimination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from statistics import fmean
+
+from ruledsl.runs import Run
+from ruledsl.settings import ACCURACY, LOSS
+from ruledsl.statistics import Interval
+
+Support = tuple[str, ...]
+"""The names of the terms that a rule keeps."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training inside a selection: what it is for, and how many episodes it takes."""
+
+    name: str
+    text: str
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A set of terms refitted without penalty: a score per seed (larger is better) and Θ over seeds."""
+
+    terms: Support
+    scores: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    theta: Mapping[str, Interval]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.scores)
+
+    def against(self, other: Fit) -> Interval:
+        """The difference in accuracy to another fit, seed by seed."""
+        mine, theirs = (dict(enumerate(f.accuracy)) for f in (self, other))
+        return Interval.minus(mine, theirs, paired=True)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One step of the elimination: each term's score when it is left out, and the term that was dropped."""
+
+    terms: Support
+    score: float
+    without: Mapping[str, float]
+    dropped: str
+
+
+def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst: float) -> Fit:
+    """What some runs of a folder found, in order. `worst` caps losses (see `meta.worst_loss`)."""
+    metrics = run.metrics
+    learned = {r["run"]: r["theta"] for r in run.result["runs"]}
+    half = metrics.episodes // 2
+    accuracy = tuple(fmean(metrics.column(n, ACCURACY)[half:]) for n in numbers)
+    # Capped, since one diverged stream would outweigh all others; a mean, so that differences are those of tasks.
+    loss = tuple(-fmean(_capped(metrics.column(n, LOSS)[half:], worst)) for n in numbers)
+    theta = {t: Interval.of([float(learned[n][t] or 0.0) for n in numbers]) for t in terms}
+    return Fit(terms, accuracy if measure == "accuracy" else loss, accuracy, theta)
+
+
+def _capped(losses: Sequence[float], worst: float) -> list[float]:
+    return [min(loss, worst) if isfinite(loss) else worst for loss in losses]

@@ -1,0 +1,172 @@
+"""What a value must be. Each check is said in words once; it reads a value of Python or TOML, and a text of the
+command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class Wrong(Exception):
+    """A value that cannot be used; says what was expected."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """`expected` completes "needs …"; `read` gives the value in its type or raises; `parse` makes one from text."""
+
+    expected: str
+    read: Callable[[Any], Any]
+    parse: Callable[[str], Any] = str
+    metavar: str = "TEXT"
+    choices: tuple[str, ...] = ()
+
+    def __call__(self, value: Any) -> Any:
+        """The value in its type. Raises `Wrong` with what was expected."""
+        try:
+            return self.read(value)
+        except (TypeError, ValueError, OverflowError, _No):
+            raise Wrong(self.expected) from None
+
+    def text(self, value: str) -> Any:
+        """A value of the command line. Raises `Wrong`."""
+        try:
+            return self(self.parse(value))
+        except (TypeError, ValueError, OverflowError):
+            raise Wrong(self.expected) from None
+
+
+class _No(Exception):
+    """Not such a value."""
+
+
+def _that(holds: bool, value: Any) -> Any:
+    if not holds:
+        raise _No
+    return value
+
+
+def _text(value: Any) -> str:
+    return _that(isinstance(value, str), value)
+
+
+def _flag(value: Any) -> bool:
+    return _that(isinstance(value, bool), value)
+
+
+def _number(value: Any) -> float:
+    return float(
+        _that(isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value), value)
+    )
+
+
+def _whole(value: Any) -> int:
+    return _that(isinstance(value, int) and not isinstance(value, bool), value)
+
+
+def _from(least: int) -> Callable[[Any], int]:
+    return lambda value: _that(_whole(value) >= least, value)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return _that(isinstance(value, list | tuple), value)
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str):
+        value = _parsed_sizes(value)
+    return tuple(_from(1)(v) for v in _that(len(_listed(value)) >= 2, value))
+
+
+def _parsed_sizes(text: str) -> list[int]:
+    parts = text.replace(",", "-").split("-")
+    return [int(_that(p.isascii() and p.isdigit(), p)) for p in parts]
+
+
+def _objective(value: Any) -> tuple[tuple[str, float], ...]:
+    if isinstance(value, str):
+        value = parsed_sum(value)
+    pairs = tuple((_text(name), _number(weight)) for name, weight in _listed(value))
+    return _that(bool(pairs), pairs)
+
+
+def parsed_sum(text: str) -> list[tuple[str, float]]:
+    """`query + 0.1*activity` as names and weights."""
+    found: dict[str, float] = {}
+    for part in text.replace("-", "+-").split("+"):
+        if not part.strip() and not found:
+            continue
+        weight, _, name = part.strip().rpartition("*")
+        sign, name = (-1.0, name.strip()[1:]) if name.strip().startswith("-") else (1.0, name.strip())
+        found[name.strip()] = sign * (float(weight) if weight else 1.0)
+    return list(found.items())
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if isinstance(value, str):
+        value = [float(p) for p in value.split(",")]
+    listed = value if isinstance(value, list | tuple) else [value]
+    return tuple(dict.fromkeys(_that(_number(v) >= 0, float(v)) for v in _that(bool(listed), listed)))
+
+
+def _coefficients(value: Any) -> dict[str, float]:
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {name.strip(): float(_that(bool(equal), v)) for name, equal, v in pairs}
+    return {_text(name): _number(v) for name, v in _that(isinstance(value, Mapping), value).items()}
+
+
+def _window(value: Any) -> tuple[int, int]:
+    first, last = (_whole(v) for v in _listed(value))
+    return _that(0 <= first < last, (first, last))
+
+
+def _pair(value: Any) -> tuple[float, float]:
+    low, high = (_number(v) for v in _listed(value))
+    return _that(low < high, (low, high))
+
+
+def choice(*options: str) -> Check:
+    """One of some words."""
+    return Check(
+        f"one of {', '.join(options)}",
+        lambda v: _that(_text(v) in options, v),
+        str,
+        "|".join(options),
+        options,
+    )
+
+
+text = Check('a text in "…"', _text)
+name = Check("a name", _text, metavar="NAME")
+flag = Check("true or false", _flag, lambda t: {"true": True, "false": False}[t.lower()])
+number = Check("a finite number", _number, float, "NUMBER")
+positive = Check("a number above 0", lambda v: _that(_number(v) > 0, float(v)), float, "NUMBER")
+not_negative = Check("a number from 0", lambda v: _that(_number(v) >= 0, float(v)), float, "NUMBER")
+fraction = Check(
+    "a number from 0 to below 1", lambda v: _that(0 <= _number(v) < 1, float(v)), float, "NUMBER"
+)
+count, whole, several = (Check(f"a whole number from {n}", _from(n), int, "N") for n in (1, 0, 2))
+numbers = Check("finite numbers from 0, such as 0,0.1,1", _numbers, str, "NUMBERS")
+sizes = Check("at least two layer sizes, such as 784-170-47 or [784, 170, 47]", _sizes, str, "SIZES")
+objective = Check(
+    'objectives with finite weights, such as `query + 0.1*activity` or [["query", 1.0]]',
+    _objective,
+    str,
+    "SUM",
+)
+coefficients = Check("NAME=VALUE,… with finite numbers", _coefficients, str, "NAME=VALUE,…")
+names = Check(
+    'a list of texts, ["a", "b"]', lambda v: tuple(_text(t) for t in _listed(v)), lambda t: [t], "NAME"
+)
+table = Check("a table, {…}", lambda v: _that(isinstance(v, dict), v))
+window = Check("the first and the last episode, growing, [100, 500]", _window)
+growing_pair = Check("two growing numbers, [a, b]", _pair)
+entries = Check(
+    "a list of texts or whole numbers, [1, 2, 3]",
+    lambda v: tuple(
+        _that(isinstance(e, str) or _whole(e) is not None, e) for e in _that(len(_listed(v)) > 0, v)
+    ),
+)

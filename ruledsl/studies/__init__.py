@@ -1,0 +1,21 @@
+"""From what a user asks for to runs: specifications, one training, many of them, and where they run."""
+
+from ruledsl.studies.cells import Cell, Place, Plan, Tick, Watcher
+from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
+from ruledsl.studies.places import Here, Processes, place_for
+from ruledsl.studies.specify import (
+    check_writable,
+    default_folder,
+    known_terms,
+    open_data,
+    read_config_file,
+    specify,
+)
+from ruledsl.studies.study import Study, StudyCell, digest, hashed
+from ruledsl.studies.training import RuleWarning, keywords, train
+
+__all__ = [
+    "SEEDS", "Cell", "Evaluation", "Here", "Place", "Plan", "Processes", "RuleWarning",
+    "Study", "StudyCell", "Tick", "Watcher", "check_writable", "default_folder", "digest", "evaluate", "hashed", "keywords",
+    "known_terms", "open_data", "place_for", "read_config_file", "specify", "train",
+]  # fmt: skip

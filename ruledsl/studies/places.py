@@ -1,0 +1,154 @@
+"""Where cells run: here, one after the other, or in worker processes of this machine. A further place is a class here."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+from ruledsl.errors import UserError
+from ruledsl.registry import plugin_folders, use_folders
+from ruledsl.studies.cells import STOPPED, Cell
+
+T = TypeVar("T")
+
+
+class _Immediately(Executor):
+    """An executor that does the work when it is given it."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class Here:
+    """This process."""
+
+    def __init__(self) -> None:
+        self.executor: Executor = _Immediately()
+        self.done = 0
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def work(self) -> Callable[[Cell], str]:
+        return self._work
+
+    def _work(self, cell: Cell) -> str:
+        try:
+            cell.run(self._tick)
+        except KeyboardInterrupt:
+            return STOPPED
+        except Exception as error:  # whatever it is, the others must not be lost for it
+            return _told(error)
+        return ""
+
+    def _tick(self, episodes: int) -> None:
+        self.done += episodes
+
+    def ticks(self) -> int:
+        done, self.done = self.done, 0
+        return done
+
+
+class Processes:
+    """Worker processes, on one thread each, which on few cores beats threads within one."""
+
+    def __init__(self, jobs: int) -> None:
+        # Forked children would inherit torch's threads in an unknown state.
+        context = multiprocessing.get_context("spawn")
+        self.queue: Any = context.Queue()
+        self.stop = context.Event()
+        named = tuple(folder for folder, origin in plugin_folders() if origin == "named")
+        begin = (self.queue, self.stop, os.getpid(), named)
+        self.executor: Executor = ProcessPoolExecutor(jobs, context, _begin, begin)
+
+    def __enter__(self) -> Processes:
+        # A closed terminal or a `kill` must stop the workers as Ctrl-C does.
+        self.before = {s: signal.signal(s, _interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None = None, *_: Any) -> None:
+        if kind is not None:
+            self.stop.set()
+            for worker in multiprocessing.active_children():
+                if worker.pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker.pid, signal.SIGINT)  # the training at work saves itself
+        self.executor.shutdown(wait=True, cancel_futures=True)
+        self.queue.close()
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def work(self) -> Callable[[Cell], str]:
+        return _work
+
+    def ticks(self) -> int:
+        done = 0
+        with contextlib.suppress(queue.Empty):
+            while True:
+                done += self.queue.get_nowait()
+        return done
+
+
+def place_for(jobs: int) -> Here | Processes:
+    """Worker processes for several jobs at once, this process for one."""
+    return Processes(jobs) if jobs > 1 else Here()
+
+
+def _told(error: Exception) -> str:
+    """What went wrong in a cell, in one line that travels."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+_here: tuple[Any, Any, int] | None = None
+"""Of a worker: the queue of ticks, the word to stop, and the parent's process."""
+
+
+def _begin(ticks: Any, stop: Any, parent: int, plugins: tuple[Path, ...]) -> None:
+    """A worker's start."""
+    global _here
+    _here = (ticks, stop, parent)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    use_folders(plugins)
+    os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which tells its workers once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(cell: Cell) -> str:
+    """Run one cell in a worker: nothing, or what went wrong."""
+    assert _here is not None
+    ticks, stop, parent = _here
+
+    def tick(episodes: int) -> None:
+        if os.getppid() != parent:
+            raise KeyboardInterrupt  # nobody is waiting any more
+        ticks.put(episodes)
+
+    if stop.is_set():
+        return STOPPED
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cell.run(tick)
+    except KeyboardInterrupt:
+        return STOPPED
+    except Exception as error:  # whatever it is, the others must not be lost for it
+        return _told(error)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ""

@@ -1,0 +1,179 @@
+"""A study: rules × settings, each cell a run folder with all its seeds, wherever cells are run."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ruledsl.errors import RunError
+from ruledsl.figures import Colour, Curve, Panel, draw_panels
+from ruledsl.progress import Line
+from ruledsl.runs import Run, Spec, used_plugins
+from ruledsl.settings import EpisodeRecord
+from ruledsl.statistics import Interval
+from ruledsl.studies.cells import Plan, Tick
+from ruledsl.studies.places import place_for
+from ruledsl.studies.specify import specify
+
+
+def digest(spec: Spec, *more: Any) -> str:
+    """Ten letters that everything which decides the numbers of a training decides; the data count by their name."""
+    config = spec.config
+    deciding = [config.settings.deciding(), *(plugin["sha256"] for plugin in used_plugins(config.settings))]
+    return hashed([spec.rule.source, config.dataset, *deciding, [asdict(r) for r in config.runs], *more])
+
+
+def hashed(document: Any) -> str:
+    """Ten letters that a document decides."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One training of a study: its rule, and what is varied in it."""
+
+    rule: str
+    values: tuple[tuple[str, Any], ...]
+    settings: tuple[tuple[str, Any], ...]
+    root: Path
+
+    @cached_property
+    def spec(self) -> Spec:
+        return specify(self.rule, **dict(self.settings), **dict(self.values))
+
+    @cached_property
+    def run_folder(self) -> Run:
+        return Run(self.root / f"{self.spec.rule.name.replace('+', '-')}-{digest(self.spec)}")
+
+    @property
+    def name(self) -> str:
+        return " ".join([Path(self.rule).stem, *(f"{name}={value}" for name, value in self.values)])
+
+    @property
+    def key(self) -> str:
+        return str(self.run_folder.folder)
+
+    needs = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was read of the rule and the data stays here: another process reads it anew.
+        return StudyCell, (self.rule, self.values, self.settings, self.root)
+
+    @property
+    def episodes(self) -> int:
+        return 0 if self.is_done() else self.spec.config.settings.episodes - self.run_folder.episodes
+
+    def is_done(self) -> bool:
+        return self.run_folder.state == "finished"
+
+    def run(self, tick: Tick) -> None:
+        def hear(_: Sequence[EpisodeRecord]) -> None:
+            tick(1)
+
+        self.run_folder.ensure(self.spec, hear)
+
+
+class Study:
+    """Rules × values of settings, trained side by side.
+
+    >>> import tempfile
+    >>> small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2)
+    >>> study = Study(["bio", "backprop"], vary={"beta": [1.0, 10.0]}, out=tempfile.mkdtemp(), **small)
+    >>> len(study.run(progress=False).table())
+    4
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[str | Path],
+        vary: Mapping[str, Sequence[Any]] | None = None,
+        out: str | Path = "runs/study",
+        **settings: Any,
+    ) -> None:
+        """Rules, and keywords of `train` with several values each; `settings` are those that all cells share."""
+        self.out, self.vary = Path(out), dict(vary or {})
+        shared = tuple(settings.items())
+        combinations = list(itertools.product(*self.vary.values()))
+        self.cells = [
+            StudyCell(str(rule), tuple(zip(self.vary, values, strict=True)), shared, self.out)
+            for rule in rules
+            for values in combinations
+        ]
+
+    def run(self, jobs: int = 1, progress: bool = True) -> Study:
+        """Train every cell that is not trained yet, `jobs` at once; stopped, the same call goes on.
+
+        Raises:
+            RunError: a cell could not be trained; the others were.
+            KeyboardInterrupt: stopped; everything is kept.
+        """
+        with _Progress(progress) as watch:
+            failures = Plan.of(self.cells).run(place_for(jobs), watch)
+        if failures:
+            raise RunError("; ".join(f"{Path(key).name}: {message}" for key, message in failures.items()))
+        return self
+
+    def runs(self) -> Iterator[tuple[StudyCell, Run]]:
+        """Every cell that is trained, with its run."""
+        for cell in self.cells:
+            if cell.is_done():
+                yield cell, Run(cell.run_folder.folder)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each cell that is trained: what it is, accuracy at the end, the mean Θ, its folder."""
+        rows = []
+        for cell, run in self.runs():
+            members = [r.run for r in run.config.runs]
+            accuracy = Interval.of(run.accuracy_by_seed(members).values())
+            rows.append({"rule": cell.rule, **dict(cell.values), "accuracy": accuracy, "run": run})
+        return rows
+
+    def plot(self, x: str, path: str | Path) -> list[Path]:
+        """Accuracy at the end against a setting, a curve for each rule; PNG and PDF."""
+        names = [str(v) for v in self.vary[x]]
+        curves = []
+        for n, rule in enumerate(dict.fromkeys(c.rule for c in self.cells)):
+            rows = [r for r in self.table() if r["rule"] == rule]
+            found = [r["accuracy"] for r in rows]
+            places = [names.index(str(r[x])) for r in rows]
+            colour = Colour("rule", n)
+            curves.append(
+                Curve(Path(rule).stem, places, [a.mean for a in found], [a.half for a in found], colour)
+            )
+        panel = Panel(
+            "",
+            x,
+            "query accuracy (fraction)",
+            tuple(curves),
+            limits=(0.0, 1.0),
+            kind="points",
+            names=tuple(names),
+        )
+        return draw_panels(Path(path), f"Accuracy at the end, by {x}", [panel])
+
+
+class _Progress:
+    """One line for all cells."""
+
+    def __init__(self, shown: bool) -> None:
+        self.line = Line("episode", 0, not shown)
+
+    def __enter__(self) -> _Progress:
+        self.line.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.line.__exit__()
+
+    def __call__(self, done: int, total: int) -> None:
+        if done:
+            self.line.tell(done, "of all cells", total)
+
+    def failed(self, name: str, message: str) -> None:
+        self.line.console.print(f"{name} failed, the others go on: {message}")
