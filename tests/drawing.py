@@ -10,10 +10,22 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ruledsl.ir.facts import SCALAR, WEIGHTS, Shape, Side
-from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
+from ruledsl.ir import (
+    SCALAR,
+    WEIGHTS,
+    Binary,
+    Call,
+    Expression,
+    Name,
+    Negate,
+    Number,
+    Power,
+    Shape,
+    Side,
+    Transpose,
+)
+from ruledsl.language import QUANTITIES as EVERY_QUANTITY
 from ruledsl.language import Term
-from ruledsl.language.vocabulary import QUANTITIES as EVERY_QUANTITY
 
 QUANTITIES = {
     n: q

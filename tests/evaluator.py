@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ruledsl.ir.syntax import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
+from ruledsl.ir import Binary, Call, Expression, Name, Negate, Number, Power, Transpose
 
 _FUNCTIONS = {
     "exp": torch.exp,

@@ -9,13 +9,20 @@
 """
 
 from ruledsl.engines.api import Learner, MetaGradient, adapt, meta_gradient
+from ruledsl.engines.autograd import Autograd
 from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult
 from ruledsl.engines.choice import CANDIDATES, ENGINES, EngineName, compute
-from ruledsl.engines.compiled import kernel_source
+from ruledsl.engines.compiled import forget_kernels, kernel_source
 from ruledsl.engines.ending import DEFAULT, Ending, EndView
+from ruledsl.engines.replay import Replay, Replayed, ReplayKeeping
 from ruledsl.engines.stepping import moved, run_stream
 
 __all__ = [
+    "Autograd",
+    "Replay",
+    "ReplayKeeping",
+    "Replayed",
+    "forget_kernels",
     "BACKENDS", "CANDIDATES", "DEFAULT", "ENGINES", "Backend", "Case", "EndView", "Ending", "Engine", "EngineName",
     "EngineResult", "Learner", "MetaGradient", "adapt", "compute", "kernel_source", "meta_gradient", "moved",
     "run_stream",

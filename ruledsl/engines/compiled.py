@@ -58,6 +58,12 @@ def _kernel(programs: StepPrograms, sizes: Sizes, real: str) -> Kernel | None:
         return None
 
 
+def forget_kernels() -> None:
+    """Build from the programs anew: what a plugin does may have been replaced."""
+    kernel_source.cache_clear()
+    _kernel.cache_clear()
+
+
 def _key(stream: Stream) -> Sizes:
     return tuple(stream.sizes.items())
 

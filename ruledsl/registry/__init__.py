@@ -2,7 +2,7 @@
 
 from ruledsl.registry.declarations import Declaration, declared, plugin_folders, use_folders
 from ruledsl.registry.kinds import KINDS, Registered, register
-from ruledsl.registry.loading import check_file, find, names_of
+from ruledsl.registry.loading import check_file, find, names_of, replaced
 
 __all__ = [
     "KINDS",
@@ -14,5 +14,6 @@ __all__ = [
     "names_of",
     "plugin_folders",
     "register",
+    "replaced",
     "use_folders",
 ]

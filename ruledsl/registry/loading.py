@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 from ruledsl.errors import PluginError
 from ruledsl.registry import kinds
@@ -33,6 +37,18 @@ def find(kind: str, name: str) -> Registered:
     if key not in _found:
         _found[key] = _find(kind, name)
     return _found[key]
+
+
+@contextmanager
+def replaced(kind: str, name: str, item: Any) -> Iterator[None]:
+    """Another object in the place of a plugin's, for as long as this lasts: to show what a fault does."""
+    found = find(kind, name)
+    key = (kind, name, *search_key())
+    _found[key] = replace(found, item=item)
+    try:
+        yield
+    finally:
+        _found[key] = found
 
 
 def _find(kind: str, name: str) -> Registered:

@@ -10,32 +10,39 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from ruledsl.network.engines import programs_for
-from ruledsl.reproduction.vocabulary import MEASURES
 
 from ruledsl.cli import main
-from ruledsl.ir.diagnostics import RuleError
-from ruledsl.network import compiled
+from ruledsl.errors import RunError
+from ruledsl.ir import RuleError
+from ruledsl.network import compiled, programs_for
 from ruledsl.plugin import Pathway
 from ruledsl.registry import Registered, declarations, find, loading
 from ruledsl.reproduction import (
+    MEASURES,
     Budget,
+    Interval,
     Job,
+    LongStream,
+    Measure,
+    Theory,
+    Training,
+    TrainingResult,
     Workshop,
+    episodes_of,
+    judge,
     locate_claims,
+    measured,
     profiles,
     read_claims,
     rehearse,
     reproduce,
     run_ahead,
+    settling_episode,
     shipped,
+    verdict_of,
 )
-from ruledsl.reproduction.claims import LongStream, Measure, Theory, Training
-from ruledsl.reproduction.measures import episodes_of, measured, settling_episode
-from ruledsl.reproduction.results import TrainingResult
-from ruledsl.reproduction.verdicts import Interval, judge, verdict_of
-from ruledsl.runs import RunError
 from ruledsl.settings import EpisodeRecord
+from tests import ROOT
 
 FILES = shipped() | profiles()
 TOY = {
@@ -152,7 +159,7 @@ def test_names_of_claims_are_suggested() -> None:
 
 
 def test_the_example_of_the_documentation_is_a_file_that_can_be_run(tmp_path: Path) -> None:
-    page = (Path(__file__).resolve().parents[1] / "docs" / "claims.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
     path = tmp_path / "mine.toml"
     path.write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
     file = read_claims(path)

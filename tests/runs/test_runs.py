@@ -15,13 +15,15 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from ruledsl.runs.statistics import t_quantile
 
 from ruledsl.cli import main
-from ruledsl.runs import RunError, mean_and_interval, moving_average, read_config, read_json, read_metrics
+from ruledsl.errors import RunError
+from ruledsl.runs import read_config, read_metrics
+from ruledsl.statistics import moving_average, t_quantile
+from ruledsl.storage import read_json
+from tests import ROOT
 
 TOY = ["--sizes", "196-12-8-47", "--labels", "3", "--shots", "4", "--queries", "3", "--threads", "1"]
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*arguments: object) -> Result:

@@ -8,9 +8,10 @@ import pytest
 
 import ruledsl
 from benchmarks.selection import NOTHING, PLANTED, one_selection
-from ruledsl.runs import RunError, read_json
+from ruledsl.errors import RunError
 from ruledsl.selection import Plan, selected_rule, sparsity_path, stable_support
-from tests.test_runs import run, train
+from ruledsl.storage import read_json
+from tests.runs.test_runs import run, train
 
 SMALL = Plan(seeds=2, episodes=30, refit_episodes=100, measure="loss", tolerance=0.01, largest=4)
 

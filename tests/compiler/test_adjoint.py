@@ -8,21 +8,17 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruledsl.network.compiled import kernel_source
-from ruledsl.network.engines import programs_for
 
 import ruledsl
-from ruledsl.backend.compiled_rule import CompiledRule
-from ruledsl.backend.eager import BINARY, KERNELS, LOADS, SHAPED, EagerProgram
-from ruledsl.backend.reference import KERNELS as REFERENCE_KERNELS
+from ruledsl.backend import BINARY, KERNELS, REFERENCE_KERNELS, SHAPED, CompiledRule, EagerProgram
 from ruledsl.compiler import step_adjoint
-from ruledsl.ir import ops
-from ruledsl.ir.ops import OPS
-from ruledsl.ir.program import Builder
-from ruledsl.network.step import step_program
+from ruledsl.engines import kernel_source
+from ruledsl.ir import LOADS, OPS, Builder
+from ruledsl.network import programs_for, step_program
 from ruledsl.settings import Network
+from tests.algebra.test_algebra import compiled as compiled_term
+from tests.calls import meta_gradient
 from tests.drawing import draw_episode, terms
-from tests.test_algebra import compiled as compiled_term
 
 SIZES = {"a": 3, "b": 4, "c": 2}
 SHAPES: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
@@ -120,8 +116,8 @@ def test_engines_give_autograds_gradient(
     episode = draw_episode((9, 7, 6, 5), samples, batch=(2,), dtype=dtype)
     theta = pool_theta((2,), dtype)
     # In float32 the stream itself rounds, in autograd as in ours: the reference has the same precision.
-    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
-    found = ruledsl.meta_gradient(
+    expected = meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
+    found = meta_gradient(
         F, theta, *episode.arguments(), feedback=feedback, engine=engine, backend=backend
     )  # type: ignore[arg-type]
     assert found.engine == engine
@@ -143,11 +139,11 @@ def test_drawn_rules_have_autograds_gradient_in_every_engine(
     F = CompiledRule(program)
     episode = draw_episode((4, 3, 3), samples, seed=2)
     theta = torch.full((1,), 1e-3, dtype=torch.float64)
-    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
+    expected = meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
     if not bool(expected.grad.isfinite().all()) or float(expected.grad.abs().max()) < 1e-10:
         return
     for engine in ("auto", "checkpoint"):
-        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine=engine)  # type: ignore[arg-type]
+        found = meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine=engine)  # type: ignore[arg-type]
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-8, atol=1e-12)
 
 
@@ -157,8 +153,8 @@ def test_shipped_rules_run_in_the_automatic_engine(name: str) -> None:
     F = ruledsl.compile_rule(rule)
     episode = draw_episode((6, 5, 4), 30, batch=(2,))
     theta = torch.full((2, len(rule.names)), 2e-3, dtype=torch.float64)
-    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
-    found = ruledsl.meta_gradient(F, theta, *episode.arguments())
+    expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    found = meta_gradient(F, theta, *episode.arguments())
     assert found.engine == (
         "checkpoint" if name in ("soft_bound", "competition", "oja_single") else "rebuild"
     )
@@ -170,12 +166,12 @@ def test_a_wrong_adjoint_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
     F = ruledsl.compile_rule(ruledsl.load("pool"))
     episode = draw_episode((6, 5, 4), 10)
     theta = pool_theta((), torch.float64)
-    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd").grad
+    expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd").grad
     wrong = replace(OPS["matvec"], adjoint=lambda b, t, a, r, c: (b.outer(c, a[1]), None))
     monkeypatch.setitem(ops.OPS, "matvec", wrong)  # type: ignore[arg-type]
     programs_for.cache_clear()
     try:
-        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="rebuild", backend="eager").grad
+        found = meta_gradient(F, theta, *episode.arguments(), engine="rebuild", backend="eager").grad
     finally:
         programs_for.cache_clear()
     assert float((found - expected).norm() / expected.norm()) > 1e-6  # a right one agrees to 1e-12
@@ -187,9 +183,9 @@ def test_rebuilding_that_would_lose_precision_is_refused_and_said() -> None:
     episode = draw_episode((6, 5, 4), 40)
     theta = torch.zeros(10, dtype=torch.float64)
     theta[0], theta[3] = 1e-3, 0.9
-    found = ruledsl.meta_gradient(F, theta, *episode.arguments())
+    found = meta_gradient(F, theta, *episode.arguments())
     assert found.engine == "checkpoint"
-    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd")
     torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
 
 
@@ -200,10 +196,10 @@ def test_a_diverged_run_says_so_and_leaves_its_neighbours_alone() -> None:
     theta[:, 0] = 1e-3
     theta[1, 5] = 1e30
     for backend in ("eager", "compiled"):
-        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
+        found = meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
         assert bool(found.grad[0].isfinite().all())
         assert not bool(found.grad[1].isfinite().all())
-        alone = ruledsl.meta_gradient(F, theta[0], *episode.run(0).arguments(), backend=backend)  # type: ignore[arg-type]
+        alone = meta_gradient(F, theta[0], *episode.run(0).arguments(), backend=backend)  # type: ignore[arg-type]
         torch.testing.assert_close(found.grad[0], alone.grad, rtol=1e-5, atol=1e-7)
 
 
@@ -235,9 +231,9 @@ def test_a_run_that_cannot_be_rebuilt_does_not_slow_its_neighbours() -> None:
     theta = torch.zeros(2, 10, dtype=torch.float64)
     theta[:, 0] = 1e-3
     theta[1, 3] = 0.9
-    expected = ruledsl.meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd")
     for backend in ("eager", "compiled"):
-        found = ruledsl.meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
+        found = meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
         assert found.engine == "rebuild and checkpoint"
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
         torch.testing.assert_close(found.loss, expected.loss, rtol=1e-12, atol=0)

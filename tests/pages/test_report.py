@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruledsl.runs.statistics import difference
 
-from tests.test_runs import run, train
+from ruledsl.statistics import Interval
+from tests.runs.test_runs import run, train
 
 pytest.importorskip("plotly")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -67,10 +67,10 @@ def test_a_comparison_states_differences_with_intervals(pages: tuple[Path, Path]
 
 def test_differences_are_paired_where_seeds_saw_the_same_tasks() -> None:
     a, b = {0: 0.5, 1: 0.7, 2: 0.9}, {0: 0.4, 1: 0.61, 2: 0.79}
-    mean, half = difference(a, b, paired=True)
+    mean, half = Interval.minus(a, b, paired=True)
     assert mean == pytest.approx(0.1)
     assert half == pytest.approx(4.302653 * 0.01 / 3**0.5, rel=1e-5)
-    mean, wide = difference(a, b, paired=False)
+    mean, wide = Interval.minus(a, b, paired=False)
     assert mean == pytest.approx(0.1)
     assert wide == pytest.approx(0.4471, abs=2e-3)  # Welch by scipy.stats: df 3.98, se 0.1609
 

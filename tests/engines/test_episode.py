@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 import ruledsl
-from ruledsl.backend.compiled_rule import CompiledRule
-from ruledsl.network import Measurements, measure, programs_for
+from ruledsl.backend import CompiledRule
+from ruledsl.measures import Measurements, measure
+from ruledsl.network import programs_for
 from ruledsl.settings import Network as Wiring
+from tests.calls import adapt, meta_gradient
 from tests.drawing import Episode, draw_episode
 from tests.oracle import TERMS, Network
-from tests.test_terms import SHIPPED
+from tests.rules.test_terms import SHIPPED
 
 SIZES = (6, 5, 4)
 POOL = ruledsl.load("pool").names
@@ -37,7 +39,7 @@ def test_an_episode_of_the_pool_equals_the_loops(feedback: str) -> None:
     network = oracle(episode, feedback)
     for x, label in zip(episode.x.tolist(), episode.y.tolist(), strict=True):
         network.learn(POOL, theta.tolist(), x, label)
-    found = ruledsl.adapt(
+    found = adapt(
         ruledsl.compile_rule(ruledsl.load("pool")), theta, *episode.arguments()[:4], feedback=feedback
     )
     for mine, plain, start in zip(found, network.W, episode.W, strict=True):
@@ -51,7 +53,7 @@ def test_every_shipped_term_learns_as_its_loops_say() -> None:
         network = oracle(episode, "fixed")
         for x, label in zip(episode.x.tolist(), episode.y.tolist(), strict=True):
             network.learn([name], [0.05], x, label)
-        found = ruledsl.adapt(
+        found = adapt(
             compiled(name), torch.tensor([0.05], dtype=torch.float64), *episode.arguments()[:4]
         )
         for mine, plain in zip(found, network.W, strict=True):
@@ -62,7 +64,7 @@ def test_errors_come_from_the_weights_before_the_update() -> None:
     """Negative control: an oracle that updates layer by layer before the errors below gives other weights."""
     episode = draw_episode(SIZES, 5, seed=4)
     theta = torch.tensor([0.3], dtype=torch.float64)
-    found = ruledsl.adapt(compiled("pseudo_gradient"), theta, *episode.arguments()[:4], feedback="symmetric")
+    found = adapt(compiled("pseudo_gradient"), theta, *episode.arguments()[:4], feedback="symmetric")
     late = oracle(episode, "symmetric")
     for x, label in zip(episode.x.tolist(), episode.y.tolist(), strict=True):
         _, y = late.activities(x)
@@ -93,7 +95,7 @@ def test_the_meta_gradient_is_the_central_difference_of_the_plain_loops(name: st
             network.learn(names, shifted, x, label)
         return network.query_loss(episode.x_query.tolist(), episode.y_query.tolist())
 
-    found = ruledsl.meta_gradient(
+    found = meta_gradient(
         compiled(*names), torch.tensor(theta, dtype=torch.float64), *episode.arguments(), feedback=feedback
     )
     assert abs(float(found.loss) - loss(theta)) < 1e-11
@@ -109,7 +111,7 @@ def test_backprop_is_the_gradient_of_the_loss() -> None:
     """With e carried by Wᵀ, F⁰ is autograd's gradient of the sample's cross-entropy (Eq. 4)."""
     episode = draw_episode((6, 5, 4, 3), 1)
     one = torch.ones(1, dtype=torch.float64)
-    adapted = ruledsl.adapt(compiled("pseudo_gradient"), one, *episode.arguments()[:4], feedback="symmetric")
+    adapted = adapt(compiled("pseudo_gradient"), one, *episode.arguments()[:4], feedback="symmetric")
     leaves = [w.clone().requires_grad_() for w in episode.W]
     y = episode.x[0]
     for number, w in enumerate(leaves):
@@ -124,12 +126,12 @@ def test_a_batch_equals_its_runs_alone() -> None:
     F = ruledsl.compile_rule(ruledsl.load("bio"))
     episode = draw_episode(SIZES, 20, batch=(2, 2))
     theta = 0.01 * torch.randn(2, 2, 3, dtype=torch.float64)
-    together = ruledsl.meta_gradient(F, theta, *episode.arguments(), l1=0.5)
+    together = meta_gradient(F, theta, *episode.arguments(), l1=0.5)
     assert together.loss.shape == (2, 2)
     assert together.grad.shape == (2, 2, 3)
     for a in range(2):
         for b in range(2):
-            alone = ruledsl.meta_gradient(F, theta[a, b], *episode.run(a, b).arguments(), l1=0.5)
+            alone = meta_gradient(F, theta[a, b], *episode.run(a, b).arguments(), l1=0.5)
             torch.testing.assert_close(together.loss[a, b], alone.loss, rtol=1e-12, atol=0)
             torch.testing.assert_close(together.grad[a, b], alone.grad, rtol=1e-9, atol=1e-13)
             torch.testing.assert_close(together.weights[0][a, b], alone.weights[0], rtol=1e-12, atol=1e-14)
@@ -139,7 +141,7 @@ def test_the_penalty_is_part_of_loss_and_gradient() -> None:
     F = ruledsl.compile_rule(ruledsl.load("bio"))
     episode = draw_episode(SIZES, 5)
     theta = torch.tensor([0.01, -0.02, 0.0], dtype=torch.float64)
-    plain, penalised = (ruledsl.meta_gradient(F, theta, *episode.arguments(), l1=l1) for l1 in (0.0, 2.0))
+    plain, penalised = (meta_gradient(F, theta, *episode.arguments(), l1=l1) for l1 in (0.0, 2.0))
     assert abs(float(penalised.loss - plain.loss) - 2.0 * 0.03) < 1e-12
     assert (penalised.grad - plain.grad).tolist() == pytest.approx([2.0, -2.0, 0.0])
 
@@ -148,7 +150,7 @@ def test_adapt_can_be_differentiated_with_respect_to_the_weights() -> None:
     episode = draw_episode(SIZES, 3)
     leaf = episode.W[0].clone().requires_grad_()
     theta = torch.tensor([0.1], dtype=torch.float64)
-    out = ruledsl.adapt(compiled("pseudo_gradient"), theta, [leaf, episode.W[1]], *episode.arguments()[1:4])
+    out = adapt(compiled("pseudo_gradient"), theta, [leaf, episode.W[1]], *episode.arguments()[1:4])
     out[1][0].square().sum().backward()
     assert leaf.grad is not None
     assert float(leaf.grad.abs().max()) > 1e-6
@@ -161,7 +163,7 @@ def test_terms_confined_to_layers_leave_the_others_alone(tmp_path: object) -> No
     path.write_text("rule confined = pseudo_gradient[init = 0.1, layers = 1 3]", encoding="utf-8")
     rule = ruledsl.load(path)
     episode = draw_episode((6, 5, 4, 3), 5)
-    after = ruledsl.adapt(ruledsl.compile_rule(rule), rule.init.double(), *episode.arguments()[:4])
+    after = adapt(ruledsl.compile_rule(rule), rule.init.double(), *episode.arguments()[:4])
     changed = [not torch.equal(a, b) for a, b in zip(after, episode.W, strict=True)]
     assert changed == [True, False, True]
 
@@ -187,7 +189,7 @@ def test_arguments_that_do_not_fit_are_refused(change: dict[str, object], messag
         "y": episode.y,
     } | change
     with pytest.raises(ValueError, match=message):
-        ruledsl.adapt(compiled("pseudo_gradient"), **arguments)  # type: ignore[arg-type]
+        adapt(compiled("pseudo_gradient"), **arguments)  # type: ignore[arg-type]
 
 
 def test_update_says_what_it_needs() -> None:

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 import ruledsl
 from ruledsl.cli import main
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^( *)```(\w*)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
 

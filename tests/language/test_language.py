@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from lark import Lark
 
 import ruledsl
-from ruledsl.ir.diagnostics import RuleError
-from ruledsl.ir.source import SourceFile
-from ruledsl.ir.syntax import Expression, TermStatement
+from ruledsl.ir import Expression, RuleError, SourceFile, TermStatement
 from ruledsl.language import format_number, format_source, load_rule, parse, print_expression
 from tests.drawing import expressions
 

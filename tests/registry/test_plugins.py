@@ -16,8 +16,8 @@ from ruledsl.cli import main
 from ruledsl.contracts import run_contract
 from ruledsl.errors import PluginError
 from ruledsl.registry import KINDS, declared, find
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 TOY = [
     "--sizes",
     "100-10-8-5",

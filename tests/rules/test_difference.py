@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ruledsl.difference import rule_difference
 
 import ruledsl
-from tests.test_runs import run, train
+from ruledsl.rules import rule_difference
+from tests.runs.test_runs import run, train
 
 BASE = "rule base = pseudo_gradient + error_hebb + weight_decay"
 CASES = [

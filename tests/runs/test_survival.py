@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ruledsl.runs import read_json, read_metrics
-from tests.test_runs import ROOT, TOY, run, train
+from ruledsl.runs import read_metrics
+from ruledsl.storage import read_json
+from tests import ROOT
+from tests.runs.test_runs import ROOT, TOY, run, train
 
 KILLS = 20
 EPISODES = 250

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from ruledsl.cli import main
-from ruledsl.tasks import DataError, open_dataset
+from ruledsl.errors import DataError
+from ruledsl.tasks import open_dataset
 
 SHORT = ["--labels", "2", "--shots", "4", "--queries", "3", "--episodes", "2", "--threads", "1", "--quiet"]
 

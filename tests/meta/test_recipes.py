@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ruledsl.meta.optimisers import Recipe, Terms
+from ruledsl.meta import Coefficients, Recipe
 from ruledsl.registry import find, names_of
 
 RECIPES = {name: find("recipe", name).item for name in names_of("recipe")}
 PaperRecipe, RobustRecipe = RECIPES["paper"], RECIPES["robust"]
 
 
-def terms(changes: dict[str, object] | None = None) -> Terms:
+def terms(changes: dict[str, object] | None = None) -> Coefficients:
     count = 3
     full: dict[str, object] = {
         "initial": torch.full((count,), 1e-3, dtype=torch.float64),
@@ -25,7 +25,7 @@ def terms(changes: dict[str, object] | None = None) -> Terms:
         "scales": torch.ones(count, dtype=torch.float64),
         "worst_loss": 8.0,
     }
-    return Terms(**(full | (changes or {})))  # type: ignore[arg-type]
+    return Coefficients(**(full | (changes or {})))  # type: ignore[arg-type]
 
 
 def gradients(steps: int, count: int = 3, tasks: int = 1) -> list[Tensor]:

@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from ruledsl.settings import PAPER_SIZES, TaskShape
+from ruledsl.errors import DataError
+from ruledsl.settings import PAPER_SIZES, TaskShape, TrainSettings
 from ruledsl.tasks import (
+    CHARACTERS,
     FEEDBACK,
     WEIGHTS,
-    DataError,
     ImageSource,
+    draw_glyphs,
     draw_task,
     draw_weights,
     fit_pixels,
     open_dataset,
+    torchvision_datasets,
 )
-from ruledsl.tasks.glyphs import CHARACTERS, draw_glyphs
-from ruledsl.tasks.torchvision_gate import torchvision_datasets
+
+
+def asked(labels: int, shots: int, queries: int, sizes: tuple[int, ...]) -> TrainSettings:
+    return TrainSettings.of(labels=labels, shots=shots, queries=queries, sizes=sizes)
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -44,7 +49,7 @@ def mnist(tmp_path: Path) -> Path:
 
 def test_classes_and_images_of_a_task_are_distinct(mnist: Path) -> None:
     source = open_dataset("mnist", mnist)
-    task = draw_task(source, TaskShape(3, 10, 5), (784, 10), seed=1, episode=2)
+    task = draw_task(source, asked(3, 10, 5, (784, 10)), seed=1, episode=2)
     assert (len(task.x), len(task.x_query)) == (30, 15)
     assert len(set(task.y.tolist())) == 3
     images = torch.cat([task.x, task.x_query])[:, 0]
@@ -56,18 +61,18 @@ def test_classes_and_images_of_a_task_are_distinct(mnist: Path) -> None:
 
 def test_the_stream_is_shuffled_and_a_draw_depends_on_seed_and_episode_alone(mnist: Path) -> None:
     source = open_dataset("mnist", mnist)
-    first, again = (draw_task(source, TaskShape(2, 20, 2), (784, 10), 5, 3) for _ in range(2))
+    first, again = (draw_task(source, asked(2, 20, 2, (784, 10)), 5, 3) for _ in range(2))
     assert torch.equal(first.x, again.x)
     # In class order the label would change once; classes themselves come in random order.
     assert int((first.y[1:] != first.y[:-1]).sum()) > 8
     for seed, episode in ((5, 4), (6, 3)):
-        assert not torch.equal(first.x, draw_task(source, TaskShape(2, 20, 2), (784, 10), seed, episode).x)
+        assert not torch.equal(first.x, draw_task(source, asked(2, 20, 2, (784, 10)), seed, episode).x)
 
 
 def test_more_classes_than_outputs_get_random_units(mnist: Path) -> None:
     source = open_dataset("mnist", mnist)
     units = {
-        tuple(sorted(set(draw_task(source, TaskShape(2, 2, 2), (784, 3), 0, e).y.tolist())))
+        tuple(sorted(set(draw_task(source, asked(2, 2, 2, (784, 3)), 0, e).y.tolist())))
         for e in range(20)
     }
     assert units == {(0, 1), (0, 2), (1, 2)}
@@ -82,7 +87,7 @@ def test_a_task_that_cannot_be_drawn_says_why(mnist: Path) -> None:
         (TaskShape(2, 1, 1), (700, 10), "700 is not a square"),
     ):
         with pytest.raises(DataError, match=message):
-            draw_task(source, shape, sizes, 0, 0)
+            draw_task(source, asked(shape.labels, shape.shots, shape.queries, sizes), 0, 0)
 
 
 def test_weights_are_xaviers_uniform_draw() -> None:
@@ -197,5 +202,5 @@ def test_only_asked_images_are_decoded() -> None:
         return np.zeros((len(places), 28, 28), dtype=np.float32)
 
     source = ImageSource("counting", 28, np.repeat(np.arange(10), 1000), read)
-    draw_task(source, TaskShape(3, 5, 2), (784, 10), 0, 0)
+    draw_task(source, asked(3, 5, 2, (784, 10)), 0, 0)
     assert len(asked) == 21

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "ruledsl"
+from tests import ROOT
+
+PACKAGE = ROOT / "ruledsl"
 FLOORS = (
     "ir", "registry", "storage", "settings", "language", "checks", "algebra", "compiler", "tasks", "backend", "network",
     "latex", "pipeline", "difference", "meta", "runs", "selection", "report", "plugin", "contracts",

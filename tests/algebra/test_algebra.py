@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 
 import ruledsl
 from ruledsl.algebra import index_form, index_text, linear_relations
-from ruledsl.backend import numpy_source, torch_source
-from ruledsl.backend.eager import EagerProgram, change_of
-from ruledsl.backend.reference import run_updates
-from ruledsl.compiler import RuleProgram
-from ruledsl.compiler.cover import minimum_cover
-from ruledsl.ir.diagnostics import RuleError
-from ruledsl.ir.ops import program_cost
-from ruledsl.ir.source import SourceFile
-from ruledsl.ir.text import parse_program, program_text
+from ruledsl.backend import EagerProgram, change_of, numpy_source, run_updates, torch_source
+from ruledsl.compiler import RuleProgram, minimum_cover
+from ruledsl.ir import RuleError, SourceFile, parse_program, program_cost, program_text
 from ruledsl.language import Term, parse
 from tests.drawing import layer_quantities, terms
 from tests.evaluator import evaluate

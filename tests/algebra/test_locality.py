@@ -8,9 +8,7 @@ from hypothesis import assume, given
 
 import ruledsl
 from ruledsl.algebra import Certificate, certify, index_form
-from ruledsl.ir.diagnostics import RuleError
-from ruledsl.ir.facts import Locality
-from ruledsl.ir.source import SourceFile
+from ruledsl.ir import Locality, RuleError, SourceFile
 from ruledsl.language import Term, parse
 from tests.drawing import layer_quantities, terms
 from tests.evaluator import evaluate

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from ruledsl.pipeline import check_file
 
 from ruledsl.cli import main
-from ruledsl.ir.diagnostics import RuleError
+from ruledsl.ir import RuleError
+from ruledsl.rules import check_file
+from tests import ROOT
 
-CASES = sorted(p.name for p in (Path(__file__).parent / "bad").iterdir() if p.is_dir())
+CASES = sorted(p.name for p in (ROOT / "tests" / "bad").iterdir() if p.is_dir())
 WARNINGS = ("same-term",)
 
 
@@ -35,7 +36,7 @@ def run(*arguments: object) -> Result:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_fault_has_its_text_and_its_twin_is_right(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Path(__file__).parent / "bad" / case
+    folder = ROOT / "tests" / "bad" / case
     monkeypatch.chdir(folder)
     monkeypatch.delenv("RULEDSL_PATH", raising=False)
     # Alone in its folder: two files with one name would be a fault of their own.
@@ -63,7 +64,7 @@ def alone(text: str) -> str:
 
 @pytest.mark.parametrize("case", [c for c in CASES if c not in WARNINGS])
 def test_a_fault_ends_every_command_with_exit_code_2_and_no_traceback(case: str) -> None:
-    bad = Path(__file__).parent / "bad" / case / "bad.rule"
+    bad = ROOT / "tests" / "bad" / case / "bad.rule"
     for command in (["check", bad], ["show", bad], ["train", bad, "--episodes", 1]):
         result = run(*command)
         assert result.exit_code == 2, result.output
@@ -187,6 +188,6 @@ def test_text_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 if __name__ == "__main__":
     for name in CASES:
-        case_folder = Path(__file__).parent / "bad" / name
+        case_folder = ROOT / "tests" / "bad" / name
         rendered = alone((case_folder / "bad.rule").read_text(encoding="utf-8"))
         (case_folder / "expected.txt").write_text(rendered, encoding="utf-8")

@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from ruledsl.network.engines import StepPrograms, Stream, programs_for, weights_of
-from ruledsl.network.objectives import Ending
-from ruledsl.network.replay import Episode, replay_engine
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
-from ruledsl.network import replay
+from ruledsl.engines import Case, Ending, Replay, Replayed, ReplayKeeping
+from ruledsl.network import StepPrograms, Stream, programs_for, weights_of
 from ruledsl.settings import Network
+from tests.calls import meta_gradient
 from tests.drawing import draw_episode
 
 SIZES = (6, 5, 4)
@@ -55,10 +54,9 @@ def test_replayed_steps_have_autograds_gradient(name: str, feedback: str, sample
     for seed in (3, 4):
         stream, query = stream_of(seed, samples, feedback)
         drawn = draw_episode(SIZES, samples, batch=(2,), seed=seed)
-        expected = ruledsl.meta_gradient(F, theta, *drawn.arguments(), feedback=feedback, engine="autograd")
-        for keeps_weights in {programs.has_dense_rest, True}:
-            ending = Ending(programs, *query, samples)
-            found = replay_engine(programs, stream, theta, ending, keeps_weights=keeps_weights)
+        expected = meta_gradient(F, theta, *drawn.arguments(), feedback=feedback, engine="autograd")
+        for engine in (ReplayKeeping(), *([] if programs.has_dense_rest else [Replay()])):
+            found = engine.run(Case(programs, stream, theta), Ending(programs, *query, samples))
             assert samples == 0 or float(expected.grad.abs().min()) > 0
             torch.testing.assert_close(found.gradient, expected.grad, rtol=1e-9, atol=1e-15)
             for a, b in zip(weights_of(found.state), expected.weights, strict=True):
@@ -68,7 +66,7 @@ def test_replayed_steps_have_autograds_gradient(name: str, feedback: str, sample
 def test_a_step_works_in_place_on_buffers_that_never_move() -> None:
     programs = programs_for(ruledsl.load("pool").program, len(SIZES) - 1, Network())
     stream, _ = stream_of(1, 5, "fixed")
-    episode = Episode(programs, stream, theta_of("pool", 2), keeps_weights=False)
+    episode = Replayed(programs, stream, theta_of("pool", 2), keeps_weights=False)
     episode.load(stream, theta_of("pool", 2))
     buffers = buffers_of(episode)
     addresses = [b.data_ptr() for b in buffers]
@@ -79,7 +77,7 @@ def test_a_step_works_in_place_on_buffers_that_never_move() -> None:
     assert int(episode.time) == 1
 
 
-def buffers_of(episode: Episode) -> list[Tensor]:
+def buffers_of(episode: Replayed) -> list[Tensor]:
     states = [*episode.stream.state.values(), *episode.cotangents.values()]
     return [*states, *episode.saved, episode.gradient, episode.time]
 
@@ -95,18 +93,18 @@ class OnDeviceOnly(TorchDispatchMode):
         return result
 
 
-def fake_episode(programs: StepPrograms, keeps_weights: bool) -> Episode:
+def fake_episode(programs: StepPrograms, keeps_weights: bool) -> Replayed:
     def fake(*shape: int) -> Tensor:
         return torch.zeros(2, *shape, device="cuda")
 
     weights, feedback = named("W", [fake(5, 6), fake(4, 5)]), named("B", [fake(6, 5), fake(5, 4)])
     stream = Stream(weights, feedback, {"x": fake(9, 6), "target": fake(9, 4)})
-    return Episode(programs, stream, fake(len(programs.rule.names)), keeps_weights)
+    return Replayed(programs, stream, fake(len(programs.rule.names)), keeps_weights)
 
 
 @pytest.mark.parametrize("name", ["pool", "soft_bound", "competition", "bcm", "covariance"])
 def test_steps_can_be_captured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "recorded", lambda step, prepare, on: step)
+    monkeypatch.setattr("ruledsl.engines.replay.recorded", lambda step, prepare, on: step)
     programs = programs_for(ruledsl.load(name).program, 2, Network())
     with FakeTensorMode():
         episode = fake_episode(programs, programs.has_dense_rest)
@@ -115,24 +113,24 @@ def test_steps_can_be_captured(name: str, monkeypatch: pytest.MonkeyPatch) -> No
             episode.backward()
 
 
-def _reads_the_time(episode: Episode) -> object:
+def _reads_the_time(episode: Replayed) -> object:
     return int(episode.time)
 
 
-def _fetches_a_weight(episode: Episode) -> object:
+def _fetches_a_weight(episode: Replayed) -> object:
     return episode.stream.weights[0].cpu()
 
 
-def _mixes_in_host_memory(episode: Episode) -> object:
+def _mixes_in_host_memory(episode: Replayed) -> object:
     return episode.theta + torch.ones(10)
 
 
 @pytest.mark.parametrize("fault", [_reads_the_time, _fetches_a_weight, _mixes_in_host_memory])
 def test_a_step_that_could_not_be_captured_is_caught(
-    fault: Callable[[Episode], object], monkeypatch: pytest.MonkeyPatch
+    fault: Callable[[Replayed], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr(replay, "recorded", lambda step, prepare, on: step)
+    monkeypatch.setattr("ruledsl.engines.replay.recorded", lambda step, prepare, on: step)
     programs = programs_for(ruledsl.load("pool").program, 2, Network())
     with FakeTensorMode():
         episode = fake_episode(programs, False)
@@ -146,7 +144,7 @@ def test_captured_episodes_have_the_gradient_of_eager_ones(name: str) -> None:
     F = ruledsl.compile_rule(ruledsl.load(name))
     for seed in (1, 2):
         drawn = draw_episode((20, 15, 10), 30, batch=(3,), seed=seed)
-        expected = ruledsl.meta_gradient(F, theta_of(name, 3), *drawn.arguments(), engine="autograd")
+        expected = meta_gradient(F, theta_of(name, 3), *drawn.arguments(), engine="autograd")
         on_gpu = [[t.cuda() for t in a] if isinstance(a, list) else a.cuda() for a in drawn.arguments()]
-        found = ruledsl.meta_gradient(F, theta_of(name, 3).cuda(), *on_gpu)  # type: ignore[arg-type]
+        found = meta_gradient(F, theta_of(name, 3).cuda(), *on_gpu)  # type: ignore[arg-type]
         torch.testing.assert_close(found.grad.cpu(), expected.grad, rtol=1e-9, atol=1e-14)
