@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -19,11 +19,12 @@ import torch
 
 import ruledsl
 from benchmarks import bandwidth, cuda, literal, memory
-from benchmarks.work import PAPER, WIDE, Work, draw_work, small_theta
-from ruledsl.backend import CompiledRule
+from benchmarks.work import PAPER, WIDE, draw_work, small_theta
+from ruledsl import CompiledRule, Episode, Network, TrainSettings
+from ruledsl.engines import kernel_source
 from ruledsl.meta import MetaTrainer
-from ruledsl.network import kernel_source, programs_for
-from ruledsl.settings import Network, RunSpec, TrainSettings
+from ruledsl.network import programs_for
+from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,13 +54,13 @@ def rule(name: str) -> CompiledRule:
     return ruledsl.compile_rule(ruledsl.load(name))
 
 
-def ours(name: str, work: Work, repeats: int = 5) -> float:
+def ours(name: str, work: Episode, repeats: int = 5) -> float:
     """Seconds per episode of the fast engine on a batch."""
     F, batch = rule(name), work.x.shape[0]
     theta = small_theta(len(F.names), batch)
 
     def run() -> None:
-        result = ruledsl.meta_gradient(F, theta, *work.arguments(), engine="rebuild", backend="compiled")
+        result = ruledsl.meta_gradient(F, theta, work, engine="rebuild", backend="compiled")
         assert result.engine == "rebuild"
 
     run()
@@ -69,13 +70,12 @@ def ours(name: str, work: Work, repeats: int = 5) -> float:
 def literal_seconds(name: str) -> float:
     """Seconds per episode of the literal implementation: one network, all it can do."""
     F, work = rule(name), draw_work(1)
-    single = [[m[0] for m in part] if isinstance(part, list) else part[0] for part in work.arguments()]
     theta = small_theta(len(F.names), 1)[0]
-    expected = literal.meta_gradient(F.names, theta, *single)[1]  # type: ignore[arg-type]
-    found = ruledsl.meta_gradient(F, theta[None], *work.arguments(), backend="compiled").grad[0]
+    expected = literal.meta_gradient(F.names, theta, work)[1]
+    found = ruledsl.meta_gradient(F, theta[None], work, backend="compiled").grad[0]
     error = float((found - expected).norm() / expected.norm())
     assert error < 1e-3, f"the two do not compute the same gradient: {error}"
-    return seconds(lambda: literal.meta_gradient(F.names, theta, *single), 2)  # type: ignore[arg-type]
+    return seconds(lambda: literal.meta_gradient(F.names, theta, work), 2)
 
 
 def jax_seconds(batch: int) -> float | None:
@@ -91,7 +91,7 @@ def jax_seconds(batch: int) -> float | None:
     run = jax_reference.build(len(PAPER) - 1)
     given = jax_reference.arguments(work, theta)
     _, gradient = jax.block_until_ready(run(*given))
-    found = ruledsl.meta_gradient(rule("pool"), theta, *work.arguments(), backend="compiled").grad
+    found = ruledsl.meta_gradient(rule("pool"), theta, work, backend="compiled").grad
     expected = torch.tensor(gradient.tolist())
     error = float((found - expected).norm() / expected.norm())
     assert error < 1e-3, f"the two do not compute the same gradient: {error}"
@@ -121,7 +121,7 @@ def first_use() -> tuple[float, float]:
         "from benchmarks.work import draw_work, small_theta\n"
         "F = ruledsl.compile_rule(ruledsl.load('pool')); work = draw_work(1, 2); theta = small_theta(10, 1)\n"
         "t = time.perf_counter()\n"
-        "ruledsl.meta_gradient(F, theta, *work.arguments(), backend='compiled')\n"
+        "ruledsl.meta_gradient(F, theta, work, backend='compiled')\n"
         "print(time.perf_counter() - t)"
     )
     with tempfile.TemporaryDirectory() as cache:
@@ -132,7 +132,7 @@ def first_use() -> tuple[float, float]:
 
 def training_seconds(engine: str, episodes: int, seeds: int) -> float:
     """Wall seconds per run and episode of `train pool` with everything around the gradient included."""
-    settings = TrainSettings(episodes=500, engine=engine, meta_batch=1)  # type: ignore[arg-type]
+    settings = TrainSettings.of(episodes=500, engine=engine, meta_batch=1)
     source = open_dataset("glyphs", Path("data"))
     trainer = MetaTrainer(rule("pool"), settings, [RunSpec(n, n) for n in range(seeds)], source)
     trainer.step(0)
@@ -151,6 +151,69 @@ def at_most(figure: str, mine: str, theirs: str, value: float, limit: float) -> 
     return Row(figure, mine, theirs, value, f"≤ {limit}", value <= limit)
 
 
+def reported(figure: str, mine: str, theirs: str, value: float) -> Row:
+    return Row(figure, mine, theirs, value, "reported", None)
+
+
+def gradients(threads: int) -> Iterator[Row]:
+    """Time of a meta-gradient: against the references, the length of the stream, the width, and the machine."""
+    eight = draw_work(8)
+    pool8, bio8, one8 = (ours(n, eight) for n in ("pool", "bio", "feedback_alignment"))
+    pool1 = ours("pool", draw_work(1))
+    yield at_least("bio, batch of 8, per episode, against literal", bio8, literal_seconds("bio"), 20)
+    yield at_least("pool, batch of 8, per episode, against literal", pool8, literal_seconds("pool"), 90)
+    jax_times = {n: t for n in (1, 4, 8, 16) if (t := jax_seconds(n)) is not None}
+    if jax_times:
+        best = min(jax_times, key=lambda n: jax_times[n])
+        yield at_least(
+            f"pool, batch of 8, against jax at its best batch ({best})", pool8, jax_times[best], 3.5
+        )
+        yield at_least("pool, single episode, against jax single", pool1, jax_times[1], 1.2)
+    alone = "pool against pseudo_gradient alone, batch of 8"
+    yield at_most(alone, f"{pool8 * 1e3:.1f} ms", f"{one8 * 1e3:.1f} ms", pool8 / one8, 2.2)
+    long = ours("pool", draw_work(1, 2500), 2)
+    longer = "2 500 samples against 250, time"
+    yield at_most(longer, f"{long * 1e3:.0f} ms", f"{pool1 * 1e3:.1f} ms", long / pool1, 10.5)
+    for figure, sizes, mine in (
+        ("time over roofline, batch of 8", PAPER, pool8),
+        ("width × 4, time over roofline, batch of 8", WIDE, ours("pool", draw_work(8, sizes=WIDE), 2)),
+    ):
+        bound = roofline(sizes, threads)
+        yield at_most(figure, f"{mine * 1e3:.1f} ms", f"{bound * 1e3:.1f} ms", mine / bound, 2.5)
+
+
+def memories(_: int) -> Iterator[Row]:
+    """What an episode keeps, and the peak of the process."""
+    programs = programs_for(rule("pool").program, 5, Network())
+    source = kernel_source(programs, tuple(eight_sizes().items()), "float")
+    assert source is not None
+    trace = source.trace_length * 4 * 250 / 1e6
+    yield at_most("saved activity, MB per 250 samples and run", f"{trace:.1f} MB", "–", trace, 25)
+    peak, literal_peak = memory.peak_megabytes("compiled"), memory.peak_megabytes("literal")
+    figure = "peak memory of one run above the idle process"
+    yield at_most(figure, f"{peak:.0f} MiB", f"{literal_peak:.0f} MiB", peak / literal_peak, 0.333)
+    peak_long = memory.peak_megabytes("compiled", 2500)
+    yield reported("… with 2 500 samples", f"{peak_long:.0f} MiB", f"{peak:.0f} MiB", peak_long / peak)
+
+
+def whole_trainings(_: int) -> Iterator[Row]:
+    """Everything around the gradient, and the first use on a fresh machine."""
+    before, now = training_seconds("autograd", 1, 8), training_seconds("auto", 20, 8)
+    figure = "train pool --seeds 8, wall time per run and episode, against the autograd engine"
+    yield at_least(figure, now, before, 10)
+    cold, warm = first_use()
+    figure = "first gradient: compiling, and from the cache in a second process"
+    yield reported(figure, f"{cold:.1f} s", f"{warm:.2f} s", cold / warm)
+
+
+def captured_episodes(_: int) -> Iterator[Row]:
+    """CUDA graphs beside eager launches, where there is a device."""
+    for t in cuda.timings():
+        device = torch.cuda.get_device_name()
+        figure = f"{device}, pool, batch of {t.batch}: captured episode against eager launches"
+        yield reported(figure, f"{t.captured * 1e3:.2f} ms", f"{t.eager * 1e3:.2f} ms", t.eager / t.captured)
+
+
 @click.command()
 @click.option("--threads", default=0, help="CPU threads for every implementation (0: all).")
 @click.option(
@@ -161,120 +224,12 @@ def main(threads: int, out: Path | None) -> None:
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     rows: list[Row] = []
-
-    def add(row: Row) -> None:
-        rows.append(row)
-        click.echo(f"{row.figure}: {row.ours} / {row.reference} → {row.value:.2f} ({row.limit})", err=True)
-
-    eight = draw_work(8)
-    pool8, bio8, one8 = (ours(n, eight) for n in ("pool", "bio", "feedback_alignment"))
-    pool1 = ours("pool", draw_work(1))
-    add(at_least("bio, batch of 8, per episode, against literal", bio8, literal_seconds("bio"), 20))
-    add(at_least("pool, batch of 8, per episode, against literal", pool8, literal_seconds("pool"), 90))
-    jax_times = {n: t for n in (1, 4, 8, 16) if (t := jax_seconds(n)) is not None}
-    if jax_times:
-        best = min(jax_times, key=lambda n: jax_times[n])
-        add(
-            at_least(f"pool, batch of 8, against jax at its best batch ({best})", pool8, jax_times[best], 3.5)
-        )
-        add(at_least("pool, single episode, against jax single", pool1, jax_times[1], 1.2))
-    add(
-        at_most(
-            "pool against pseudo_gradient alone, batch of 8",
-            f"{pool8 * 1e3:.1f} ms",
-            f"{one8 * 1e3:.1f} ms",
-            pool8 / one8,
-            2.2,
-        )
-    )
-    long = ours("pool", draw_work(1, 2500), 2)
-    add(
-        at_most(
-            "2 500 samples against 250, time",
-            f"{long * 1e3:.0f} ms",
-            f"{pool1 * 1e3:.1f} ms",
-            long / pool1,
-            10.5,
-        )
-    )
-    programs = programs_for(rule("pool").program, 5, Network())
-    source = kernel_source(programs, tuple(eight_sizes().items()), "float")
-    assert source is not None
-    trace = source.trace_length * 4 * 250 / 1e6
-    add(at_most("saved activity, MB per 250 samples and run", f"{trace:.1f} MB", "–", trace, 25))
-    peak, literal_peak = memory.peak_megabytes("compiled"), memory.peak_megabytes("literal")
-    add(
-        at_most(
-            "peak memory of one run above the idle process",
-            f"{peak:.0f} MiB",
-            f"{literal_peak:.0f} MiB",
-            peak / literal_peak,
-            0.333,
-        )
-    )
-    peak_long = memory.peak_megabytes("compiled", 2500)
-    add(
-        Row(
-            "… with 2 500 samples",
-            f"{peak_long:.0f} MiB",
-            f"{peak:.0f} MiB",
-            peak_long / peak,
-            "reported",
-            None,
-        )
-    )
-    bound = roofline(PAPER, threads)
-    add(
-        at_most(
-            "time over roofline, batch of 8",
-            f"{pool8 * 1e3:.1f} ms",
-            f"{bound * 1e3:.1f} ms",
-            pool8 / bound,
-            2.5,
-        )
-    )
-    wide, wide_bound = ours("pool", draw_work(8, sizes=WIDE), 2), roofline(WIDE, threads)
-    add(
-        at_most(
-            "width × 4, time over roofline, batch of 8",
-            f"{wide * 1e3:.0f} ms",
-            f"{wide_bound * 1e3:.0f} ms",
-            wide / wide_bound,
-            2.5,
-        )
-    )
-    before, now = training_seconds("autograd", 1, 8), training_seconds("auto", 20, 8)
-    add(
-        at_least(
-            "train pool --seeds 8, wall time per run and episode, against the autograd engine",
-            now,
-            before,
-            10,
-        )
-    )
-    cold, warm = first_use()
-    add(
-        Row(
-            "first gradient: compiling, and from the cache in a second process",
-            f"{cold:.1f} s",
-            f"{warm:.2f} s",
-            cold / warm,
-            "reported",
-            None,
-        )
-    )
-    for t in cuda.timings():
-        on = f"{torch.cuda.get_device_name()}, pool, batch of {t.batch}: captured episode against eager launches"
-        add(
-            Row(
-                on,
-                f"{t.captured * 1e3:.2f} ms",
-                f"{t.eager * 1e3:.2f} ms",
-                t.eager / t.captured,
-                "reported",
-                None,
+    for measurement in (gradients, memories, whole_trainings, captured_episodes):
+        for row in measurement(threads):
+            rows.append(row)
+            click.echo(
+                f"{row.figure}: {row.ours} / {row.reference} → {row.value:.2f} ({row.limit})", err=True
             )
-        )
     table = report(rows, threads)
     click.echo(table)
     if out:

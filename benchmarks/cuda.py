@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 import ruledsl
-from benchmarks.work import draw_work, small_theta
-from ruledsl.network import Backend
+from benchmarks.work import draw_work, on_device, small_theta
+from ruledsl.engines import Backend
 
 BATCHES = (8, 64, 256)
 
@@ -32,13 +32,13 @@ def timings() -> list[Timing]:
 
 def _seconds(batch: int, backend: Backend) -> float:
     F = ruledsl.compile_rule(ruledsl.load("pool"))
-    parts = [[m.cuda() for m in a] if isinstance(a, list) else a.cuda() for a in draw_work(batch).arguments()]
+    work = on_device(draw_work(batch), "cuda")
     theta = small_theta(len(F.names), batch).cuda()
     best = float("inf")
     for _ in range(4):  # the first captures
         torch.cuda.synchronize()
         started = time.perf_counter()
-        result = ruledsl.meta_gradient(F, theta, *parts, backend=backend)  # type: ignore[arg-type]
+        result = ruledsl.meta_gradient(F, theta, work, backend=backend)
         torch.cuda.synchronize()
         assert result.engine == "rebuild"
         best = min(best, time.perf_counter() - started)

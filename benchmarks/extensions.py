@@ -7,52 +7,51 @@ import shlex
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import click
 import torch
-from ruledsl.pipeline import apart, compile_rule, load
 
-from ruledsl import __version__
-from ruledsl.contracts import SETTINGS, toy_rule, toy_source
-from ruledsl.meta import MetaTrainer
+from benchmarks.training import seeded, train_in_memory
+from ruledsl import TrainSettings, __version__, load
+from ruledsl.contracts import SETTINGS, toy_source
 from ruledsl.registry import declared
-from ruledsl.runs import mean_and_interval, use_threads
-from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.rules import apart
+from ruledsl.runs import use_threads
+from ruledsl.statistics import finite_mean
 from ruledsl.tasks import ImageSource, open_dataset
 
-FULL = TrainSettings(episodes=50, meta_batch=1, threads=1)
+FULL = TrainSettings.of(episodes=50, meta_batch=1, threads=1)
 EXAMPLES: dict[str, tuple[str, TrainSettings, str, str]] = {
-    "feedback `direct`": ("bio", replace(FULL, feedback="direct"), "network", "feedback"),
-    "feedback `mixture`": ("bio", replace(FULL, feedback="mixture"), "network", "feedback"),
-    "activation `tanh`": ("bio", replace(FULL, activation="tanh", beta=1.0), "network", "activation"),
+    "feedback `direct`": ("bio", FULL.having(feedback="direct"), "network", "feedback"),
+    "feedback `mixture`": ("bio", FULL.having(feedback="mixture"), "network", "feedback"),
+    "activation `tanh`": ("bio", FULL.having(activation="tanh", beta=1.0), "network", "activation"),
     "function `shrink`": ("shrunk", FULL, "network", "function"),
-    "task `permuted`": ("bio", replace(FULL, tasks="permuted"), "network", "task"),
-    "task `incremental`": ("bio", replace(FULL, tasks="incremental"), "network", "task"),
+    "task `permuted`": ("bio", FULL.having(tasks="permuted"), "network", "task"),
+    "task `incremental`": ("bio", FULL.having(tasks="incremental"), "network", "task"),
     "task `teacher_network`": (
-        "pseudo_gradient", replace(FULL, tasks="teacher_network", output="linear", learning_rate=1e-4), "network",
+        "pseudo_gradient", FULL.having(tasks="teacher_network", output="linear", learning_rate=1e-4), "network",
         "task",
     ),
-    "objective `area`": ("bio", replace(FULL, objective=(("area", 1.0),)), "network", "objective"),
+    "objective `area`": ("bio", FULL.having(objective=(("area", 1.0),)), "network", "objective"),
     "objective `query + 0.1*activity`": (
-        "bio", replace(FULL, objective=(("query", 1.0), ("activity", 0.1))), "network", "objective",
+        "bio", FULL.having(objective=(("query", 1.0), ("activity", 0.1))), "network", "objective",
     ),
-    "objective `weight_noise`": ("bio", replace(FULL, objective=(("weight_noise", 1.0),)), "network", "objective"),
+    "objective `weight_noise`": ("bio", FULL.having(objective=(("weight_noise", 1.0),)), "network", "objective"),
     "objective `query + 0.5*feedback_noise`": (
-        "bio", replace(FULL, objective=(("query", 1.0), ("feedback_noise", 0.5))), "network", "objective",
+        "bio", FULL.having(objective=(("query", 1.0), ("feedback_noise", 0.5))), "network", "objective",
     ),
-    "optimiser `cma`, relu": ("bio", replace(FULL, optimiser="cma", activation="relu"), "network", "optimiser"),
-    "optimiser `genetic`, relu": ("bio", replace(FULL, optimiser="genetic", activation="relu"), "network", "optimiser"),
-    "optimiser `adam`": ("bio", replace(FULL, optimiser="adam"), "network", "optimiser"),
-    "recipe `paper`": ("bio", replace(FULL, recipe="paper"), "network", "recipe"),
-    "diagnostic `confidence`": ("bio", replace(FULL, diagnostics=("confidence",)), "network", "diagnostic"),
+    "optimiser `cma`, relu": ("bio", FULL.having(optimiser="cma", activation="relu"), "network", "optimiser"),
+    "optimiser `genetic`, relu": ("bio", FULL.having(optimiser="genetic", activation="relu"), "network", "optimiser"),
+    "optimiser `adam`": ("bio", FULL.having(optimiser="adam"), "network", "optimiser"),
+    "recipe `paper`": ("bio", FULL.having(recipe="paper"), "network", "recipe"),
+    "diagnostic `confidence`": ("bio", FULL.having(diagnostics=("confidence",)), "network", "diagnostic"),
     "rules for B: kolen_pollack": ("kolen_pollack", FULL, "network", "rule"),
-    "biases: biased": ("biased", replace(FULL, bias=True), "network", "rule"),
+    "biases: biased": ("biased", FULL.having(bias=True), "network", "rule"),
     "traces and third: three_factor": ("three_factor", FULL, "network", "rule"),
     "a Θ per layer": ("bio", FULL, "layer", "option"),
-    "a Θ per pair of populations, Dale": ("bio", replace(FULL, inhibitory=0.2), "population", "option"),
+    "a Θ per pair of populations, Dale": ("bio", FULL.having(inhibitory=0.2), "population", "option"),
 }  # fmt: skip
 
 
@@ -60,16 +59,13 @@ def example_row(label: str, source: ImageSource) -> str:
     """Query score before and after 50 episodes, one seed: it runs, and it learns."""
     name, settings, per, _ = EXAMPLES[label]
     rule = apart(load(name), per, len(settings.sizes) - 1)
-    trainer = MetaTrainer(compile_rule(rule), settings, [RunSpec(0, 0)], source)
-    began, scores, engines = time.monotonic(), [], set()
-    for episode in range(settings.episodes):
-        (record,) = trainer.step(episode)
-        scores.append(record.meta_accuracy)
-        engines.add(record.engine)
+    began = time.monotonic()
+    trained = train_in_memory(rule, settings, seeded(1), source)
     seconds = (time.monotonic() - began) / settings.episodes
-    first, last = sum(scores[:10]) / 10, sum(scores[-10:]) / 10
-    refused = trainer.states[0].diverged
-    return f"| {label} | {name} | {first:.3f} | {last:.3f} | {refused} | {', '.join(sorted(engines))} | {seconds:.2f} |"
+    records = trained.records[0]
+    first, last = (finite_mean([r.meta_accuracy for r in part]) for part in (records[:10], records[-10:]))
+    engines = ", ".join(sorted({r.engine for r in records}))
+    return f"| {label} | {name} | {first:.3f} | {last:.3f} | {trained.refused} | {engines} | {seconds:.2f} |"
 
 
 def kinds_table() -> list[str]:
@@ -87,27 +83,18 @@ def kinds_table() -> list[str]:
 def one_term(source: ImageSource, seeds: int, episodes: int) -> list[str]:
     """θ_0 of backprop by gradient and without: mean of the last fifth of the meta-steps, over seeds."""
     rows = ["| meta-optimiser | θ_0 | accuracy |", "|---|---|---|"]
-    small = TrainSettings(
+    small = TrainSettings.of(
         sizes=(784, 60, 40, 47), feedback="symmetric", episodes=episodes, meta_batch=4, threads=1
     )
     for name, settings in (
         ("recipe robust (Adam)", small),
-        ("adam", replace(small, optimiser="adam")),
-        ("cma", replace(small, optimiser="cma")),
+        ("adam", small.having(optimiser="adam")),
+        ("cma", small.having(optimiser="cma")),
     ):
-        rule = compile_rule(load("pseudo_gradient"))
-        trainer = MetaTrainer(rule, settings, [RunSpec(s, s) for s in range(seeds)], source)
-        theta: list[list[float]] = [[] for _ in range(seeds)]
-        score: list[list[float]] = [[] for _ in range(seeds)]
-        for episode in range(episodes):
-            for record in trainer.step(episode):
-                theta[record.run].append(record.theta[0])
-                score[record.run].append(record.meta_accuracy)
+        trained = train_in_memory(load("pseudo_gradient"), settings, seeded(seeds), source)
         tail = -(-episodes // 5)
-        coefficient = mean_and_interval([sum(t[-tail:]) / tail for t in theta])
-        accuracy = mean_and_interval([sum(a[-tail:]) / tail for a in score])
         rows.append(
-            f"| {name} | {coefficient[0]:.4f} ± {coefficient[1]:.4f} | {accuracy[0]:.3f} ± {accuracy[1]:.3f} |"
+            f"| {name} | {trained.coefficient(tail).text('.4f')} | {trained.accuracy(tail).text('.3f')} |"
         )
     return rows
 
@@ -116,32 +103,25 @@ def one_term_toy(seeds: int) -> list[str]:
     """The same on the plugins' toy problem, where both have time to arrive: the last third of the meta-steps."""
     rows = ["| meta-optimiser | meta-steps | rate | θ_0 |", "|---|---|---|---|"]
     for name, steps, rate in (("adam", 200, 4e-3), ("cma", 100, 1e-3)):
-        settings = replace(
-            SETTINGS, feedback="symmetric", meta_batch=16, optimiser=name, episodes=steps, learning_rate=rate,
-            backend="compiled",
+        settings = SETTINGS.having(
+            feedback="symmetric", meta_batch=16, optimiser=name, episodes=steps, learning_rate=rate, backend="compiled",
         )  # fmt: skip
-        rule = toy_rule("pseudo_gradient")
-        trainer = MetaTrainer(rule, settings, [RunSpec(s, s) for s in range(seeds)], toy_source())
-        theta: list[list[float]] = [[] for _ in range(seeds)]
-        for episode in range(steps):
-            for record in trainer.step(episode):
-                theta[record.run].append(record.theta[0])
-        tail = steps // 3
-        mean, half = mean_and_interval([sum(t[-tail:]) / tail for t in theta])
-        rows.append(f"| {name} | {steps} | {rate:g} | {mean:.4f} ± {half:.4f} |")
+        trained = train_in_memory(load("pseudo_gradient"), settings, seeded(seeds), toy_source())
+        rows.append(f"| {name} | {steps} | {rate:g} | {trained.coefficient(steps // 3).text('.4f')} |")
     return rows
 
 
 LONG = """
 import resource, sys, torch, ruledsl
+from tests.calls import meta_gradient
 from tests.drawing import draw_episode
 samples, engine = int(sys.argv[1]), sys.argv[2]
 rule = ruledsl.compile_rule(ruledsl.load("bio"))
 theta = torch.full((3,), 1e-3, dtype=torch.float64)
 short, long = (draw_episode((20, 12, 8, 4), n) for n in (3, samples))
-ruledsl.meta_gradient(rule, theta, *short.arguments(), engine=engine, backend="eager")
+meta_gradient(rule, theta, *short.arguments(), engine=engine, backend="eager")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = ruledsl.meta_gradient(rule, theta, *long.arguments(), engine=engine, backend="eager")
+found = meta_gradient(rule, theta, *long.arguments(), engine=engine, backend="eager")
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, *found.grad.tolist())
 """
 

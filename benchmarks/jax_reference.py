@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ruledsl import Episode
+
 BETA = 10.0
 
 
@@ -54,9 +56,10 @@ def build(depth: int) -> Callable[..., Any]:
     return jax.jit(jax.vmap(jax.value_and_grad(loss)))
 
 
-def arguments(work: Any, theta: Any) -> tuple[Any, ...]:
+def arguments(work: Episode, theta: Any) -> tuple[Any, ...]:
     """The same work as numpy arrays, targets one-hot."""
     outputs = work.W[-1].shape[1]
     target = np.eye(outputs, dtype=np.float32)[work.y.numpy()]
-    arrays = [w.numpy() for w in work.W], [b.numpy() for b in work.B]
-    return (theta.numpy(), *arrays, work.x.numpy(), target, work.x_query.numpy(), work.y_query.numpy())
+    arrays = [w.numpy() for w in work.W], [b.numpy() for b in work.feedback.values()]
+    x_query, y_query = (part.numpy() for part in work.queries)
+    return (theta.numpy(), *arrays, work.x.numpy(), target, x_query, y_query)

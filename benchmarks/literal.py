@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ruledsl import Episode
+
 BETA = 10.0
 Term = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -44,19 +46,11 @@ def errors(feedback: Sequence[Tensor], y: list[Tensor], label: Tensor) -> list[T
     return e
 
 
-def meta_gradient(
-    names: Sequence[str],
-    theta: Tensor,
-    weights: list[Tensor],
-    feedback: list[Tensor],
-    x: Tensor,
-    y: Tensor,
-    x_query: Tensor,
-    y_query: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Loss and its gradient with respect to theta (R,); W[l] (n_{l+1}, n_l), x (T, n_0)."""
+def meta_gradient(names: Sequence[str], theta: Tensor, episode: Episode) -> tuple[Tensor, Tensor]:
+    """Loss and its gradient with respect to theta (R,); of a batch, the first episode: one network is all it can do."""
     theta = theta.clone().requires_grad_()
-    for sample, label in zip(x, y, strict=True):
+    weights, feedback = [w[0] for w in episode.W], [b[0] for b in episode.feedback.values()]
+    for sample, label in zip(episode.x[0], episode.y[0], strict=True):
         activity = forward(weights, sample.unsqueeze(1))
         e = errors(feedback, activity, label)
         activity[-1] = torch.softmax(activity[-1], 0)
@@ -68,6 +62,7 @@ def meta_gradient(
             )
             for k, W in enumerate(weights)
         ]
+    x_query, y_query = (part[0] for part in episode.queries)
     loss = torch.nn.functional.cross_entropy(forward(weights, x_query.T)[-1].T, y_query)
     (gradient,) = torch.autograd.grad(loss, theta)
     return loss.detach(), gradient

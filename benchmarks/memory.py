@@ -17,10 +17,9 @@ F = ruledsl.compile_rule(ruledsl.load(name))
 def run(work):
     theta = small_theta(len(F.names), 1)
     if which == "literal":
-        single = [[m[0] for m in part] if isinstance(part, list) else part[0] for part in work.arguments()]
-        literal.meta_gradient(F.names, theta[0], *single)
+        literal.meta_gradient(F.names, theta[0], work)
     else:
-        assert ruledsl.meta_gradient(F, theta, *work.arguments(), engine="rebuild", backend=which).engine == "rebuild"
+        assert ruledsl.meta_gradient(F, theta, work, engine="rebuild", backend=which).engine == "rebuild"
 
 def status(key):
     return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith(key))

@@ -11,13 +11,12 @@ from datetime import date
 from pathlib import Path
 
 import click
-from ruledsl.pipeline import Rule, check, compile_rule, load
 
-from ruledsl import __version__
+from benchmarks.training import seeded, train_in_memory
+from ruledsl import Rule, TrainSettings, __version__, load
 from ruledsl.language import union
-from ruledsl.meta import MetaTrainer
-from ruledsl.runs import mean_and_interval, use_threads
-from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.rules import check
+from ruledsl.runs import use_threads
 from ruledsl.tasks import ImageSource, open_dataset
 
 PATHWAYS = {
@@ -39,31 +38,20 @@ def rule_for(name: str, companion: str | None) -> Rule:
     """The rule for W, with what trains B beside it."""
     if companion is None:
         return load(name)
-    both = union([load(companion).definition, load(name).definition])
+    both, _ = union([load(companion).definition, load(name).definition])
     return check(replace(both, feedback="fixed"))
 
 
 def row(source: ImageSource, name: str, label: str, seeds: int, episodes: int) -> str:
     feedback, companion = PATHWAYS[label]
     rule = rule_for(name, companion)
-    settings = TrainSettings(feedback=feedback, episodes=episodes, meta_batch=1, threads=1)
-    trainer = MetaTrainer(compile_rule(rule), settings, [RunSpec(s, s) for s in range(seeds)], source)
-    accuracy: list[list[float]] = [[] for _ in range(seeds)]
-    angle: list[list[float]] = [[] for _ in range(seeds)]
-    engine, began = "", time.monotonic()
-    for episode in range(episodes):
-        for record in trainer.step(episode):
-            accuracy[record.run].append(record.meta_accuracy)
-            angle[record.run].append(sum(record.alpha[1:-1]) / len(record.alpha[1:-1]))
-            engine = record.engine
+    settings = TrainSettings.of(feedback=feedback, episodes=episodes, meta_batch=1, threads=1)
+    began = time.monotonic()
+    trained = train_in_memory(rule, settings, seeded(seeds), source)
     seconds = (time.monotonic() - began) / (episodes * seeds)
-    mean, half = mean_and_interval([mean_and_interval(a[-LAST:])[0] for a in accuracy])
-    degrees, spread = mean_and_interval([mean_and_interval(a[-LAST:])[0] for a in angle])
-    refused = sum(state.diverged for state in trainer.states)
-    return (
-        f"| {name} | {label} | {mean:.3f} ± {half:.3f} | {degrees:.0f}° ± {spread:.0f}° | {refused} | {engine} "
-        f"| {seconds:.2f} |"
-    )
+    accuracy, angle = trained.accuracy(LAST).text(".3f"), trained.angle(LAST)
+    degrees = f"{angle.mean:.0f}° ± {angle.half:.0f}°"
+    return f"| {name} | {label} | {accuracy} | {degrees} | {trained.refused} | {trained.engine} | {seconds:.2f} |"
 
 
 @click.command()

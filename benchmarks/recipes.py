@@ -10,13 +10,12 @@ from datetime import date
 from pathlib import Path
 
 import click
-from ruledsl.pipeline import compile_rule, load
 
-from ruledsl import __version__
-from ruledsl.meta import MetaTrainer
+from benchmarks.training import Trained, train_in_memory
+from ruledsl import Interval, TrainSettings, __version__, load
 from ruledsl.registry import find
-from ruledsl.runs import mean_and_interval, use_threads
-from ruledsl.settings import RunSpec, TrainSettings
+from ruledsl.runs import use_threads
+from ruledsl.settings import RunSpec
 from ruledsl.tasks import ImageSource, open_dataset
 
 ABLATIONS: dict[str, Callable[[], dict[str, float]]] = {
@@ -30,33 +29,27 @@ def train(
     rule: str, source: ImageSource, seeds: int, l1: tuple[float, ...] = (0.0,), **settings: object
 ) -> list[str]:
     """One table row per λ: accuracy by seed, refused episodes, terms left."""
-    F = compile_rule(load(rule))
-    chosen = TrainSettings(**settings)  # type: ignore[arg-type]
+    chosen = TrainSettings.of(**settings)
     specs = [
         RunSpec(n, seed, penalty)
         for n, (penalty, seed) in enumerate((p, s) for p in l1 for s in range(seeds))
     ]
-    trainer = MetaTrainer(F, chosen, specs, source)
-    accuracy: dict[int, list[float]] = {s.run: [] for s in specs}
-    lost = dict.fromkeys(accuracy, 0)
-    for episode in range(chosen.episodes):
-        for record in trainer.step(episode):
-            accuracy[record.run].append(record.meta_accuracy)
-            lost[record.run] += record.meta_loss != record.meta_loss
-    return [_row(penalty, trainer, accuracy, lost) for penalty in l1]
+    trained = train_in_memory(load(rule), chosen, specs, source)
+    return [_row(penalty, trained) for penalty in l1]
 
 
-def _row(penalty: float, trainer: MetaTrainer, accuracy: dict[int, list[float]], lost: dict[int, int]) -> str:
-    states = [s for s in trainer.states if s.spec.l1 == penalty]
-    last = [sum(accuracy[s.spec.run][-100:]) / 100 for s in states]
-    mean, half = mean_and_interval(last)
-    refused, not_finite = sum(s.diverged for s in states), sum(lost[s.spec.run] for s in states)
-    names = trainer.rule.names
+def _row(penalty: float, trained: Trained) -> str:
+    states = [s for s in trained.trainer.states if s.spec.l1 == penalty]
+    accuracies = trained.accuracies(100)
+    last = [accuracies[s.spec.run] for s in states]
+    refused = sum(s.diverged for s in states)
+    not_finite = sum(r.meta_loss != r.meta_loss for s in states for r in trained.records[s.spec.run])
+    names = trained.trainer.rule.names
     kept = {n: sum(float(s.recipe.theta[r]) != 0.0 for s in states) for r, n in enumerate(names)}
     survivors = ", ".join(f"{n} {k}/{len(states)}" for n, k in kept.items() if k)
     shown = "all" if all(k == len(states) for k in kept.values()) else survivors
     by_seed = " ".join(f"{a:.3f}" for a in last)
-    return f"{penalty:g} | {mean:.3f} ± {half:.3f} | {by_seed} | {refused} | {not_finite} | {shown} |"
+    return f"{penalty:g} | {Interval.of(last).text('.3f')} | {by_seed} | {refused} | {not_finite} | {shown} |"
 
 
 @click.command()

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ruledsl.pipeline import load
 
-from ruledsl import __version__, runs
+import ruledsl
+from ruledsl import __version__
 from ruledsl.selection import Plan, select
-from ruledsl.settings import RunSpec, TrainSettings
-from ruledsl.tasks import open_dataset
 
 PLANTED = {"pseudo_gradient": 0.02, "error_hebb": -0.03, "oja_subspace": -0.008}
 NOTHING: dict[str, float] = {}
@@ -24,34 +22,39 @@ SEEDS = 3
 PLAN = Plan(seeds=3, episodes=40, refit_episodes=150, measure="loss", tolerance=0.01, largest=5)
 
 
-def settings(teacher: dict[str, float], names: tuple[str, ...], episodes: int) -> TrainSettings:
-    """A small network whose answers a teacher gives."""
-    return TrainSettings(
-        sizes=(100, 20, 16, 12),
-        shots=15,
-        queries=20,
-        episodes=episodes,
-        learning_rate=2e-3,
-        meta_batch=1,
-        threads=1,
-        teacher=tuple(teacher.get(n, 0.0) for n in names),
-    )
+SMALL = {
+    "sizes": (100, 20, 16, 12), "shots": 15, "queries": 20, "learning_rate": 2e-3, "meta_batch": 1, "threads": 1,
+}  # fmt: skip
+"""A small network whose answers a teacher gives."""
 
 
 def one_selection(
     folder: Path, teacher: dict[str, float], first_seed: int, plan: Plan = PLAN, episodes: int = 200
 ) -> dict[str, Any]:
     """Train the pool on a teacher's answers with λ = 0 and 0.2, and select."""
-    rule = load("pool")
-    specs = tuple(
-        RunSpec(n, seed, l1)
-        for n, (l1, seed) in enumerate((p, first_seed + s) for p in (0.0, 0.2) for s in range(SEEDS))
-    )
-    config = runs.RunConfig(
-        "pool", "glyphs", "data", settings(teacher, rule.names, episodes), specs, rule.names
-    )
-    runs.start(folder, rule, config, open_dataset("glyphs", Path("data")), lambda _: None)
-    return select(folder, folder / "selection", plan, lambda *_: None)
+    ran = ruledsl.train(
+        "pool", out=folder, progress=False, episodes=episodes, seed=first_seed, seeds=SEEDS, l1=(0.0, 0.2),
+        plant=teacher, **SMALL,
+    )  # fmt: skip
+    return select(ran, plan=plan)
+
+
+def rows_of(name: str, teacher: dict[str, float], repeats: int) -> list[str]:
+    """A row for each repeat, and one that counts them."""
+    lines, exact, extra, missed = [], 0, 0, 0
+    for repeat in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            found = one_selection(Path(folder) / "run", teacher, 100 * repeat)
+        chosen = set(found["chosen"]["terms"])
+        theta = {n: v["mean"] for n, v in found["chosen"]["theta"].items()}
+        exact += chosen == set(teacher)
+        extra += bool(chosen - set(teacher))
+        missed += bool(set(teacher) - chosen)
+        shown = ", ".join(f"{n} {theta[n]:+.4f}" for n in theta) or "nothing"
+        lines.append(f"| {name} | {100 * repeat} … {100 * repeat + SEEDS - 1} | {shown} |")
+        click.echo(lines[-1], err=True)
+    counted = f"exact {exact}/{repeats}, with other terms {extra}, terms missed {missed}"
+    return [*lines, f"| {name} | **all** | {counted} |"]
 
 
 @click.command()
@@ -63,23 +66,7 @@ def main(repeats: int, out: Path | None) -> None:
     """Repeat both experiments with independent seeds; print one table."""
     lines = []
     for name, teacher in (("three terms", PLANTED), ("nothing", NOTHING)):
-        exact = extra = missed = 0
-        for repeat in range(repeats):
-            with tempfile.TemporaryDirectory() as folder:
-                found = one_selection(Path(folder) / "run", teacher, 100 * repeat)
-            chosen = set(found["chosen"]["terms"])
-            theta = {n: v["mean"] for n, v in found["chosen"]["theta"].items()}
-            exact, extra, missed = (
-                exact + (chosen == set(teacher)),
-                extra + bool(chosen - set(teacher)),
-                missed + bool(set(teacher) - chosen),
-            )
-            shown = ", ".join(f"{n} {theta[n]:+.4f}" for n in theta) or "nothing"
-            lines.append(f"| {name} | {100 * repeat} … {100 * repeat + SEEDS - 1} | {shown} |")
-            click.echo(lines[-1], err=True)
-        lines.append(
-            f"| {name} | **all** | exact {exact}/{repeats}, with other terms {extra}, terms missed {missed} |"
-        )
+        lines += rows_of(name, teacher, repeats)
     truth = ", ".join(f"{n} {v:+g}" for n, v in PLANTED.items())
     text = "\n".join(
         [

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
 import torch
 from torch import Tensor
 
+from ruledsl import Episode
+
 PAPER = (784, 170, 130, 100, 70, 47)
 WIDE = tuple(4 * n for n in PAPER)
 
 
-@dataclass(frozen=True)
-class Work:
-    """A batch of episodes: W[l] (N, n_{l+1}, n_l), B[l] (N, n_l, n_{l+1}), x (N, T, n_0), …"""
-
-    W: list[Tensor]
-    B: list[Tensor]
-    x: Tensor
-    y: Tensor
-    x_query: Tensor
-    y_query: Tensor
-
-    def arguments(self) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor, Tensor]:
-        return self.W, self.B, self.x, self.y, self.x_query, self.y_query
-
-
-def draw_work(batch: int, samples: int = 250, sizes: tuple[int, ...] = PAPER, seed: int = 0) -> Work:
+def draw_work(batch: int, samples: int = 250, sizes: tuple[int, ...] = PAPER, seed: int = 0) -> Episode:
     """Xavier weights; images as sparse and grey as handwriting; five of the output units as labels."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -43,7 +29,7 @@ def draw_work(batch: int, samples: int = 250, sizes: tuple[int, ...] = PAPER, se
     def labels(count: int) -> Tensor:
         return torch.randint(0, 5, (batch, count), generator=generator)
 
-    return Work(
+    return Episode(
         [xavier(above, below) for below, above in pairwise(sizes)],
         [xavier(below, above) for below, above in pairwise(sizes)],
         images(samples), labels(samples), images(50), labels(50),
@@ -55,3 +41,12 @@ def small_theta(terms: int, batch: int) -> Tensor:
     theta = torch.full((batch, terms), 1e-6)
     theta[:, 0] = 1e-3
     return theta
+
+
+def on_device(episode: Episode, device: str) -> Episode:
+    """The same episode with every tensor on a device."""
+    x_query, y_query = episode.queries
+    return Episode(
+        [w.to(device) for w in episode.W], {name: b.to(device) for name, b in episode.feedback.items()},
+        episode.x.to(device), episode.y.to(device), x_query.to(device), y_query.to(device),
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Index form to program: normal form κ W + Σ u vᵀ + rest, straight-line instructions, and their adjoint."""
 
 from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, step_adjoint
+from ruledsl.compiler.cover import minimum_cover
 from ruledsl.compiler.factor import NormalForm, normal_form
 from ruledsl.compiler.rule_program import OtherForm, RuleProgram, check_layers
 
@@ -11,6 +12,7 @@ __all__ = [
     "StepAdjoint",
     "check_layers",
     "forward_costs",
+    "minimum_cover",
     "normal_form",
     "step_adjoint",
 ]

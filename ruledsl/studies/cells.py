@@ -54,6 +54,9 @@ class Cell(Protocol):
 class Place(Protocol):
     """Where cells run: opens an `Executor`. Its workers report episodes to `ticks`."""
 
+    told: Callable[[], None]
+    """To be called after episodes by a place whose `submit` returns only when the cell is done."""
+
     def __enter__(self) -> Place: ...
 
     def __exit__(self, *args: Any) -> None: ...
@@ -127,6 +130,7 @@ class _Round:
 
     def run(self) -> dict[str, str]:
         self.waiting = dict(self.cells)
+        self.place.told = self._count
         self.total = sum(cell.episodes for cell in self.cells.values() if not cell.needs)
         while self.waiting or self.running:
             self._submit()

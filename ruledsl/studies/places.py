@@ -35,6 +35,7 @@ class Here:
     def __init__(self) -> None:
         self.executor: Executor = _Immediately()
         self.done = 0
+        self.told: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Here:
         return self
@@ -56,6 +57,7 @@ class Here:
 
     def _tick(self, episodes: int) -> None:
         self.done += episodes
+        self.told()  # whoever waits for this process cannot ask in between
 
     def ticks(self) -> int:
         done, self.done = self.done, 0
@@ -71,6 +73,7 @@ class Processes:
         self.queue: Any = context.Queue()
         self.stop = context.Event()
         named = tuple(folder for folder, origin in plugin_folders() if origin == "named")
+        self.told: Callable[[], None] = lambda: None
         begin = (self.queue, self.stop, os.getpid(), named)
         self.executor: Executor = ProcessPoolExecutor(jobs, context, _begin, begin)
 

@@ -31,10 +31,11 @@ from ruledsl.tasks.sampler import (
     generator,
 )
 from ruledsl.tasks.source import ImageSource
+from ruledsl.tasks.torchvision_gate import torchvision_datasets
 
 __all__ = [
     "CHARACTERS", "DATASETS", "FEEDBACK", "KEYS", "STREAM", "TEACHER", "WEIGHTS", "Drawn", "Episode",
     "ImageSource", "Needs", "StreamKey", "Task", "TaskRequest", "array_source", "cell_signs", "check_task", "draw_episodes",
     "draw_feedback", "draw_glyphs", "draw_initial", "draw_networks", "draw_signals", "draw_task", "draw_weights",
-    "fit_pixels", "generator", "open_dataset", "stacked", "write_arrays",
+    "fit_pixels", "generator", "open_dataset", "stacked", "torchvision_datasets", "write_arrays",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import ruledsl
 from ruledsl.algebra import index_form, index_text, linear_relations
-from ruledsl.backend import EagerProgram, change_of, numpy_source, run_updates, torch_source
+from ruledsl.backend import EagerProgram, change_of, run_updates, targets
 from ruledsl.compiler import RuleProgram, minimum_cover
 from ruledsl.ir import RuleError, SourceFile, parse_program, program_cost, program_text
 from ruledsl.language import Term, parse
@@ -58,8 +58,8 @@ def test_printed_torch_and_numpy_functions_run_and_agree(term: Term) -> None:
     assume(bool(literal.isfinite().all()) and float(literal.abs().max()) < 1e6)
     needed = set(program.inputs()) | {"W"}
     for source, arguments in (
-        (torch_source(program, ["t"]), {k: v for k, v in values.items() if k in needed}),
-        (numpy_source(program, ["t"]), {k: v.numpy() for k, v in values.items() if k in needed}),
+        (targets()["torch"].source(program, ["t"]), {k: v for k, v in values.items() if k in needed}),
+        (targets()["numpy"].source(program, ["t"]), {k: v.numpy() for k, v in values.items() if k in needed}),
     ):
         namespace: dict[str, object] = {}
         exec(source, namespace)  # the printed text is our own output

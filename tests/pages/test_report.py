@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from ruledsl.statistics import Interval
-from tests.runs.test_runs import run, train
+from tests.commands import run, train
 
 pytest.importorskip("plotly")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -63,16 +62,6 @@ def test_a_comparison_states_differences_with_intervals(pages: tuple[Path, Path]
     assert text.count("same tasks, seed by seed") == 2
     assert re.search(r"[+-]0\.\d{3} ± 0\.\d{3}", text)
     assert "What differs in the settings" in text
-
-
-def test_differences_are_paired_where_seeds_saw_the_same_tasks() -> None:
-    a, b = {0: 0.5, 1: 0.7, 2: 0.9}, {0: 0.4, 1: 0.61, 2: 0.79}
-    mean, half = Interval.minus(a, b, paired=True)
-    assert mean == pytest.approx(0.1)
-    assert half == pytest.approx(4.302653 * 0.01 / 3**0.5, rel=1e-5)
-    mean, wide = Interval.minus(a, b, paired=False)
-    assert mean == pytest.approx(0.1)
-    assert wide == pytest.approx(0.4471, abs=2e-3)  # Welch by scipy.stats: df 3.98, se 0.1609
 
 
 def test_a_run_in_progress_has_a_page_and_a_missing_one_a_message(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import ruledsl
 from ruledsl.rules import rule_difference
-from tests.runs.test_runs import run, train
+from tests.commands import run, train
 
 BASE = "rule base = pseudo_gradient + error_hebb + weight_decay"
 CASES = [

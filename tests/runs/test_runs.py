@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
 import signal
 import subprocess
@@ -12,27 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from ruledsl.cli import main
 from ruledsl.errors import RunError
 from ruledsl.runs import read_config, read_metrics
-from ruledsl.statistics import moving_average, t_quantile
 from ruledsl.storage import read_json
 from tests import ROOT
-
-TOY = ["--sizes", "196-12-8-47", "--labels", "3", "--shots", "4", "--queries", "3", "--threads", "1"]
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def train(out: Path, *more: object, rule: str = "bio", episodes: int = 6) -> Result:
-    return run("train", rule, *TOY, "--episodes", episodes, "--out", out, *more)
-
+from tests.commands import TOY, run, train
 
 @pytest.mark.figures
 def test_a_run_folder_holds_what_the_readme_promises(tmp_path: Path) -> None:
@@ -246,96 +231,9 @@ def test_figures_can_be_drawn_again_without_torch(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "training.png").exists()
 
 
-def test_evaluate_reports_accuracy_against_samples_seen(tmp_path: Path) -> None:
-    train(tmp_path / "run")
-    toy = ["--sizes", "196-12-8-47", "--samples", 30, "--classes", 3, "--test-images", 30, "--seeds", 2]
-    result = run("evaluate", tmp_path / "run", *toy)
-    assert result.exit_code == 0, result.output
-    with (tmp_path / "run" / "learning_curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [r["samples"] for r in rows if r["seed"] == "1"] == [
-        "0",
-        "7",
-        "10",
-        "13",
-        "15",
-        "18",
-        "22",
-        "24",
-        "30",
-    ]
-    assert all(0 <= float(r["accuracy"]) <= 1 for r in rows)
-    assert "±" in result.output
-    for bad, message in (
-        (["--theta", "oja_subspace=nan"], "needs a finite number"),
-        (["--beta", "0"], "--beta needs a positive number"),
-        (["--out", str(tmp_path / "run" / "metrics.csv")], "cannot be used for results"),
-    ):
-        result = run("evaluate", tmp_path / "run", *toy, *bad)
-        assert result.exit_code == 2, result.output
-        assert message in result.output
-    result = run("evaluate", "feedback_alignment", "--theta", "pseudo_gradiant=1", *toy)
-    assert result.exit_code == 2
-    assert "did you mean `pseudo_gradient`?" in result.output
-
-
-def test_evaluating_a_run_uses_its_own_network_unless_told_otherwise(tmp_path: Path) -> None:
-    train(tmp_path / "run", "--beta", 5)
-    result = run("evaluate", tmp_path / "run", "--samples", 10, "--classes", 3, "--test-images", 9)
-    assert result.exit_code == 0, result.output
-    one = (tmp_path / "run" / "learning_curve.csv").read_text()
-    run(
-        "evaluate",
-        tmp_path / "run",
-        "--samples",
-        10,
-        "--classes",
-        3,
-        "--test-images",
-        9,
-        "--sizes",
-        "196-12-8-47",
-        "--beta",
-        5,
-    )
-    assert (tmp_path / "run" / "learning_curve.csv").read_text() == one
-
-
 def test_the_same_penalty_twice_is_one_run(tmp_path: Path) -> None:
     train(tmp_path / "run", "--l1", "0,0")
     assert len(read_config(tmp_path / "run").runs) == 1
-
-
-def test_learning_works_on_easy_data(tmp_path: Path) -> None:
-    """Backprop with a fixed rate must learn three glyph classes far above chance: progress, not only plumbing."""
-    options = ["--sizes", "196-40-47", "--samples", 600, "--classes", 3, "--test-images", 60, "--seeds", 3]
-    result = run("evaluate", "backprop", "--theta", "pseudo_gradient=0.03", "--out", tmp_path, *options)
-    assert result.exit_code == 0, result.output
-    with (tmp_path / "learning_curve.csv").open() as file:
-        last = [float(r["accuracy"]) for r in csv.DictReader(file) if r["samples"] == "600"]
-    assert sum(last) / 3 > 0.8
-
-
-# statistics ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("degrees", "expected"), [(1, 12.706205), (2, 4.302653), (4, 2.776445), (9, 2.262157), (30, 2.042272)]
-)
-def test_t_quantiles_are_the_tables(degrees: int, expected: float) -> None:
-    assert t_quantile(0.975, degrees) == pytest.approx(expected, abs=1e-6)
-
-
-def test_intervals_cover_the_mean_as_often_as_they_say() -> None:
-    generator = torch.Generator().manual_seed(0)
-    samples = torch.randn(2000, 5, dtype=torch.float64, generator=generator)
-    hits = sum(abs(m) <= h for m, h in (mean_and_interval(row.tolist()) for row in samples))
-    assert 0.935 < hits / 2000 < 0.965
-
-
-def test_moving_averages_pass_over_what_is_not_finite() -> None:
-    assert moving_average([1.0, math.nan, 3.0], 3) == [1.0, 2.0, 3.0]
-    assert moving_average([0.0, 3.0, 6.0, 9.0], 3) == [1.5, 3.0, 6.0, 7.5]
 
 
 def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:

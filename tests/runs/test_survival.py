@@ -17,7 +17,8 @@ import pytest
 from ruledsl.runs import read_metrics
 from ruledsl.storage import read_json
 from tests import ROOT
-from tests.runs.test_runs import ROOT, TOY, run, train
+from tests import ROOT
+from tests.commands import TOY, run, train
 
 KILLS = 20
 EPISODES = 250

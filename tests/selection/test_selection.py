@@ -8,10 +8,10 @@ import pytest
 
 import ruledsl
 from benchmarks.selection import NOTHING, PLANTED, one_selection
-from ruledsl.errors import RunError
+from ruledsl import Run, RunError
 from ruledsl.selection import Plan, selected_rule, sparsity_path, stable_support
 from ruledsl.storage import read_json
-from tests.runs.test_runs import run, train
+from tests.commands import run, train
 
 SMALL = Plan(seeds=2, episodes=30, refit_episodes=100, measure="loss", tolerance=0.01, largest=4)
 
@@ -58,7 +58,7 @@ def test_a_selection_says_everything_and_goes_on_where_it_was(tmp_path: Path) ->
 
 def test_supports_are_what_most_seeds_keep_with_one_sign(tmp_path: Path) -> None:
     train(tmp_path / "run", "--seeds", 3, "--l1", "0,1000", rule="bio")
-    path = sparsity_path(tmp_path / "run")
+    path = sparsity_path(Run(tmp_path / "run"))
     assert [p.l1 for p in path] == [0.0, 1000.0]
     assert set(path[0].survives.values()) <= {2 / 3, 1.0}
     assert path[1].support == ()
@@ -70,11 +70,11 @@ def test_a_folder_that_cannot_be_selected_from_says_why(tmp_path: Path) -> None:
     path = tmp_path / "run" / "result.json"
     path.write_text(path.read_text().replace('"finished": true', '"finished": false'))
     with pytest.raises(RunError, match="is not finished"):
-        sparsity_path(tmp_path / "run")
+        sparsity_path(Run(tmp_path / "run"))
     run("train", "ehebb", "oja", "--separately", "--sizes", "49-5-47", "--labels", 2, "--shots", 1, "--queries", 1,
         "--episodes", 1, "--out", tmp_path / "apart")  # fmt: skip
     with pytest.raises(RunError, match="several sets of terms"):
-        sparsity_path(tmp_path / "apart")
+        sparsity_path(Run(tmp_path / "apart"))
 
 
 def test_a_selected_rule_needs_a_term() -> None:
