@@ -16,7 +16,7 @@ from ruledsl.contracts.toy import (
     adapted,
     batch_of,
     part_of,
-    require,
+    hold,
     require_exact_gradient,
     theta_of,
     toy_rule,
@@ -54,7 +54,7 @@ def builds(plugin: Registered) -> None:
     """A step with the plugin in it, and its adjoint, pass the compiler's own checks."""
     rule = rule_for(plugin)
     programs = programs_of(rule.program, settings_for(plugin))
-    require(bool(programs.adjoint.backward.outputs), "no coefficient has any effect")
+    hold(bool(programs.adjoint.backward.outputs), "no coefficient has any effect")
 
 
 def is_deterministic(plugin: Registered) -> None:
@@ -62,7 +62,7 @@ def is_deterministic(plugin: Registered) -> None:
     batch = batch_of(settings, range(2), rule)
     theta = theta_of(rule, settings, 2)
     first, second = (adapted(rule, settings, batch, theta) for _ in range(2))
-    require(
+    hold(
         torch.equal(first.loss, second.loss) and torch.equal(first.grad, second.grad),
         "two equal calls differ",
     )
@@ -77,7 +77,7 @@ def keeps_batches(plugin: Registered) -> None:
         ("loss", together.loss[1], alone.loss[0]),
         ("gradient", together.grad[1], alone.grad[0]),
     ):
-        require(torch.allclose(a, b, rtol=1e-9, atol=1e-12), f"the {what} of a run depends on its neighbours")
+        hold(torch.allclose(a, b, rtol=1e-9, atol=1e-12), f"the {what} of a run depends on its neighbours")
 
 
 def has_exact_gradient(plugin: Registered) -> None:
@@ -89,7 +89,7 @@ def reaches_every_layer(plugin: Registered) -> None:
     batch = batch_of(settings, range(2), rule)
     result = adapted(rule, settings, batch, theta_of(rule, settings, 2))
     for layer, (before, after) in enumerate(zip(batch.W, result.weights, strict=True), start=1):
-        require(bool((before != after).flatten(1).any(1).all()), f"nothing is learned into layer {layer}")
+        hold(bool((before != after).flatten(1).any(1).all()), f"nothing is learned into layer {layer}")
 
 
 def learns(plugin: Registered) -> None:
@@ -101,7 +101,7 @@ def learns(plugin: Registered) -> None:
         for rate in (0.0, 5e-3, 2e-2, 5e-2)
     )
     best = min((loss for loss in tried if math.isfinite(loss)), default=math.inf)
-    require(best < 0.9 * naive, f"query loss {naive:.4g} before and {best:.4g} after learning")
+    hold(best < 0.9 * naive, f"query loss {naive:.4g} before and {best:.4g} after learning")
 
 
 def drawn_for(plugin: Registered, settings: TrainSettings, seed: int, episode: int) -> Task:
@@ -115,8 +115,8 @@ def answers_vary(plugin: Registered) -> None:
     drawn = [drawn_for(plugin, settings, seed, 0) for seed in range(4)]
     for name in ("x", "y", "y_query"):
         each = [getattr(task, name) for task in drawn]
-        require(any(bool((v != v[0]).any()) for v in each), f"{name} is the same for every sample")
-        require(all(bool(torch.isfinite(v).all()) for v in each), f"{name} holds numbers that are not finite")
+        hold(any(bool((v != v[0]).any()) for v in each), f"{name} is the same for every sample")
+        hold(all(bool(torch.isfinite(v).all()) for v in each), f"{name} holds numbers that are not finite")
 
 
 def is_drawn_from_its_request(plugin: Registered) -> None:
@@ -126,8 +126,8 @@ def is_drawn_from_its_request(plugin: Registered) -> None:
         np.random.seed(seed + 1)  # what a task must not depend on
         return drawn_for(plugin, settings, seed, 3).x
 
-    require(torch.equal(draw(0), draw(0)), "the same request gives two tasks: draw from request.random alone")
-    require(not torch.equal(draw(0), draw(1)), "another seed gives the same task")
+    hold(torch.equal(draw(0), draw(0)), "the same request gives two tasks: draw from request.random alone")
+    hold(not torch.equal(draw(0), draw(1)), "another seed gives the same task")
 
 
 def can_be_lowered(plugin: Registered) -> None:
@@ -143,13 +143,13 @@ def can_be_lowered(plugin: Registered) -> None:
     before = [s.recipe.theta.clone() for s in trainer.states]
     for episode in range(1, 20):
         trainer.step(episode)
-    require(
+    hold(
         any(not torch.equal(s.recipe.theta, b) for s, b in zip(trainer.states, before, strict=True)),
         "Θ never moves",
     )
     last = [r.meta_loss for r in trainer.step(0)]  # the tasks of the first episode again
     change = np.mean(last) - np.mean(first)
-    require(
+    hold(
         bool(change < 0), f"objective {np.mean(first):.4g} before and {np.mean(last):.4g} after 20 meta-steps"
     )
 
@@ -161,13 +161,13 @@ def measures_each_run(plugin: Registered) -> None:
     value = plugin.item(view_of(rule, settings, batch, result))
     if not isinstance(value, Tensor) or tuple(value.shape) != (3,):
         raise Broken("a diagnostic gives one number for each run, a tensor of shape (N,)")
-    require(bool(value.isfinite().all()), f"not finite: {value.tolist()}")
+    hold(bool(value.isfinite().all()), f"not finite: {value.tolist()}")
     alone = adapted(rule, settings, part_of(batch, 1), theta_of(rule, settings, 1))
     own = plugin.item(view_of(rule, settings, part_of(batch, 1), alone))
-    require(
+    hold(
         torch.allclose(value[1], own[0], rtol=1e-9, atol=1e-12), "a run's value depends on its neighbours"
     )
-    require(
+    hold(
         bool((value != value[0]).any()), f"the same number, {float(value[0]):.4g}, for different networks"
     )
 

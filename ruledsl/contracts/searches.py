@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ruledsl.backend import compile_rule
-from ruledsl.contracts.toy import SETTINGS, require, require_exact_gradient
+from ruledsl.contracts.toy import SETTINGS, hold, require_exact_gradient
 from ruledsl.meta import Coefficients, Optimiser
 from ruledsl.registry import Registered
 from ruledsl.rules import rule
@@ -50,18 +50,18 @@ def meta_step(optimiser: Optimiser, step: int, tasks: int = 2) -> bool:
 def asks_for_candidates(plugin: Registered) -> None:
     optimiser = made(plugin)
     first = optimiser.ask()
-    require(first.dim() == 2 and first.shape[1] == 3, f"`ask` gives {tuple(first.shape)}, expected (P, 3)")
-    require(
+    hold(first.dim() == 2 and first.shape[1] == 3, f"`ask` gives {tuple(first.shape)}, expected (P, 3)")
+    hold(
         first.dtype == torch.float64 and bool(first.isfinite().all()),
         "candidates must be finite float64 numbers",
     )
-    require(isinstance(meta_step(optimiser, 0), bool), "`tell` says whether Θ could use it: True or False")
-    require(optimiser.ask().shape == first.shape, "the number of candidates changes")
+    hold(isinstance(meta_step(optimiser, 0), bool), "`tell` says whether Θ could use it: True or False")
+    hold(optimiser.ask().shape == first.shape, "the number of candidates changes")
 
 
 def is_reproducible(plugin: Registered) -> None:
     first, second = (_after(made(plugin), 20) for _ in range(2))
-    require(torch.equal(first, second), "two equal searches differ: draw from the seed alone")
+    hold(torch.equal(first, second), "two equal searches differ: draw from the seed alone")
 
 
 def is_restored(plugin: Registered) -> None:
@@ -75,7 +75,7 @@ def is_restored(plugin: Registered) -> None:
     for step in range(12, 20):
         meta_step(whole, step)
         meta_step(again, step)
-    require(
+    hold(
         torch.equal(whole.theta, again.theta), "a restored search does not go on as the one it was saved from"
     )
 
@@ -87,14 +87,14 @@ def survives_divergence(plugin: Registered) -> None:
     asked = optimiser.ask()
     broken = torch.full((asked.shape[0], 2), math.nan, dtype=torch.float64)
     gradients = broken.unsqueeze(-1).expand(-1, -1, 3) if optimiser.needs_gradient else None
-    require(optimiser.tell(broken, gradients) is False, "`tell` of losses that are not finite must be False")
-    require(bool(optimiser.theta.isfinite().all()), "Θ is not finite after an episode that was not")
+    hold(optimiser.tell(broken, gradients) is False, "`tell` of losses that are not finite must be False")
+    hold(bool(optimiser.theta.isfinite().all()), "Θ is not finite after an episode that was not")
 
 
 def finds_the_goal(plugin: Registered) -> None:
     start = float((toy_terms().scales * GOAL).norm())
     left = float((toy_terms().scales * (_after(made(plugin), STEPS) - GOAL)).norm())
-    require(left < 0.25 * start, f"{left:.3g} from the goal after {STEPS} steps, {start:.3g} at the start")
+    hold(left < 0.25 * start, f"{left:.3g} from the goal after {STEPS} steps, {start:.3g} at the start")
 
 
 def _after(optimiser: Optimiser, steps: int) -> Tensor:
@@ -115,8 +115,8 @@ def is_entry_by_entry(plugin: Registered) -> None:
 
 def changes_its_argument(plugin: Registered) -> None:
     call, plain = (rule(f"term a = {text}\nrule r = a\n").forms[0] for text in (f"{plugin.name}(W)", "W"))
-    require(call != plain, "it gives its argument back unchanged")
-    require("W" in call.reads, "it does not depend on its argument")
+    hold(call != plain, "it gives its argument back unchanged")
+    hold("W" in call.reads, "it does not depend on its argument")
 
 
 def differentiates(plugin: Registered) -> None:

@@ -47,7 +47,7 @@ class Broken(Exception):
     """A clause that does not hold; the message says what was found."""
 
 
-def require(holds: bool, found: str) -> None:
+def hold(holds: bool, found: str) -> None:
     if not holds:
         raise Broken(found)
 
@@ -137,13 +137,13 @@ def require_exact_gradient(rule: CompiledRule, settings: TrainSettings) -> None:
     batch = batch_of(settings, range(1), rule)
     theta = theta_of(rule, settings, 1).clone()
     found = adapted(rule, settings, batch, theta).grad[0]
-    require(bool(found.isfinite().all()), "its meta-gradient is not finite")
+    hold(bool(found.isfinite().all()), "its meta-gradient is not finite")
     for r in range(theta.shape[1]):
         slopes = [_slope(rule, settings, batch, theta, r, step) for step in (1e-6, 1e-8)]
         scale = max(abs(slopes[0]), float(found.abs().max()), 1e-6)
         nearest = min(slopes, key=lambda s, own=float(found[r]): abs(s - own))
         wrong = abs(nearest - float(found[r])) > 1e-4 * scale
-        require(not wrong, f"θ_{r}: {float(found[r]):.6g}, by differences {nearest:.6g}")
+        hold(not wrong, f"θ_{r}: {float(found[r]):.6g}, by differences {nearest:.6g}")
 
 
 def _slope(
