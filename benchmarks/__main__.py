@@ -1,4 +1,5 @@
-"""`python -m benchmarks`: every speed and memory claim, side by side in one run, with its reference beside it."""
+"""`python -m benchmarks`: every speed and memory claim, side by side in one run, with its reference beside
+it."""
 
 from __future__ import annotations
 
@@ -156,7 +157,8 @@ def reported(figure: str, mine: str, theirs: str, value: float) -> Row:
 
 
 def gradients(threads: int) -> Iterator[Row]:
-    """Time of a meta-gradient: against the references, the length of the stream, the width, and the machine."""
+    """Time of a meta-gradient: against the references, the length of the stream, the width, and the
+    machine."""
     eight = draw_work(8)
     pool8, bio8, one8 = (ours(n, eight) for n in ("pool", "bio", "feedback_alignment"))
     pool1 = ours("pool", draw_work(1))
@@ -247,9 +249,12 @@ def report(rows: list[Row], threads: int) -> str:
     lines = [
         "# Speed and memory",
         "",
-        "One run of `python -m benchmarks`; every row side by side in it. Work: 784-170-130-100-70-47, 250 samples,",
-        "50 queries, float32, meta-gradient included, times per episode. `literal` is Algorithm 1 with autograd,",
-        "each term its own full matrix (one network); `jax` is jit + scan + vmap of the factored ten-term step.",
+        "One run of `python -m benchmarks`; every row side by side in it. Work: 784-170-130-100-70-47, 250 "
+        "samples,",
+        "50 queries, float32, meta-gradient included, times per episode. `literal` is Algorithm 1 with "
+        "autograd,",
+        "each term its own full matrix (one network); `jax` is jit + scan + vmap of the factored ten-term "
+        "step.",
         "Both gave our gradient before they were timed.",
         "",
         "| figure | ours | reference | ratio | asked | holds |",
@@ -262,7 +267,8 @@ def report(rows: list[Row], threads: int) -> str:
         )
     lines += [
         "",
-        f"{date.today().isoformat()}; {model}, {threads} threads, {platform.system()}; torch {torch.__version__}.",
+        f"{date.today().isoformat()}; {model}, {threads} threads, {platform.system()}; torch "
+        f"{torch.__version__}.",
     ]
     return "\n".join(lines) + "\n"
 

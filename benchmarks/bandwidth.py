@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from ruledsl.backend import build
+from ruledsl.backend import load_library
 
 _CODE = """
 #include <cstddef>
@@ -36,7 +36,7 @@ def measure(megabytes: float, threads: int) -> tuple[float, float]:
 
     Each thread sweeps a working set of its own of this size; a read-and-write counts twice its bytes.
     """
-    library = build.load(_CODE)
+    library = load_library(_CODE)
     library.sweep_read.restype = ctypes.c_float
     count = int(megabytes * 1e6 / 4)
     data = [torch.rand(count) for _ in range(threads)]

@@ -55,8 +55,10 @@ def main(
     lines = [
         f"# The paper's rules on {dataset}, recipe `{recipe}`",
         "",
-        f"Mean query accuracy of the last fifth (at most 100) of {episodes} episodes, seeds 0 … {seeds - 1}, ± half-width of the 95 %",
-        "Student-t interval over seeds. Paper's settings: 784-170-130-100-70-47, 5 labels, 50 + 10 images, Adam 10⁻³.",
+        f"Mean query accuracy of the last fifth (at most 100) of {episodes} episodes, seeds 0 … {seeds - 1}, "
+        f"± half-width of the 95 %",
+        "Student-t interval over seeds. Paper's settings: 784-170-130-100-70-47, 5 labels, 50 + 10 images, "
+        "Adam 10⁻³.",
         "",
         head,
         "|" + "---|" * (head.count("|") - 1),
@@ -76,7 +78,8 @@ def _row(
     folder = runs_folder / dataset.replace("/", "-") / name
     started = time.monotonic()
     ran = ruledsl.train(
-        name, out=folder, progress=False, dataset=dataset, data_root=data_root, episodes=episodes, seeds=seeds,
+        name, out=folder, progress=False, dataset=dataset, data_root=data_root, episodes=episodes,
+        seeds=seeds,
         recipe=recipe,
     )  # fmt: skip
     seconds = (time.monotonic() - started) / (episodes * seeds)

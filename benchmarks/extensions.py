@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -31,19 +32,24 @@ EXAMPLES: dict[str, tuple[str, TrainSettings, str, str]] = {
     "task `permuted`": ("bio", FULL.having(tasks="permuted"), "network", "task"),
     "task `incremental`": ("bio", FULL.having(tasks="incremental"), "network", "task"),
     "task `teacher_network`": (
-        "pseudo_gradient", FULL.having(tasks="teacher_network", output="linear", learning_rate=1e-4), "network",
+        "pseudo_gradient", FULL.having(tasks="teacher_network", output="linear", learning_rate=1e-4),
+        "network",
         "task",
     ),
     "objective `area`": ("bio", FULL.having(objective=(("area", 1.0),)), "network", "objective"),
     "objective `query + 0.1*activity`": (
         "bio", FULL.having(objective=(("query", 1.0), ("activity", 0.1))), "network", "objective",
     ),
-    "objective `weight_noise`": ("bio", FULL.having(objective=(("weight_noise", 1.0),)), "network", "objective"),
+    "objective `weight_noise`": (
+        "bio", FULL.having(objective=(("weight_noise", 1.0),)), "network", "objective",
+    ),
     "objective `query + 0.5*feedback_noise`": (
         "bio", FULL.having(objective=(("query", 1.0), ("feedback_noise", 0.5))), "network", "objective",
     ),
     "optimiser `cma`, relu": ("bio", FULL.having(optimiser="cma", activation="relu"), "network", "optimiser"),
-    "optimiser `genetic`, relu": ("bio", FULL.having(optimiser="genetic", activation="relu"), "network", "optimiser"),
+    "optimiser `genetic`, relu": (
+        "bio", FULL.having(optimiser="genetic", activation="relu"), "network", "optimiser",
+    ),
     "optimiser `adam`": ("bio", FULL.having(optimiser="adam"), "network", "optimiser"),
     "recipe `paper`": ("bio", FULL.having(recipe="paper"), "network", "recipe"),
     "diagnostic `confidence`": ("bio", FULL.having(diagnostics=("confidence",)), "network", "diagnostic"),
@@ -100,11 +106,13 @@ def one_term(source: ImageSource, seeds: int, episodes: int) -> list[str]:
 
 
 def one_term_toy(seeds: int) -> list[str]:
-    """The same on the plugins' toy problem, where both have time to arrive: the last third of the meta-steps."""
+    """The same on the plugins' toy problem, where both have time to arrive: the last third of the
+    meta-steps."""
     rows = ["| meta-optimiser | meta-steps | rate | θ_0 |", "|---|---|---|---|"]
     for name, steps, rate in (("adam", 200, 4e-3), ("cma", 100, 1e-3)):
         settings = SETTINGS.having(
-            feedback="symmetric", meta_batch=16, optimiser=name, episodes=steps, learning_rate=rate, backend="compiled",
+            feedback="symmetric", meta_batch=16, optimiser=name, episodes=steps, learning_rate=rate,
+            backend="compiled",
         )  # fmt: skip
         trained = train_in_memory(load("pseudo_gradient"), settings, seeded(seeds), toy_source())
         rows.append(f"| {name} | {steps} | {rate:g} | {trained.coefficient(steps // 3).text('.4f')} |")
@@ -127,7 +135,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, *fou
 
 
 def long_streams() -> list[str]:
-    """Peak memory above the idle process, and the gradient, by engine and length; each in a process of its own."""
+    """Peak memory above the idle process, and the gradient, by engine and length; each in a process of its
+    own."""
     rows = ["| samples | engine | memory above idle | ∂loss/∂θ |", "|---|---|---|---|"]
     for samples in (1_000, 10_000):
         for engine in ("forward", "rebuild", "autograd"):
@@ -138,6 +147,52 @@ def long_streams() -> list[str]:
             shown = ", ".join(f"{g:.8g}" for g in gradient)
             rows.append(f"| {samples} | {engine} | {memory:.0f} MB | {shown} |")
     return rows
+
+
+def document(
+    dataset: str, rows: Sequence[str], terms: Sequence[str], toy: Sequence[str], long: Sequence[str]
+) -> str:
+    """docs/results/extensions.md."""
+    return "\n".join(
+        [
+            "# Extensions",
+            "",
+            *kinds_table(),
+            "",
+            f"## Every example at full size, {dataset}",
+            "",
+            "784-170-130-100-70-47, 250 samples, 50 meta-training episodes, one task a step, seed 0: score "
+            "on the",
+            "queries, mean of the first and last ten episodes (explained variance for the regression).",
+            "",
+            "| example | rule | first 10 | last 10 | refused | engine | s an episode |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "## One term, by gradient and without",
+            "",
+            "θ_0 of `pseudo_gradient` under backprop, 784-60-40-47, 4 seeds, 600 meta-steps of 4 tasks, mean "
+            "of the",
+            "last 120, ± 95 % over seeds. `cma` tries 8 candidates a step.",
+            "",
+            *terms,
+            "",
+            "The toy problem of `plugin-test`, backprop, 4 seeds, 16 tasks a meta-step, mean of the last "
+            "third:",
+            "",
+            *toy,
+            "",
+            "## Long streams",
+            "",
+            "`bio`, 20-12-8-4, float64; memory is the peak of the process above what it held before.",
+            "",
+            *long,
+            "",
+            f"Command: `{shlex.join(['python', '-m', 'benchmarks.extensions', *sys.argv[1:]])}`  ",
+            f"{date.today().isoformat()}; ruledsl {__version__}; torch {torch.__version__}; "
+            f"{platform.machine()}.",
+        ]
+    )
 
 
 @click.command()
@@ -157,42 +212,7 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
     for label in EXAMPLES:
         rows.append(example_row(label, source))
         click.echo(rows[-1], err=True)
-    text = "\n".join(
-        [
-            "# Extensions",
-            "",
-            *kinds_table(),
-            "",
-            f"## Every example at full size, {dataset}",
-            "",
-            "784-170-130-100-70-47, 250 samples, 50 meta-training episodes, one task a step, seed 0: score on the",
-            "queries, mean of the first and of the last ten episodes (explained variance for the regression).",
-            "",
-            "| example | rule | first 10 | last 10 | refused | engine | s an episode |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
-            "",
-            "## One term, by gradient and without",
-            "",
-            "θ_0 of `pseudo_gradient` under backprop, 784-60-40-47, 4 seeds, 600 meta-steps of 4 tasks, mean of the",
-            "last 120, ± 95 % over seeds. `cma` tries 8 candidates a step.",
-            "",
-            *terms,
-            "",
-            "The toy problem of `plugin-test`, backprop, 4 seeds, 16 tasks a meta-step, mean of the last third:",
-            "",
-            *toy,
-            "",
-            "## Long streams",
-            "",
-            "`bio`, 20-12-8-4, float64; memory is the peak of the process above what it held before.",
-            "",
-            *long,
-            "",
-            f"Command: `{shlex.join(['python', '-m', 'benchmarks.extensions', *sys.argv[1:]])}`  ",
-            f"{date.today().isoformat()}; ruledsl {__version__}; torch {torch.__version__}; {platform.machine()}.",
-        ]
-    )
+    text = document(dataset, rows, terms, toy, long)
     click.echo(text)
     if out:
         out.write_text(text + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ def run(work):
 def status(key):
     return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith(key))
 
-run(draw_work(1, 2))                      # libraries, kernels and allocators are in place: this is the idle process
+run(draw_work(1, 2))  # libraries, kernels and allocators are in place: this is the idle process
 work = draw_work(1, samples)
 open("/proc/self/clear_refs", "w").write("5")
 before = status("VmRSS")

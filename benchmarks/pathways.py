@@ -51,7 +51,8 @@ def row(source: ImageSource, name: str, label: str, seeds: int, episodes: int) -
     seconds = (time.monotonic() - began) / (episodes * seeds)
     accuracy, angle = trained.accuracy(LAST).text(".3f"), trained.angle(LAST)
     degrees = f"{angle.mean:.0f}° ± {angle.half:.0f}°"
-    return f"| {name} | {label} | {accuracy} | {degrees} | {trained.refused} | {trained.engine} | {seconds:.2f} |"
+    last = f"{trained.refused} | {trained.engine} | {seconds:.2f}"
+    return f"| {name} | {label} | {accuracy} | {degrees} | {last} |"
 
 
 @click.command()
@@ -79,9 +80,12 @@ def main(
         [
             f"# Feedback pathways on {dataset}",
             "",
-            f"{episodes} meta-training episodes, recipe robust with one task a step, seeds 0 … {seeds - 1}, the",
-            f"paper's network. Accuracy and mean angle of layers 1 … L−1 to backprop are means of the last {LAST}",
-            "episodes, ± the 95 % Student-t half-width over seeds. *refused*: episodes that diverged. Seconds are per",
+            f"{episodes} meta-training episodes, recipe robust with one task a step, seeds 0 … {seeds - 1}, "
+            f"the",
+            f"paper's network. Accuracy and mean angle of layers 1 … L−1 to backprop are means of the last "
+            f"{LAST}",
+            "episodes, ± the 95 % Student-t half-width over seeds. *refused*: episodes that diverged. "
+            "Seconds are per",
             "stream, on one thread: C++ where the pathway makes no matrix of its own, eager torch else.",
             "",
             "| rule | errors travel by | accuracy | angle | refused | engine | s |",

@@ -90,9 +90,12 @@ def main(
     lines = [
         f"# Recipes on {dataset}",
         "",
-        f"{episodes} episodes, seeds 0 … {seeds - 1}; accuracy is the mean of the last 100 episodes, ± the 95 %",
-        "Student-t half-width over seeds. *refused*: episodes whose gradient did not move Θ; *not finite*: those whose",
-        "loss was not. *terms left*: coefficients that are not exactly zero, and in how many seeds. Rows with λ > 0",
+        f"{episodes} episodes, seeds 0 … {seeds - 1}; accuracy is the mean of the last 100 episodes, ± the "
+        f"95 %",
+        "Student-t half-width over seeds. *refused*: episodes whose gradient did not move Θ; *not finite*: "
+        "those whose",
+        "loss was not. *terms left*: coefficients that are not exactly zero, and in how many seeds. Rows "
+        "with λ > 0",
         "take one task a step.",
         "",
         "| recipe | rule | λ | accuracy | by seed | refused | not finite | terms left |",

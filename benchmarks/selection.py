@@ -23,7 +23,8 @@ PLAN = Plan(seeds=3, episodes=40, refit_episodes=150, measure="loss", tolerance=
 
 
 SMALL = {
-    "sizes": (100, 20, 16, 12), "shots": 15, "queries": 20, "learning_rate": 2e-3, "meta_batch": 1, "threads": 1,
+    "sizes": (100, 20, 16, 12), "shots": 15, "queries": 20, "learning_rate": 2e-3, "meta_batch": 1,
+    "threads": 1,
 }  # fmt: skip
 """A small network whose answers a teacher gives."""
 
@@ -73,9 +74,12 @@ def main(repeats: int, out: Path | None) -> None:
             "# Selection on planted rules",
             "",
             f"Query labels are drawn from networks that learned by a planted Θ*: {truth}; or by none at all.",
-            "The pool of ten is trained on them (λ = 0 and 0.2, three seeds), and `select` is asked for the smallest",
-            f"rule within {PLAN.tolerance:g} nats of the best. Each row is an independent repeat. No false term in",
-            f"{repeats} of them bounds the rate of false selections by {1 - 0.05 ** (1 / repeats):.0%} (95 %).",
+            "The pool of ten is trained on them (λ = 0 and 0.2, three seeds), and `select` is asked for the "
+            "smallest",
+            f"rule within {PLAN.tolerance:g} nats of the best. Each row is an independent repeat. No false "
+            f"term in",
+            f"{repeats} of them bounds the rate of false selections by {1 - 0.05 ** (1 / repeats):.0%} (95 "
+            f"%).",
             "",
             "| planted | seeds | found |",
             "|---|---|---|",

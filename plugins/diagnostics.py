@@ -20,7 +20,8 @@ def confidence(view: AdaptedView) -> torch.Tensor:
 
 @diagnostic("vector_angle")
 def vector_angle(view: AdaptedView) -> torch.Tensor:
-    """Mean angle, degrees, between single queries' errors as carried and as Wᵀ would carry them, layers 1 … L−1.
+    """Mean angle, degrees, between single queries' errors as carried and as Wᵀ would carry them, layers 1 …
+    L−1.
 
     The angles α_ℓ of metrics.csv average errors over the queries first, which hides much of what differs.
     """

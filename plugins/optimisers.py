@@ -1,7 +1,9 @@
 """Meta-optimisers for `--optimiser NAME`; without it, the recipe moves Θ.
 
-Those with `needs_gradient = False` try a population of Θ in every meta-step, all on the same tasks, and see losses
-alone: activations with kinks and objectives without derivatives are no trouble to them. They need `ruledsl[es]`.
+Those with `needs_gradient = False` try a population of Θ in every meta-step, all on the same tasks, and see
+losses
+alone: activations with kinks and objectives without derivatives are no trouble to them. They need
+    `ruledsl[es]`.
 """
 
 import functools
@@ -38,13 +40,15 @@ class RmspropOptimiser(TorchOptimiser):
 
 @optimiser("sgd")
 class SgdOptimiser(TorchOptimiser):
-    """Gradient descent with momentum 0.9. Meta-gradients are heavy-tailed: choose a small rate, about 1e-5."""
+    """Gradient descent with momentum 0.9. Meta-gradients are heavy-tailed: choose a small rate, about
+    1e-5."""
 
     make = functools.partial(torch.optim.SGD, momentum=0.9)
 
 
 class Population(Optimiser):
-    """Candidates in φ = θ/scale, so that a step of one size suits every coefficient. Told again, it is restored."""
+    """Candidates in φ = θ/scale, so that a step of one size suits every coefficient. Told again, it is
+    restored."""
 
     needs_gradient: ClassVar[bool] = False
     SIZE = 8
@@ -81,7 +85,7 @@ class Population(Optimiser):
         theta[self.free] = vector(point) * self.scale[self.free]
         return self.bounded(theta)
 
-    def tell(self, losses: Tensor, gradients: Tensor | None) -> bool:  # noqa: ARG002 - populations see losses alone
+    def tell(self, losses: Tensor, gradients: Tensor | None) -> bool:
         healthy = losses.isfinite() & (losses < self.coefficients.worst_loss)
         # A diverged task counts as the worst that a healthy one can be: its own number says nothing.
         judged = torch.where(healthy, losses, self.coefficients.worst_loss).mean(-1)
@@ -97,7 +101,8 @@ class Population(Optimiser):
         return {"theta": self.theta.tolist(), "history": self.history}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """The methods keep random state that only they can write down: they live their history again instead."""
+        """The methods keep random state that only they can write down: they live their history again
+        instead."""
         self.history = []
         self.begin()
         for losses in state["history"]:
@@ -152,7 +157,8 @@ class CovarianceMatrixAdaptation(Population):
 
 @optimiser("genetic")
 class Genetic(Population):
-    """A genetic algorithm with elitism (NSGA-II on one objective), by Optuna; reports the mean of the best quarter."""
+    """A genetic algorithm with elitism (NSGA-II on one objective), by Optuna; reports the mean of the best
+    quarter."""
 
     SIZE = 16
 

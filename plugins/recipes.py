@@ -10,9 +10,11 @@ that of F⁰. `robust` is Adam with five changes, each measured in docs/results/
     healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
     for a while.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
-5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r |θ_r| with
-    w_r = 1, but twice the content of a term that holds more than one F⁰. With w_r = 1 such a term (F⁵) is a cheaper
-    learning rate than θ_0 and outlives every other; with its content alone it costs the same, and both stay.
+5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r
+|θ_r| with
+    w_r = 1, but twice the content of a term that holds more than one F⁰. With w_r = 1 such a term (F⁵) is a
+    cheaper learning rate than θ_0 and outlives every other; with its content alone it costs the same, and
+    both stay.
 """
 
 import math
@@ -54,7 +56,8 @@ class PaperRecipe(Recipe):
 
 @recipe("paper_proximal")
 class ProximalPaperRecipe(PaperRecipe):
-    """Algorithm 1 with the penalty as soft-thresholding in Adam's metric, so that coefficients become exactly zero."""
+    """Algorithm 1 with the penalty as soft-thresholding in Adam's metric, so that coefficients become exactly
+    zero."""
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
         if not (bool(losses.isfinite().all()) and bool(gradients.isfinite().all())):
@@ -89,7 +92,8 @@ class _Caution:
 
 @recipe("robust")
 class RobustRecipe(Recipe):
-    """Adam with five guards, see the file's text. Steps are taken in φ = θ / scale: each is worth one of F⁰'s."""
+    """Adam with five guards, see the file's text. Steps are taken in φ = θ / scale: each is worth one of
+    F⁰'s."""
 
     MEMORY = 30
     """Gradient norms that tell what is usual, and steps that can be taken back."""

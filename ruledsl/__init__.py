@@ -16,7 +16,8 @@ What was found                  `Run.theta`, `Run.metrics`, `Run.plot`, `evaluat
 An episode by itself            `compile_rule`, `Episode`, `Network`, `adapt`, `meta_gradient`
 What can be wrong with input    `UserError` and, below it, `RuleError` for rules
 
-Everything that the command line does is one of these calls; `python -m pydoc ruledsl.train` lists every setting.
+Everything that the command line does is one of these calls; `python -m pydoc ruledsl.train` lists every
+setting.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What can be wrong with a user's input: one family of errors, caught and printed in one place (`cli`).
 
-An error of this family carries a message for the person who gave the input: what is wrong, and what to do. Anything else
+An error of this family carries a message for the person who gave the input: what is wrong, and what to do.
+    Anything else
 that is raised is a defect of ruledsl.
 """
 

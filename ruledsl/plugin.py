@@ -1,6 +1,7 @@
 """Everything a plugin may use: a plugin file imports this module, and nothing else of ruledsl.
 
-The decorators name the kind: `@feedback("direct")` above a function makes it available as `--feedback direct`.
+The decorators name the kind: `@feedback("direct")` above a function makes it available as `--feedback
+    direct`.
 docs/plugins.md shows each kind; `ruledsl plugin-test FILE` says whether a plugin keeps its contract.
 """
 
@@ -52,12 +53,23 @@ _ELSEWHERE = {
     **dict.fromkeys(("Pathway", "SampleView"), "ruledsl.network"),
     **dict.fromkeys(("ImageSource", "Task", "TaskRequest"), "ruledsl.tasks"),
 }
-"""Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading torch."""
+"""Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading
+torch."""
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
-    *_FUNCTIONS, *_ELSEWHERE, "Value", "activation", "diagnostic", "feedback", "function", "objective", "optimiser",
-    "recipe", "softplus", "task",
-]  # fmt: skip
+    *_FUNCTIONS,
+    *_ELSEWHERE,
+    "Value",
+    "activation",
+    "diagnostic",
+    "feedback",
+    "function",
+    "objective",
+    "optimiser",
+    "recipe",
+    "softplus",
+    "task",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""Means with Student-t intervals, the only ones that cover 95 % at five to ten seeds, and their one printed form."""
+"""Means with Student-t intervals, the only ones that cover 95 % at five to ten seeds, and their one printed
+form."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def t_quantile(probability: float, degrees: float) -> float:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds and the half-width of its 95 % interval; NaN for a half-width that one number cannot give.
+    """A mean over seeds and the half-width of its 95 % interval; NaN for a half-width that one number cannot
+    give.
 
     >>> str(Interval.of([0.70, 0.71, 0.72]))
     '0.710 ± 0.025'
@@ -88,8 +90,8 @@ class Interval:
         return self.mean + self.width
 
     def text(self, form: str = "") -> str:
-        """`0.707 ± 0.005`. `form` is that of both numbers (`.3f`, `+.3f`, `.2e`); without one the half-width decides
-        how many digits the mean is worth."""
+        """`0.707 ± 0.005`. `form` is that of both numbers (`.3f`, `+.3f`, `.2e`); without one the half-width
+        decides how many digits the mean is worth."""
         if math.isnan(self.mean):
             return "not finite"
         if not form:
@@ -130,7 +132,8 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[Interval]:
 
 
 def moving_average(values: Sequence[float], width: int = AVERAGE) -> list[float]:
-    """Centred average over up to `width` neighbours (fewer at the ends); non-finite values are passed over."""
+    """Centred average over up to `width` neighbours (fewer at the ends); non-finite values are passed
+    over."""
     half = width // 2
     smoothed = []
     for n in range(len(values)):

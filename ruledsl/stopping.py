@@ -17,7 +17,8 @@ _asked: threading.Event | None = None
 def stopping() -> Iterator[threading.Event]:
     """An event that is set once a stop was asked for. Inside another `stopping`, the same event.
 
-    A command enters this before it loads anything, so that a Ctrl-C in its first second leaves a folder that goes on.
+    A command enters this before it loads anything, so that a Ctrl-C in its first second leaves a folder that
+    goes on.
     """
     global _asked
     if _asked is not None:

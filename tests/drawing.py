@@ -103,7 +103,8 @@ def draw_episode(
 
 # expressions -----------------------------------------------------------------
 
-_SHAPES = (SCALAR, Shape("pre"), Shape("post"), Shape(None, "pre"), Shape(None, "post"), WEIGHTS, WEIGHTS.transposed,
+_SHAPES = (SCALAR, Shape("pre"), Shape("post"), Shape(None, "pre"), Shape(None, "post"), WEIGHTS,
+WEIGHTS.transposed,
            Shape("post", "post"), Shape("pre", "pre"))  # fmt: skip
 _SMOOTH = ("tanh", "sigmoid", "softplus")
 

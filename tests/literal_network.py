@@ -1,6 +1,7 @@
 """Algorithm 1 with everything that was added to it, written sample by sample as plain tensor algebra.
 
-Nothing of ruledsl is used. Everything is differentiable, so autograd through it is the oracle of meta-gradients.
+Nothing of ruledsl is used. Everything is differentiable, so autograd through it is the oracle of
+meta-gradients.
 """
 
 from __future__ import annotations

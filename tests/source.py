@@ -26,7 +26,8 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def imports(path: Path) -> tuple[tuple[str, int], ...]:
-    """Every module that a file names, with the line; also those that it loads by name, and under TYPE_CHECKING."""
+    """Every module that a file names, with the line; also those that it loads by name, and under
+    TYPE_CHECKING."""
     return tuple(_imports(path))
 
 
@@ -40,10 +41,13 @@ def _imports(path: Path) -> Iterator[tuple[str, int]]:
                 yield from ((f"ruledsl.{a.name}", node.lineno) for a in node.names)
             else:
                 yield node.module or "", node.lineno
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in ("require", "import_module"):
-                named = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-                yield from ((name, node.lineno) for name in named[node.func.id == "require" :])
+        elif isinstance(node, ast.Call) and _loads_by_name(node):
+            named = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            yield from ((name, node.lineno) for name in named)
+
+
+def _loads_by_name(node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id in ("require", "import_module")
 
 
 def files_imported(path: Path) -> set[str]:
@@ -66,9 +70,9 @@ def units_imported(path: Path) -> Iterator[tuple[str, int]]:
     """Units of the product that a file imports."""
     for module, line in imports(path):
         parts = module.split(".")
-        if parts[0] == "ruledsl" and len(parts) > 1 and (PACKAGE / parts[1]).exists():
-            yield parts[1], line
-        elif parts[0] == "ruledsl" and len(parts) > 1 and (PACKAGE / f"{parts[1]}.py").exists():
+        if (parts[0] == "ruledsl" and len(parts) > 1 and (PACKAGE / parts[1]).exists()) or (
+            parts[0] == "ruledsl" and len(parts) > 1 and (PACKAGE / f"{parts[1]}.py").exists()
+        ):
             yield parts[1], line
 
 

@@ -1,4 +1,5 @@
-"""The house: imports point one way and through doors, budgets hold, and text commands answer without torch."""
+"""The house: imports point one way and through doors, budgets hold, and text commands answer without
+torch."""
 
 from __future__ import annotations
 
@@ -27,10 +28,35 @@ from tests.source import (
 )
 
 FLOORS = (
-    "errors", "statistics", "stopping", "storage", "ir", "registry", "settings", "progress", "language", "checks",
-    "algebra", "compiler", "rules", "backend", "tasks", "network", "engines", "measures", "meta", "figures", "runs",
-    "studies", "selection", "pages", "reproduction", "plugin", "contracts", "cli",
-)  # fmt: skip
+    "errors",
+    "statistics",
+    "stopping",
+    "storage",
+    "ir",
+    "registry",
+    "settings",
+    "progress",
+    "language",
+    "checks",
+    "algebra",
+    "compiler",
+    "rules",
+    "backend",
+    "tasks",
+    "network",
+    "engines",
+    "measures",
+    "meta",
+    "figures",
+    "runs",
+    "studies",
+    "selection",
+    "pages",
+    "reproduction",
+    "plugin",
+    "contracts",
+    "cli",
+)
 """From the ground up: a unit may import only units before it."""
 OWNERS = {
     "lark": {"language"},
@@ -95,7 +121,9 @@ def test_files_of_a_package_import_each_other_one_way(package: str) -> None:
 def test_files_and_functions_stay_within_their_budgets(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= LINES
-    assert [n for n, line in enumerate(lines, 1) if len(line) > COLUMNS] == []
+    # What a type checker is told stands behind the line.
+    told = [line.partition("  # type: ignore")[0] for line in lines]
+    assert [n for n, line in enumerate(told, 1) if len(line) > COLUMNS] == []
     assert list(long_functions(path, BODY)) == []
 
 
@@ -112,7 +140,8 @@ def test_nothing_evaluates_text_or_unpickles() -> None:
 
 @pytest.mark.parametrize("name", sorted(ELEMENTWISE))
 def test_a_function_of_the_language_stands_in_one_place(name: str) -> None:
-    """Its slope, and how every target says it, are a row of one table: no other file of these quotes its name."""
+    """Its slope, and how every target says it, are a row of one table: no other file of these quotes its
+    name."""
     packages = ("ir", "checks", "algebra", "compiler", "backend")
     # A kind of slot is called `sign` as well.
     files = [p for p in FILES if unit(p) in packages and p.name not in ("functions.py", "slots.py")]

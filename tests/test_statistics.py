@@ -10,7 +10,6 @@ import torch
 from ruledsl.statistics import Interval, intervals, moving_average, t_quantile
 
 
-
 @pytest.mark.parametrize(
     ("degrees", "expected"), [(1, 12.706205), (2, 4.302653), (4, 2.776445), (9, 2.262157), (30, 2.042272)]
 )

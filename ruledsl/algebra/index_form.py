@@ -93,7 +93,8 @@ def index_form(term: Term) -> IndexForm:
 
 
 def seen_from_feedback(node: Expression) -> Expression:
-    """The expression with pre and post exchanged: B's synapse runs from the postsynaptic to the presynaptic cell.
+    """The expression with pre and post exchanged: B's synapse runs from the postsynaptic to the presynaptic
+    cell.
 
     From there it is a forward synapse like any other, so algebra, locality and lowering need no second form.
     """

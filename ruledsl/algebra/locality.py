@@ -39,7 +39,8 @@ class Certificate:
 def certify(form: IndexForm, target: str = "W") -> Certificate:
     """The least class that every summand of ΔW[j, i] fits in, and the exact read set.
 
-    A form for `B` is judged from B's own synapse; what is said of it names quantities and cells as the text does.
+    A form for `B` is judged from B's own synapse; what is said of it names quantities and cells as the text
+    does.
     """
     sums = sorted(_outer_sums(form.entry), key=sp.default_sort_key)
     classes = {s: _class_of_sum(s, POST_CELL, PRE_CELL) for s in sums}

@@ -45,8 +45,8 @@ class CompiledRule:
         Args:
             theta: (…, R), in the order of `names`.
             **quantities: `W` of shape (…, n_post, n_pre) and every quantity the rule reads:
-                y_pre, z_pre, e_pre, exc_pre, inh_pre (…, n_pre); the same of the post side (…, n_post); third (…), one
-                number. More are allowed. A trace is taken to have settled on what it follows.
+                y_pre, z_pre, e_pre, exc_pre, inh_pre (…, n_pre); the same of the post side (…, n_post); third
+                (…), one number. More are allowed. A trace is taken to have settled on what it follows.
 
         Returns:
             (…, n_post, n_pre).

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass
+from ruledsl.backend.prelude import PRELUDE
 from ruledsl.compiler import StepAdjoint, forward_costs
 from ruledsl.ir import ELEMENTWISE, LOADS, Instruction, InternalError, Kind, Program, Slot, Update
 
@@ -42,7 +43,8 @@ class KernelSource:
     trace_length: int
     """Numbers saved per sample."""
     matrices: tuple[Slot, ...]
-    """Names of the matrices `forward` and `backward` take, in order: those the step updates, then the others."""
+    """Names of the matrices `forward` and `backward` take, in order: those the step updates, then the
+    others."""
     costs: list[int]
     """Where in the trace a sample's cost lies, if there is one."""
 
@@ -60,7 +62,7 @@ def print_kernel(pair: StepAdjoint, sizes: Mapping[str, int], real: str) -> Kern
     saved = {loaded[slot]: offsets[n] for n in pair.saved if (slot := Slot(Kind.saved, n)) in loaded}
     backward = _Direction(pair.backward, sizes, "backward", saved, weights, back, shapes)
     code = "\n".join(
-        [_PRELUDE.replace("REAL", real), forward.print(length, sizes), backward.print(length, sizes)]
+        [PRELUDE.replace("REAL", real), forward.print(length, sizes), backward.print(length, sizes)]
     )
     return KernelSource(code, length, (*weights, *back), [offsets[n] for n in forward_costs(pair.forward)])
 
@@ -178,8 +180,9 @@ class _Direction:
         for number, instruction in enumerate(self.instructions):
             if number in self.traced or instruction.op in LOADS:
                 continue
-            fields.append(f"  real v{number};" if not instruction.shape else
-                          f"  alignas(64) real v{number}[{stride_of(self._length(instruction))}];")  # fmt: skip
+            length = f"[{stride_of(self._length(instruction))}]" if instruction.shape else ""
+            aligned = "alignas(64) " if instruction.shape else ""
+            fields.append(f"  {aligned}real v{number}{length};")
         struct = f"struct {self.name}_values {{\n" + "\n".join(fields) + "\n};"
         adjoint = self.name == "backward"
         arguments = [
@@ -366,49 +369,3 @@ _SCALAR_TEXT: Mapping[str, Callable[[list[str], Instruction], str]] = {
     "pow": _power,
     "fill": lambda o, i: o[0],
 }
-
-_PRELUDE = """#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-#include <memory>
-#include <utility>
-
-typedef REAL real;
-
-// Vectorises, unlike the library's: Cody and Waite's reduction and a polynomial good to 1 ulp or two.
-static inline float fast_exp(float x) {
-  const float n = std::nearbyint((x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x) * 1.44269504088896341f);
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const int k = (int)(n > -126.0f ? (n < 127.0f ? n : 127.0f) : -126.0f);
-  const int32_t bits = (k + 127) << 23;
-  float scale;
-  std::memcpy(&scale, &bits, sizeof scale);
-  const float y = p * scale;
-  const float low = x < -87.0f ? 0.0f : y;
-  const float high = x > 88.0f ? (x > 88.72f ? std::numeric_limits<float>::infinity() : 2.0f * p * 8.5070592e37f) : low;
-  return x != x ? x : high;
-}
-static inline double fast_exp(double x) { return std::exp(x); }
-static inline real relu(real x) { return x > 0 ? x : (x != x ? x : real(0)); }
-static inline real sign(real x) { return x > 0 ? real(1) : x < 0 ? real(-1) : x; }
-// log(1 + exp(b z)) / b without overflow.
-static inline real softplus(real z, real b) {
-  const real s = b * z;
-  return ((s > 0 ? s : (s != s ? s : real(0))) + std::log1p(fast_exp(-std::abs(s)))) / b;
-}
-static inline void softmax(int n, const real* z, real* y) {
-  real top = z[0], sum = 0;
-  for (int i = 1; i < n; ++i) top = z[i] > top ? z[i] : top;
-  for (int i = 0; i < n; ++i) { y[i] = fast_exp(z[i] - top); sum += y[i]; }
-  for (int i = 0; i < n; ++i) y[i] /= sum;
-}
-"""

@@ -169,7 +169,8 @@ class _Checker:
             }.get(full)
             if ones:
                 shown = print_expression(number, 2)
-                help = f"a number is not added to a {full}; write `{ones if shown == '1' else f'{shown} * {ones}'}`"
+                spread = ones if shown == "1" else f"{shown} * {ones}"
+                help = f"a number is not added to a {full}; write `{spread}`"
         elif left == right.transposed:
             help = f"transpose one side: `{_transposed(node.right)}`"
         self.fault("shape-sum", f"`{node.operator}` needs two sides of one shape", node.operator_span,
@@ -194,9 +195,11 @@ class _Checker:
         if left == right.transposed:
             help = f"transpose one side: `{_transposed(node.right)}`"
         elif left.columns == right.rows:
-            help = f"for the matrix product write `{print_expression(node.left, 1)} * {print_expression(node.right, 2)}`"
+            first, second = print_expression(node.left, 1), print_expression(node.right, 2)
+            help = f"for the matrix product write `{first} * {second}`"
         elif right.columns is None and right.rows == left.rows:
-            help = f"to scale rows write `diag({print_expression(node.right)}) * {print_expression(node.left, 2)}`"
+            matrix, vector = print_expression(node.left, 2), print_expression(node.right)
+            help = f"to scale rows write `diag({vector}) * {matrix}`"
         self.fault("shape-elementwise", "`.*` needs two sides of one shape", node.operator_span,
                    f"{left} `.*` {left}", f"{left} `.*` {right}", help)  # fmt: skip
         return None
@@ -206,7 +209,8 @@ class _Checker:
         if base is None:
             return None
         if constant_value(node.exponent) is None:
-            self.fault("bad-exponent", "an exponent is a number", node.exponent.span, "a constant such as `2` or `1/2`",
+            self.fault("bad-exponent", "an exponent is a number", node.exponent.span, "a constant such as "
+                "`2` or `1/2`",
                        f"`{print_expression(node.exponent)}`")  # fmt: skip
             return None
         if not node.elementwise and not base.is_scalar:
@@ -240,12 +244,14 @@ class _Checker:
     def _trace(self, node: Call, shape: Shape) -> Shape | None:
         tau = constant_value(node.arguments[1])
         if tau is None or tau < 1:
-            self.fault("bad-time", "a trace's time is a number of samples, at least 1", node.arguments[1].span,
+            self.fault("bad-time", "a trace's time is a number of samples, at least 1",
+            node.arguments[1].span,
                        "a constant such as `20`", f"`{print_expression(node.arguments[1])}`",
                        "trace(x, 1) is x itself")  # fmt: skip
             return None
         if shape.is_scalar:
-            self.fault("shape-argument", "`trace` follows a vector or a matrix: something that cells or synapses can "
+            self.fault("shape-argument", "`trace` follows a vector or a matrix: something that cells or "
+                "synapses can "
                        "keep", node.arguments[0].span, "pre×1, post×1 or post×pre", str(shape))  # fmt: skip
             return None
         return shape

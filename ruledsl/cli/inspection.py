@@ -26,8 +26,8 @@ def diagnose(folder: Path, number: int | None, episode: int | None) -> None:
     loss = f"{found.meta_loss:.3g}" if math.isfinite(found.meta_loss) else "not finite"
     click.echo(f"run {found.run}, episode {found.episode}: meta-loss {loss}")
     names = list(found.theta)
-    for number, stream in enumerate(found.streams):
-        task = f"task {number}: " if len(found.streams) > 1 else ""
+    for place, stream in enumerate(found.streams):
+        task = f"task {place}: " if len(found.streams) > 1 else ""
         click.echo(task + _verdict(stream, names))
         _print_norms(stream, names)
 
@@ -38,11 +38,13 @@ def _verdict(stream: StreamReport, names: Sequence[str]) -> str:
         top = stream.largest
         return (
             f"no update was ever as large as its weights in {stream.samples} samples; the largest, at "
-            f"sample {top.sample} in layer {top.layer}, was {top.ratio:.2g} of them, mostly {_main(top, names)}. "
+            f"sample {top.sample} in layer {top.layer}, was {top.ratio:.2g} of them, mostly "
+            f"{_main(top, names)}. "
             f"If the episode was refused, its gradient was chaotic, not its stream"
         )
     return (
-        f"sample {at.sample} of {stream.samples} blew up in layer {at.layer} (W from {at.layer - 1} to {at.layer}): "
+        f"sample {at.sample} of {stream.samples} blew up in layer {at.layer} (W from {at.layer - 1} to "
+        f"{at.layer}): "
         f"‖ΔW‖ = {at.update:.3g} on ‖W‖ = {at.weights:.3g}, most of it {_main(at, names)}"
     )
 

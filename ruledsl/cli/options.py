@@ -50,10 +50,10 @@ class SettingType(click.ParamType):
     def __init__(self, setting: Setting) -> None:
         self.setting, self.name = setting, setting.name
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return self.setting.check.metavar
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return self.setting.parse(value) if isinstance(value, str) else value
 
 

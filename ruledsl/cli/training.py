@@ -88,7 +88,8 @@ def _announcement(spec: Spec) -> str:
     )
     return (
         f"training {spec.rule.name} ({terms} term{'s' if terms > 1 else ''}) on {spec.config.dataset}, "
-        f"{'-'.join(map(str, settings.sizes))}, feedback {settings.network.feedback}, {settings.episodes} episodes, "
+        f"{'-'.join(map(str, settings.sizes))}, feedback {settings.network.feedback}, {settings.episodes} "
+        f"episodes, "
         f"{runs} run{'s' if runs > 1 else ''}{shared}"
     )
 
@@ -108,7 +109,8 @@ def close(run: Run) -> int:
 
 
 def print_result(run: Run) -> None:
-    """Accuracy on tasks that were never trained on, accuracy at the end of the training, and Θ, of each group."""
+    """Accuracy on tasks that were never trained on, accuracy at the end of the training, and Θ, of each
+    group."""
     result = run.result
     window, tasks = result["averaged_over_last_episodes"], result.get("fresh_tasks", 0)
     for group in result["groups"]:

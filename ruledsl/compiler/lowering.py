@@ -45,8 +45,8 @@ class Lowering:
     quantities; one that is missing is loaded as an input of its own name. With
     `z_post_is_product`, W y_pre is read as z_post: true in a network without biases.
 
-    Traces become states of the slot `traces`, counted, whose updates are left in `carried`. Without it every trace is
-    taken to have settled on what it follows.
+    Traces become states of the slot `traces`, counted, whose updates are left in `carried`. Without it every
+    trace is taken to have settled on what it follows.
     """
 
     builder: Builder

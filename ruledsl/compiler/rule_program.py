@@ -27,8 +27,9 @@ class OtherForm:
 class RuleProgram:
     """Σ_r θ_r F^r ready for lowering. `layers[r]` confines term r to postsynaptic layers ℓ ≥ 1.
 
-    `forms[r]` is what θ_r scales in W, if it does; `others` lists what coefficients scale in the feedback weights B
-    and in the biases. Forms of B are seen from its own synapses, which run from the post to the pre side.
+    `forms[r]` is what θ_r scales in W, if it does; `others` lists what coefficients scale in the feedback
+    weights B and in the biases. Forms of B are seen from its own synapses, which run from the post to the pre
+    side.
     """
 
     names: tuple[str, ...]
@@ -70,7 +71,8 @@ class RuleProgram:
     def lower_into(
         self, builder: Builder, layer: int, inputs: dict[str, int], has_bias: bool = False
     ) -> list[Update]:
-        """This rule's updates of one layer inside a larger program; z_post = W y_pre unless there is a bias."""
+        """This rule's updates of one layer inside a larger program; z_post = W y_pre unless there is a
+        bias."""
         dims = {"post": f"n{layer}", "pre": f"n{layer - 1}"}
         lowering = Lowering(
             builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=Slot(Kind.trace, layer)
@@ -94,8 +96,8 @@ class RuleProgram:
         return [Update(target, None, (), total, rank=1)]
 
     def _lower_feedback(self, b: Builder, layer: int, inputs: dict[str, int]) -> list[Update]:
-        """B's update. Its synapse runs from cell j of this layer to cell i of the layer below: pre and post change
-        places, and it is W's update from there on."""
+        """B's update. Its synapse runs from cell j of this layer to cell i of the layer below: pre and post
+        change places, and it is W's update from there on."""
         dims = {"post": f"n{layer - 1}", "pre": f"n{layer}"}
         back = {f"{q}_post": inputs[f"{q}_pre"] for q in "yze"} | {
             f"{q}_pre": inputs[f"{q}_post"] for q in "yze"

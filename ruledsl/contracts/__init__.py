@@ -1,6 +1,7 @@
-"""What every plugin of a kind must keep: shapes, batches, determinism, gradients, restored states, and progress."""
+"""What every plugin of a kind must keep: shapes, batches, determinism, gradients, restored states, and
+progress."""
 
-from ruledsl.contracts.toy import Check, guarded
+from ruledsl.contracts.toy import SETTINGS, Check, guarded, toy_rule, toy_source
 from ruledsl.registry import Registered
 
 
@@ -11,7 +12,5 @@ def run_contract(plugin: Registered) -> list[Check]:
     contracts = networks.CONTRACTS | searches.CONTRACTS
     return [guarded(what, check, plugin) for what, check in contracts[plugin.kind].items()]
 
-
-from ruledsl.contracts.toy import SETTINGS, toy_rule, toy_source
 
 __all__ = ["SETTINGS", "Check", "run_contract", "toy_rule", "toy_source"]

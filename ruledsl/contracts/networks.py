@@ -15,8 +15,8 @@ from ruledsl.contracts.toy import (
     Broken,
     adapted,
     batch_of,
-    part_of,
     hold,
+    part_of,
     require_exact_gradient,
     theta_of,
     toy_rule,
@@ -46,7 +46,8 @@ def settings_for(plugin: Registered) -> TrainSettings:
 
 
 def rule_for(plugin: Registered) -> CompiledRule:
-    """Gradients alone for tasks, whose errors may be large; three terms of the paper's for everything else."""
+    """Gradients alone for tasks, whose errors may be large; three terms of the paper's for everything
+    else."""
     return toy_rule("pseudo_gradient" if plugin.kind == "task" else "bio")
 
 
@@ -164,12 +165,8 @@ def measures_each_run(plugin: Registered) -> None:
     hold(bool(value.isfinite().all()), f"not finite: {value.tolist()}")
     alone = adapted(rule, settings, part_of(batch, 1), theta_of(rule, settings, 1))
     own = plugin.item(view_of(rule, settings, part_of(batch, 1), alone))
-    hold(
-        torch.allclose(value[1], own[0], rtol=1e-9, atol=1e-12), "a run's value depends on its neighbours"
-    )
-    hold(
-        bool((value != value[0]).any()), f"the same number, {float(value[0]):.4g}, for different networks"
-    )
+    hold(torch.allclose(value[1], own[0], rtol=1e-9, atol=1e-12), "a run's value depends on its neighbours")
+    hold(bool((value != value[0]).any()), f"the same number, {float(value[0]):.4g}, for different networks")
 
 
 EPISODE: Mapping[str, Clause] = {

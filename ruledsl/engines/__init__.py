@@ -1,11 +1,12 @@
 """Engines: an online-learning episode with its objective and exact meta-gradient, in ways that agree.
 
 `autograd`    unrolls the stream with torch's own differentiation: the literal reference.
-`rebuild`     keeps each step's small vectors, and rebuilds the weights backwards from W_T; in torch, C++ or CUDA graphs.
-`checkpoint`  keeps the weights at segment borders, and recomputes a segment when backward enters it.
-`forward`     carries derivatives along with the stream: memory does not grow with it.
+`rebuild`     keeps each step's small vectors, and rebuilds the weights backwards from W_T; in torch, C++ or
+CUDA graphs. `checkpoint`  keeps the weights at segment borders, and recomputes a segment when backward enters
+it. `forward`     carries derivatives along with the stream: memory does not grow with it.
 `none`        computes the objective alone.
-`retied`      computes the meta-gradient of backprop as the paper's released code does: wrong, to measure by how much.
+`retied`      computes the meta-gradient of backprop as the paper's released code does: wrong, to measure by
+how much.
 """
 
 from ruledsl.engines.api import Learner, MetaGradient, adapt, meta_gradient
@@ -18,12 +19,28 @@ from ruledsl.engines.replay import Replay, Replayed, ReplayKeeping
 from ruledsl.engines.stepping import moved, run_stream
 
 __all__ = [
+    "BACKENDS",
+    "CANDIDATES",
+    "DEFAULT",
+    "ENGINES",
     "Autograd",
+    "Backend",
+    "Case",
+    "EndView",
+    "Ending",
+    "Engine",
+    "EngineName",
+    "EngineResult",
+    "Learner",
+    "MetaGradient",
     "Replay",
     "ReplayKeeping",
     "Replayed",
+    "adapt",
+    "compute",
     "forget_kernels",
-    "BACKENDS", "CANDIDATES", "DEFAULT", "ENGINES", "Backend", "Case", "EndView", "Ending", "Engine", "EngineName",
-    "EngineResult", "Learner", "MetaGradient", "adapt", "compute", "kernel_source", "meta_gradient", "moved",
+    "kernel_source",
+    "meta_gradient",
+    "moved",
     "run_stream",
 ]  # fmt: skip

@@ -25,12 +25,14 @@ class MetaGradient:
 
     Attributes:
         loss: (…) the objective after adaptation (by default the cross-entropy on the query set) + l1 ‖Θ‖₁.
-        accuracy: (…) fraction of query samples whose largest output is their label; for vectors as targets, the
-            explained fraction of their variance.
+        accuracy: (…) fraction of query samples whose largest output is their label; for vectors as targets,
+            the explained fraction of their variance.
         grad: (…, R) exact derivative of `loss` with respect to theta; zeros from engine `none`.
         weights: the adapted weights, (…, n_{l+1}, n_l) each.
-        engine: the engine that computed it; `rebuild and checkpoint` when some runs of the batch had to fall back.
-        carried: everything the stream carried, by name, after it: W0 …, and B0 …, b1 …, traces where there are some.
+        engine: the engine that computed it; `rebuild and checkpoint` when some runs of the batch had to fall
+            back.
+        carried: everything the stream carried, by name, after it: W0 …, and B0 …, b1 …, traces where there
+            are some.
     """
 
     loss: Tensor
@@ -42,7 +44,8 @@ class MetaGradient:
 
 
 class Learner:
-    """Networks that go on learning: what a stream carries along (traces, biases, trained feedback) is kept."""
+    """Networks that go on learning: what a stream carries along (traces, biases, trained feedback) is
+    kept."""
 
     PART = 500
     """Samples that compiled code sees at once: it saves what each step computed, about 20 kB a sample."""
@@ -120,11 +123,13 @@ def meta_gradient(
 
     Args as for `adapt`, and:
         l1: λ of the penalty λ‖Θ‖₁, one number or (…); its sub-gradient at 0 is 0.
-        engine: `rebuild`, `checkpoint`, `autograd`, `forward` (memory that does not grow with T), `none` (no gradient),
-            or `auto` (rebuild where it is exact). `retied` is the released code's, wrong on purpose (`engines.retied`).
+        engine: `rebuild`, `checkpoint`, `autograd`, `forward` (memory that does not grow with T), `none` (no
+            gradient), or `auto` (rebuild where it is exact). `retied` is the released code's, wrong on
+            purpose (`engines.retied`).
         backend: for `rebuild`, `compiled` C++, `eager` torch, or `auto` (compiled when it is built already).
             On CUDA both but `eager` replay captured CUDA graphs, also for `checkpoint`.
-        objectives: objective plugins with their weights; those paid at every sample belong to `network.costs`.
+        objectives: objective plugins with their weights; those paid at every sample belong to
+            `network.costs`.
 
     Returns:
         A `MetaGradient`; its shapes have the batch axes of theta in front.

@@ -1,4 +1,5 @@
-"""What an engine is: a way to live through a stream, and to know its objective and the exact gradient with it.
+"""What an engine is: a way to live through a stream, and to know its objective and the exact gradient with
+it.
 
 All work on one leading batch axis N: W[l] is (N, n_{l+1}, n_l), x (N, T, n_0), theta (N, R).
 """
@@ -37,7 +38,8 @@ class Case:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Per run: objective without penalty, query accuracy, exact gradient (N, R), everything carried at the end."""
+    """Per run: objective without penalty, query accuracy, exact gradient (N, R), everything carried at the
+    end."""
 
     loss: Tensor
     accuracy: Tensor
@@ -65,8 +67,8 @@ class Engine(ABC):
     name: ClassVar[str]
 
     def can_run(self, case: Case, backend: Backend) -> bool:
-        """Whether this engine computes such a case, and computes it exactly; may compile code where `backend` asks for
-        that."""
+        """Whether this engine computes such a case, and computes it exactly; may compile code where `backend`
+        asks for that."""
         return True
 
     @abstractmethod

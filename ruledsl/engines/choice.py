@@ -1,4 +1,5 @@
-"""Which engine computes a case: one table, in order of preference, for trainings and for networks that only learn."""
+"""Which engine computes a case: one table, in order of preference, for trainings and for networks that only
+learn."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ ENGINES = ("auto", *CANDIDATES)
 
 
 def compute(asked: str, backend: Backend, case: Case, ending: Ending) -> EngineResult:
-    """An episode by the first engine that can. Runs whose weights could not be rebuilt are computed again from
+    """An episode by the first engine that can. Runs whose weights could not be rebuilt are computed again
+    from
     checkpoints: they alone, since others must not pay for their neighbours.
 
     Raises `ValueError` when what was asked for does not exist, or cannot compute this case.

@@ -1,8 +1,8 @@
 """What an episode is judged by: objectives at its end, at points along it, and costs paid at every sample.
 
-Total = Σ_k w_k ⟨O_k(W_p)⟩ over the points p of objective k + (1/T) Σ_t cost_t. The default is the query loss after
-the last sample (Algorithm 1). Objectives are plugins; their gradients with respect to the weights come from autograd,
-those of costs from the step's own adjoint.
+Total = Σ_k w_k ⟨O_k(W_p)⟩ over the points p of objective k + (1/T) Σ_t cost_t. The default is the query loss
+after the last sample (Algorithm 1). Objectives are plugins; their gradients with respect to the weights come
+from autograd, those of costs from the step's own adjoint.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class EndView:
         return scores(self.outputs(state), self.y, self.programs.network.output)[0]
 
     def normal(self, like: Tensor, number: int = 0) -> Tensor:
-        """Standard normal numbers shaped like a tensor: each run's own, the same at every call with a `number`."""
+        """Standard normal numbers shaped like a tensor: each run's own, the same at every call with a
+        `number`."""
         keys = self.keys or [0] * like.shape[0]
         rows = []
         for key in keys:
@@ -136,7 +137,8 @@ class Ending:
 
     @property
     def scale(self) -> float:
-        """Costs enter backward passes with weight 1 per sample: everything else is scaled by T, then all by 1/T."""
+        """Costs enter backward passes with weight 1 per sample: everything else is scaled by T, then all by
+        1/T."""
         return float(max(1, self.length)) if self.programs.cost is not None else 1.0
 
     def cotangents(self, time: int, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
-"""Forward-mode differentiation along the stream: ∂W_t/∂θ_r is carried with W_t, so that memory does not grow with T.
+"""Forward-mode differentiation along the stream: ∂W_t/∂θ_r is carried with W_t, so that memory does not grow
+with T.
 
-Costs R copies of the weights and about R + 1 forward passes: for streams too long for anything that keeps activity.
+Costs R copies of the weights and about R + 1 forward passes: for streams too long for anything that keeps
+activity.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ from ruledsl.engines.stepping import Backward, forward_saving, plus
 
 
 class Rebuild(Engine):
-    """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ); `lost` names runs where that lost precision.
+    """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ); `lost` names runs where that lost
+    precision.
 
-    The rebuilt W_0 is compared with the true one; beyond `rebuild_tolerance` a run's gradient is not to be used.
+    The rebuilt W_0 is compared with the true one; beyond `rebuild_tolerance` a run's gradient is not to be
+    used.
     """
 
     name = "rebuild"
@@ -41,10 +43,12 @@ class Rebuild(Engine):
 
 
 def rebuild_tolerance(dtype: torch.dtype) -> float:
-    """Largest accepted relative error of the rebuilt W_0: 30 ε^¾, which is 2e-4 in float32 and 5e-11 in float64.
+    """Largest accepted relative error of the rebuilt W_0: 30 ε^¾, which is 2e-4 in float32 and 5e-11 in
+    float64.
 
-    A healthy stream stays far below it (about 1e-7 in float32 after 250 samples); one that forgets its weights
-    is far above. It bounds the weights' error; that of the gradient is measured in tests/test_adjoint.py.
+    A healthy stream stays far below it (about 1e-7 in float32 after 250 samples); one that forgets its
+    weights is far above. It bounds the weights' error; that of the gradient is measured in
+    tests/test_adjoint.py.
     """
     return 30.0 * torch.finfo(dtype).eps ** 0.75
 
@@ -52,7 +56,8 @@ def rebuild_tolerance(dtype: torch.dtype) -> float:
 def lost_runs(
     rebuilt: Mapping[str, Tensor], true: Mapping[str, Tensor], final: Mapping[str, Tensor]
 ) -> Tensor:
-    """(N,) runs for which rebuilding did not come back to the start. A run that diverged has no gradient to protect."""
+    """(N,) runs for which rebuilding did not come back to the start. A run that diverged has no gradient to
+    protect."""
     first = next(iter(true.values()))
     lost = torch.zeros(first.shape[0], dtype=torch.bool, device=first.device)
     for name, matrix in rebuilt.items():

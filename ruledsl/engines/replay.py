@@ -1,8 +1,10 @@
 """An episode on CUDA without launch gaps: one step is captured as a CUDA graph and replayed for every sample.
 
-Eager torch asks the CPU for some hundred kernels per sample, and a GPU waits for each of them. Here the sample's
-number lives on the device, every buffer keeps its address, and the CPU only says "again". Two graphs make an
-episode: a forward step that saves its small vectors, and a backward step that rebuilds the weights (or, for dense
+Eager torch asks the CPU for some hundred kernels per sample, and a GPU waits for each of them. Here the
+sample's number lives on the device, every buffer keeps its address, and the CPU only says "again". Two graphs
+make an
+episode: a forward step that saves its small vectors, and a backward step that rebuilds the weights (or, for
+    dense
 rests, takes them from a recomputed segment).
 
 On any other device the very same steps run without being captured: that is how they are tested without a GPU.
@@ -99,13 +101,15 @@ class Replayed:
                 history.index_copy_(0, self.slot, state[name].unsqueeze(0))
         if self.programs.cost is not None:
             self.cost.add_(values[self.programs.cost])  # type: ignore[arg-type]
-        # All updates come from the weights before the sample (Algorithm 1), so none is written until all are known.
+        # All updates come from the weights before the sample (Algorithm 1), so none is written until all are
+        # known.
         copy_named(state, moved(self.programs.step.updates, values, state))
         self.time.add_(1)
         self.slot.add_(1)
 
     def _backward(self) -> None:
-        """One sample's adjoint: cotangents and weights moved in place to before it, time and slot one back."""
+        """One sample's adjoint: cotangents and weights moved in place to before it, time and slot one
+        back."""
         self.time.sub_(1)
         self.slot.sub_(1)
         pair, state = self.programs.adjoint, self.stream.state
@@ -258,7 +262,8 @@ def _rebuilding(episode: Replayed, stream: Stream, ending: Ending) -> EngineResu
 
 
 def _with_history(episode: Replayed, stream: Stream, ending: Ending) -> EngineResult:
-    """Weights kept at the borders of segments; a segment is run again, keeping each W_t, before its adjoint."""
+    """Weights kept at the borders of segments; a segment is run again, keeping each W_t, before its
+    adjoint."""
     borders: list[State] = []
     segments = [
         range(start, min(start + episode.stride, stream.length))

@@ -1,7 +1,9 @@
-"""The meta-gradient of backprop as the paper's released code computes it: wrong, and kept to measure by how much.
+"""The meta-gradient of backprop as the paper's released code computes it: wrong, and kept to measure by how
+much.
 
-That code (2023-03-06) ties B to Wᵀ by overwriting B's data at every step. The stream is that of backprop, but its
-derivative never passes through B = Wᵀ, and wherever the backward pass reads B it finds the values of the last step.
+That code (2023-03-06) ties B to Wᵀ by overwriting B's data at every step. The stream is that of backprop, but
+its derivative never passes through B = Wᵀ, and wherever the backward pass reads B it finds the values of the
+last step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A figure as data: panels of curves with bands, points with whiskers, bars or shares, drawn alike by every renderer."""
+"""A figure as data: panels of curves with bands, points with whiskers, bars or shares, drawn alike by every
+renderer."""
 
 from __future__ import annotations
 
@@ -12,7 +13,10 @@ from ruledsl.statistics import AVERAGE, Interval, intervals, moving_average
 BAND_FROM = 3
 """Runs from which on a band says more than the runs themselves."""
 SMOOTHED = f"moving average over {AVERAGE} episodes"
-NOTE = "Lines: means over seeds; bands and whiskers: 95 % interval (Student's t); below three seeds, the runs themselves."
+NOTE = (
+    "Lines: means over seeds; bands and whiskers: 95 % interval (Student's t); "
+    "below three seeds, the runs themselves."
+)
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Mark:
-    """A printed number: a dashed line between two x, a cross at one, or a line through all of the panel at an x."""
+    """A printed number: a dashed line between two x, a cross at one, or a line through all of the panel at an
+    x."""
 
     y: float
     label: str
@@ -137,7 +142,8 @@ class Guide:
 class Panel:
     """One set of axes.
 
-    `kind`: `curves`; `points`, with each curve's values as points with whiskers at named places; `bars`, one for each name;
+    `kind`: `curves`; `points`, with each curve's values as points with whiskers at named places; `bars`, one
+        for each name;
     `shares`, a table of numbers from 0 to 1 with `names` down and `columns` across.
     """
 
@@ -161,7 +167,8 @@ class Panel:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Where the y axis begins and ends: the limits, else what holds every mean, mark and guide, and most of the bands."""
+        """Where the y axis begins and ends: the limits, else what holds every mean, mark and guide, and most
+        of the bands."""
         if self.limits:
             return self.limits
         values = [v for c in self.curves for v in c.mean]
@@ -182,7 +189,8 @@ def clipped(values: Iterable[float], limits: tuple[float, float] | None) -> list
 
 
 def spread_labels(panel: Panel, gap: float) -> list[tuple[Curve, float]]:
-    """Where the labels of curves stand beside their ends, as fractions of the axis' height, at least `gap` apart."""
+    """Where the labels of curves stand beside their ends, as fractions of the axis' height, at least `gap`
+    apart."""
     low, high = panel.extent
     placed = [(c, (c.end - low) / (high - low)) for c in panel.curves if c.label and math.isfinite(c.end)]
     placed.sort(key=lambda p: p[1])

@@ -89,7 +89,8 @@ def _curves(axis: Any, panel: Panel) -> None:
             box = {"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.8}
             middle = (mark.x[0] + mark.x[1]) / 2
             axis.annotate(_plain(mark.label), (middle, mark.y), ha="center", va="bottom", fontsize=6.5,
-                          color=mark.colour.hex, bbox=box, xytext=(0, 1.5), textcoords="offset points")  # fmt: skip
+                          color=mark.colour.hex, bbox=box, xytext=(0, 1.5),
+                          textcoords="offset points")  # fmt: skip
     if panel.log_x:
         _log_samples(axis, panel)
     axis.set_ylim(*panel.extent)
@@ -127,7 +128,8 @@ def _guides(axis: Any, panel: Panel) -> None:
     for guide in panel.guides:
         axis.axhline(guide.y, color=GREY, lw=0.8, ls=":")
         if guide.label:
-            axis.annotate(guide.label, (0.01, guide.y), xycoords=("axes fraction", "data"), va="bottom", fontsize=6.5,
+            axis.annotate(guide.label, (0.01, guide.y), xycoords=("axes fraction", "data"), va="bottom",
+            fontsize=6.5,
                           color=GREY, xytext=(0, 1), textcoords="offset points")  # fmt: skip
 
 

@@ -71,7 +71,8 @@ def _curves(panel: Panel) -> tuple[list[Chart], Chart]:
     yaxis = {"range": list(panel.extent)}
     margin = {"r": 12 + 6 * max((len(c.label) for c in panel.curves if len(panel.curves) > 1), default=0)}
     return traces, {
-        "xaxis": xaxis, "yaxis": yaxis, "shapes": shapes, "annotations": notes, "showlegend": False, "margin": margin,
+        "xaxis": xaxis, "yaxis": yaxis, "shapes": shapes, "annotations": notes, "showlegend": False,
+        "margin": margin,
     }  # fmt: skip
 
 

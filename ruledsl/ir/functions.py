@@ -1,7 +1,8 @@
 """The elementwise functions: one row each, with all that any stage must know of it.
 
-A row is the whole of a built-in function: adding one is adding a row here. Libraries are handed in (`np`, `torch`, `sp`),
-so nothing is imported before it is needed. Texts of other languages have `{0}` where the argument goes.
+A row is the whole of a built-in function: adding one is adding a row here. Libraries are handed in (`np`,
+`torch`, `sp`), so nothing is imported before it is needed. Texts of other languages have `{0}` where the
+argument goes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names of what a network's programs read, write and give, taken apart once.
 
-A step of a network names its weights `W0`, their cotangents `adjoint_W0`, the sample `x`, a cell's random gain `gain2`,
-and so on. `Slot` says what such a name means, so that nobody looks for letters in it.
+A step of a network names its weights `W0`, their cotangents `adjoint_W0`, the sample `x`, a cell's random
+gain `gain2`, and so on. `Slot` says what such a name means, so that nobody looks for letters in it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Kind(StrEnum):
 
 
 class Slot(str):
-    """A name with its parts: `kind`, the `layer` it belongs to if there is one, and whether it is a cotangent.
+    """A name with its parts: `kind`, the `layer` it belongs to if there is one, and whether it is a
+    cotangent.
 
     It *is* its text, so whatever is kept under plain names (`{"B0": …}` from a user) is found by it.
 

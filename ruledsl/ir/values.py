@@ -1,7 +1,8 @@
 """Values of a program under construction, written with operators: what plugins are written in.
 
-`W @ y`, `W.T @ e`, `a * b`, `1 - y`, `tanh(z)` and so on append instructions. The adjoint, the torch form and, where
-there is one, the C++ form follow from the op table, so whatever is written this way is differentiated exactly.
+`W @ y`, `W.T @ e`, `a * b`, `1 - y`, `tanh(z)` and so on append instructions. The adjoint, the torch form
+and, where there is one, the C++ form follow from the op table, so whatever is written this way is
+differentiated exactly.
 """
 
 from __future__ import annotations

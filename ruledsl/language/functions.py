@@ -1,4 +1,5 @@
-"""Elementwise functions from plugins: a Python function becomes the expression it would have been written as."""
+"""Elementwise functions from plugins: a Python function becomes the expression it would have been written
+as."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Names across files: which files can be seen from one, and what a name means among them.
 
-The search path is the file's own folder, `./rules`, every folder of `$RULEDSL_PATH`, and the packaged rules. A file's
-own definitions come first, so that two variants of a rule can lie side by side. The user's other files are equals: a
-name that a file takes from elsewhere, and that two of them define differently, is an error. The packaged rules come last,
+The search path is the file's own folder, `./rules`, every folder of `$RULEDSL_PATH`, and the packaged rules.
+A file's own definitions come first, so that two variants of a rule can lie side by side. The user's other
+files are equals: a name that a file takes from elsewhere, and that two of them define differently, is an
+    error. The packaged rules come last,
 like a standard library: a user's definition of the same name replaces the packaged one.
 """
 
@@ -143,7 +144,8 @@ class Library:
     def _pick(
         self, name: str, seen_from: Module, at: Location, faults: list[Diagnostic]
     ) -> Definition | None:
-        """The definition that a name in a module stands for; one that others settle differently is reported there."""
+        """The definition that a name in a module stands for; one that others settle differently is reported
+        there."""
         found = self._definitions.get(name, [])
         own = [d for d in found if d.module is seen_from]
         if own:
@@ -231,7 +233,8 @@ class Library:
         )
         also = tuple(("a file that could not be read may define it", d.at) for d in self.broken if d.at)[:2]
         return Diagnostic("unknown-term", f"there is no term or rule `{name}`", at,
-                          expected="a term or rule of this file or its search path", help=hint, also=also)  # fmt: skip
+                          expected="a term or rule of this file or its search path", help=hint,
+                          also=also)  # fmt: skip
 
     def find(self, name: str) -> Definition | None:
         """What a bare name means: the user's definition, else the packaged one."""
@@ -285,10 +288,12 @@ def _tied(terms: tuple[RuleTerm, ...], faults: list[Diagnostic]) -> tuple[RuleTe
             names = [t.name for t in terms if t.options.same is None]
             near = closest(partner, names)
             hint = f"did you mean `{near}`?" if near else None
-            faults.append(Diagnostic("unknown-term", f"`{item.name}` shares the coefficient of `{partner}`, which is "
+            faults.append(Diagnostic("unknown-term", f"`{item.name}` shares the coefficient of `{partner}`, "
+                f"which is "
                                      "not a term of this rule", at, ", ".join(names), help=hint))  # fmt: skip
         elif item.term.target in [owner.term.target, *(c.target for c in companions.get(partner, []))]:
-            faults.append(Diagnostic("same-target", f"`{item.name}` and `{partner}` both move `{item.term.target}`", at,
+            faults.append(Diagnostic("same-target", f"`{item.name}` and `{partner}` both move "
+                f"`{item.term.target}`", at,
                                      help="write one term that is the sum of the two"))  # fmt: skip
         else:
             companions.setdefault(partner, []).append(item.term)
@@ -304,7 +309,8 @@ def layers_text(settings: TermOptions) -> str:
 
 
 def union(rules: Sequence[RuleDefinition]) -> tuple[RuleDefinition, list[tuple[str, ...]]]:
-    """One rule with the terms of all, what `train A.rule B.rule` trains; and for each rule its terms' names there.
+    """One rule with the terms of all, what `train A.rule B.rule` trains; and for each rule its terms' names
+    there.
 
     A term that an earlier rule has under the same name, but with another expression, is called `name_RULE`.
     """

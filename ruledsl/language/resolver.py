@@ -231,7 +231,8 @@ class ModuleResolver:
         expression = self._resolve(let.expression)
         self._open.pop()
         if expression is not None and let.constant and not _is_constant(expression):
-            self._fault("not-constant", f"`{let.name}` is a constant", let.expression.span, "an expression of numbers",
+            self._fault("not-constant", f"`{let.name}` is a constant", let.expression.span, "an expression "
+                "of numbers",
                         help=f"write `let {let.name} = …` to abbreviate an expression")  # fmt: skip
             expression = None
         if expression is not None and self._too_large(expression, let.expression.span):

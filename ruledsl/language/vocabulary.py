@@ -68,7 +68,8 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Target:
-    """What terms can move: its shape, and the quantities that only its own terms may read or that they may not."""
+    """What terms can move: its shape, and the quantities that only its own terms may read or that they may
+    not."""
 
     name: str
     shape: Shape
@@ -115,7 +116,8 @@ def why_hidden(name: str, target: str) -> str:
     if target == "W" and name == "B":
         return FEEDBACK_HIDDEN
     if target == "B" and name == "W":
-        return "a feedback synapse has no access to the forward synapse that runs the other way (weight transport)"
+        opposite = "the forward synapse that runs the other way"
+        return f"a feedback synapse has no access to {opposite} (weight transport)"
     owner = next((t.name for t in TARGETS.values() if name in t.own), None)
     return f"it is known where `{owner}` is" if owner else f"a {target} has no synapse of its own"
 
@@ -137,14 +139,18 @@ FUNCTIONS = {
     for f in (
         FunctionSpec("sum", 1, "reduction", "sum of all entries", r"\operatorname{{sum}}\left({0}\right)"),
         FunctionSpec("mean", 1, "reduction", "mean of all entries", r"\operatorname{{mean}}\left({0}\right)"),
-        FunctionSpec("norm", 1, "reduction", "square root of the sum of squared entries", r"\left\lVert {0} \right\rVert"),
+        FunctionSpec("norm", 1, "reduction", "square root of the sum of squared entries", r"\left\lVert {0} "
+            r"\right\rVert"),
         FunctionSpec(
             "outer", 2, "vector", "outer product u vᵀ of two vectors",
             r"\left({0}\right){{\left({1}\right)}}^{{\top}}",
         ),
-        FunctionSpec("diag", 1, "vector", "diagonal matrix of a vector", r"\operatorname{{diag}}\left({0}\right)"),
         FunctionSpec(
-            "trace", 2, "memory", "trace(x, tau): leaky average of x over about tau samples, this one included",
+            "diag", 1, "vector", "diagonal matrix of a vector", r"\operatorname{{diag}}\left({0}\right)"
+        ),
+        FunctionSpec(
+            "trace", 2, "memory", "trace(x, tau): leaky average of x over about tau samples, this one "
+            "included",
             r"\operatorname{{trace}}\left({0}, {1}\right)",
         ),
         *(FunctionSpec(f.name, 1, "elementwise", f.meaning) for f in ELEMENTWISE.values() if f.written),

@@ -29,8 +29,8 @@ def measure(
 
     `named` holds W0 … (N, n_{l+1}, n_l), and B0 …, b1 … where the network has them; theta (N, R).
 
-    α_ℓ is the angle between e_ℓ as the pathway carries it and e_ℓ carried by Wᵀ, from the same activities and the
-    same e_L, both averaged over the queries first. E_W = ‖z_ℓ − W Wᵀ y_ℓ‖² (Eq. 10), averaged over
+    α_ℓ is the angle between e_ℓ as the pathway carries it and e_ℓ carried by Wᵀ, from the same activities and
+    the same e_L, both averaged over the queries first. E_W = ‖z_ℓ − W Wᵀ y_ℓ‖² (Eq. 10), averaged over
     the queries. A run whose weights are not finite measures NaN.
     """
     depth = programs.depth

@@ -30,7 +30,8 @@ def gradient_content(
 
     Returns:
         (R,), averaged over the N networks and S samples. About 1 for F⁰ itself, 24 for F⁵, below 1 for the
-        other terms of the pool in the paper's network. Traces count as settled; terms of B and bias hold nothing.
+        other terms of the pool in the paper's network. Traces count as settled; terms of B and bias hold
+        nothing.
     """
     rule = programs.rule
     values = probe_values(programs, named, theta, x, y)

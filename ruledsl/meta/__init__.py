@@ -5,6 +5,18 @@ from ruledsl.meta.optimisers import Adam, Coefficients, Optimiser, Recipe, Torch
 from ruledsl.meta.trainer import MetaTrainer, coefficient_names, naive_networks, worst_loss
 
 __all__ = [
-    "Adam", "Coefficients", "LearningCurve", "MetaTrainer", "Optimiser", "Recipe", "TorchOptimiser", "backend_for",
-    "coefficient_names", "learning_curve", "measuring_points", "naive_networks", "vector", "worst_loss",
-]  # fmt: skip
+    "Adam",
+    "Coefficients",
+    "LearningCurve",
+    "MetaTrainer",
+    "Optimiser",
+    "Recipe",
+    "TorchOptimiser",
+    "backend_for",
+    "coefficient_names",
+    "learning_curve",
+    "measuring_points",
+    "naive_networks",
+    "vector",
+    "worst_loss",
+]

@@ -21,7 +21,8 @@ from ruledsl.tasks import STREAM, ImageSource, draw_networks, fit_pixels, genera
 class LearningCurve:
     """Accuracy on held-out images, one row per seed, at each number of samples seen.
 
-    `alpha[seed][point]` holds the angles α_0 … α_L, degrees (see `measure`); empty unless they were asked for.
+    `alpha[seed][point]` holds the angles α_0 … α_L, degrees (see `measure`); empty unless they were asked
+    for.
     """
 
     samples: tuple[int, ...]
@@ -30,11 +31,13 @@ class LearningCurve:
 
 
 WORTH_COMPILING = 4000
-"""Samples, all networks together, after which compiling (8 s) has paid: eager torch takes about 3 ms for each."""
+"""Samples, all networks together, after which compiling (8 s) has paid: eager torch takes about 3 ms for
+each."""
 
 
 def backend_for(asked: Backend, samples: int) -> Backend:
-    """`auto` settled by the work ahead, never by what is in the cache: the same command must give the same bits."""
+    """`auto` settled by the work ahead, never by what is in the cache: the same command must give the same
+    bits."""
     if asked != "auto":
         return asked
     return "compiled" if samples >= WORTH_COMPILING else "eager"
@@ -71,7 +74,8 @@ def learning_curve(
     chosen = classes or source.classes
     if chosen > source.classes or chosen > settings.sizes[-1]:
         raise DataError(
-            f"{chosen} classes asked for; `{source.name}` has {source.classes}, the network {settings.sizes[-1]} outputs: "
+            f"{chosen} classes asked for; `{source.name}` has {source.classes}, the network "
+            f"{settings.sizes[-1]} outputs: "
             "ask for fewer with `--classes`, or change the last of `--sizes`"
         )
     drawn = [_draw_stream(source, settings, seed, chosen, samples, test_images) for seed in seeds]

@@ -1,8 +1,8 @@
 """Planted rules: tasks whose answers come from networks that learned by a known Θ*.
 
-A teacher starts from the student's own weights and feedback, sees the same stream, and adapts by Θ*. Query labels
-are drawn from its softmax. The expected query loss is then smallest at Θ*: whatever searches for rules can be
-judged by what it finds.
+A teacher starts from the student's own weights and feedback, sees the same stream, and adapts by Θ*. Query
+labels are drawn from its softmax. The expected query loss is then smallest at Θ*: whatever searches for rules
+can be judged by what it finds.
 """
 
 from __future__ import annotations

@@ -15,7 +15,26 @@ from ruledsl.network.wiring import (
 )
 
 __all__ = [
-    "Coefficient", "Objectives", "Pathway", "Prepared", "SampleView", "State", "StepPrograms", "Stream", "as_targets",
-    "endings_of", "network_of", "paid_at_samples", "prepare", "programs_for", "programs_of", "query_outputs",
-    "query_scores", "scores", "sizes_of", "step_program", "variants_of", "weights_of",
-]  # fmt: skip
+    "Coefficient",
+    "Objectives",
+    "Pathway",
+    "Prepared",
+    "SampleView",
+    "State",
+    "StepPrograms",
+    "Stream",
+    "as_targets",
+    "endings_of",
+    "network_of",
+    "paid_at_samples",
+    "prepare",
+    "programs_for",
+    "programs_of",
+    "query_outputs",
+    "query_scores",
+    "scores",
+    "sizes_of",
+    "step_program",
+    "variants_of",
+    "weights_of",
+]

@@ -84,7 +84,8 @@ class _Checker:
         missing = [name for name in needed if name not in named]
         if missing:
             raise ValueError(
-                f"{self.programs.network.feedback} feedback needs one B for each of the {len(self.given.W)} weight "
+                f"{self.programs.network.feedback} feedback needs one B for each of the {len(self.given.W)} "
+                f"weight "
                 f"matrices; {missing[0]} is missing"
             )
         for name, dims in needed.items():
@@ -93,7 +94,8 @@ class _Checker:
         return {name: self._merged(named[name]) for name in needed}
 
     def state(self) -> State:
-        """What the step updates: W as given, B as given where the rule trains it, everything else from zero."""
+        """What the step updates: W as given, B as given where the rule trains it, everything else from
+        zero."""
         known = {Slot(Kind.weights, n): self._merged(w) for n, w in enumerate(self.given.W)} | self._back()
         zero = self.given.W[0]
         shapes = self.programs.shapes

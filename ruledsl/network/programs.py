@@ -69,7 +69,8 @@ class StepPrograms:
     def matrices(self) -> Shapes:
         """Random matrices that the pathway reads or the rule trains, with their symbolic shapes.
 
-        All of the pathway's, whether this rule needs every error or not: two rules must be given the same draws.
+        All of the pathway's, whether this rule needs every error or not: two rules must be given the same
+        draws.
         """
         whole = {slot: self.probe.instructions[number].shape for slot, number in self.probe.inputs().items()}
         return {

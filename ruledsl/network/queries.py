@@ -38,8 +38,8 @@ def query_scores(
 
 
 def scores(logits: Tensor, y: Tensor, output: str) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and accuracy of a softmax; half the squared error of a linear output, and for vectors as targets
-    the explained fraction of their variance in place of accuracy."""
+    """Cross-entropy and accuracy of a softmax; half the squared error of a linear output, and for vectors as
+    targets the explained fraction of their variance in place of accuracy."""
     if y.is_floating_point():
         residual = (logits - y).square().sum(-1)
         spread = (y - y.mean(1, keepdim=True)).square().sum(-1).mean(1).clamp_min(1e-30)

@@ -52,7 +52,8 @@ def forward_layers(b: Builder, depth: int, network: Network) -> Activity:
 
 @dataclass(frozen=True)
 class Coefficient:
-    """A number that a feedback pathway adds to Θ: where it starts, its bounds, and how large its steps are."""
+    """A number that a feedback pathway adds to Θ: where it starts, its bounds, and how large its steps
+    are."""
 
     name: str
     start: float
@@ -65,8 +66,9 @@ class Coefficient:
 class Pathway:
     """What a feedback plugin sees, and where it leaves the errors it carries.
 
-    `net.error(L)` is given: e_L = y_L − target (Eq. 3's start). For every layer below, down to the synthetic e_0, the
-    plugin calls `net.carry(layer, signal)` with a vector of that layer's size: e_ℓ = signal ⊙ σ'(z_ℓ).
+    `net.error(L)` is given: e_L = y_L − target (Eq. 3's start). For every layer below, down to the synthetic
+    e_0, the plugin calls `net.carry(layer, signal)` with a vector of that layer's size: e_ℓ = signal ⊙
+    σ'(z_ℓ).
     """
 
     depth: int
@@ -95,7 +97,8 @@ class Pathway:
         return weights_into(self.builder, layer + 1)
 
     def back(self, layer: int, source: int | None = None, family: str = Kind.feedback) -> Value:
-        """A random matrix (n_layer, n_source) drawn once per episode; `source` is the layer above unless given.
+        """A random matrix (n_layer, n_source) drawn once per episode; `source` is the layer above unless
+        given.
 
         Rules for `B` train the family B. Another family is drawn independently.
         """
@@ -116,7 +119,8 @@ class Pathway:
     ) -> Value:
         """One more coefficient of Θ, meta-learned with those of the rule.
 
-        `step` is how far it may move where θ_0 moves by 1: learning rates are made for θ_0, which is about 0.02.
+        `step` is how far it may move where θ_0 moves by 1: learning rates are made for θ_0, which is about
+        0.02.
         """
         self.coefficients.append(Coefficient(name, start, low, high, step))
         return Value(self.builder, self.builder.theta(self.rule_terms + len(self.coefficients) - 1))
@@ -130,7 +134,8 @@ class Pathway:
         self.errors[layer] = signal * self._slope(layer)
 
     def _slope(self, layer: int) -> Value:
-        """σ'; at the input, which no cell computes, as if x were the activity of such cells (paper, below Eq. 3)."""
+        """σ'; at the input, which no cell computes, as if x were the activity of such cells (paper, below Eq.
+        3)."""
         plugin = find("activation", self.network.activation)
         z, y = self.activity.z[layer], self.activity.y[layer]
         if "slope" in plugin.options:
@@ -156,7 +161,8 @@ def backward_errors(b: Builder, activity: Activity, network: Network, rule_terms
 
 @dataclass(frozen=True)
 class SampleView:
-    """What an objective with `when="sample"` sees of one sample: values of the step, before its update is made."""
+    """What an objective with `when="sample"` sees of one sample: values of the step, before its update is
+    made."""
 
     depth: int
     z: list[Value]

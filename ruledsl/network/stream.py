@@ -17,9 +17,11 @@ class Stream:
     """What an episode starts from, each tensor with the batch axis N in front.
 
     Attributes:
-        state: what the step updates, before the first sample: W0 …, and B0 …, b1 …, traces where a rule has them.
+        state: what the step updates, before the first sample: W0 …, and B0 …, b1 …, traces where a rule has
+            them.
         constants: what every step reads and none changes, such as fixed B0 ….
-        signals: (N, T, …) what comes anew with every sample: x, target, and others by their names in the program.
+        signals: (N, T, …) what comes anew with every sample: x, target, and others by their names in the
+            program.
     """
 
     state: State

@@ -20,10 +20,11 @@ def endings_of(settings: TrainSettings) -> Objectives:
 
 
 def variants_of(settings: TrainSettings) -> list[TrainSettings]:
-    """Settings apart by the networks that their objectives judge: those that learn as the settings say come first.
+    """Settings apart by the networks that their objectives judge: those that learn as the settings say come
+    first.
 
-    An objective declared with `network={…}` judges networks that learned under these changes. Each variant has the
-    objectives that belong to it.
+    An objective declared with `network={…}` judges networks that learned under these changes. Each variant
+    has the objectives that belong to it.
     """
     grouped: dict[tuple[tuple[str, float], ...], list[tuple[str, float]]] = {}
     for name, weight in settings.objective:

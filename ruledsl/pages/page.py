@@ -126,7 +126,8 @@ def _section(e: Evidence, name: str, title: str) -> dict[str, Any]:
 
 
 def _numbers(e: Evidence) -> list[tuple[str, str]]:
-    """The result in figures; accuracy on tasks that were never trained on comes first, where it was measured."""
+    """The result in figures; accuracy on tasks that were never trained on comes first, where it was
+    measured."""
     found: list[tuple[str, str]] = []
     groups = e.run.result.get("groups", []) if e.run.state == "finished" else []
     several = len(e.groups) > 1
@@ -143,7 +144,8 @@ def _numbers(e: Evidence) -> list[tuple[str, str]]:
 
 
 def _equation(terms: Sequence[dict[str, Any]]) -> list[Any]:
-    """The sum by name, in pieces between which a line may break; the table below it has the terms themselves."""
+    """The sum by name, in pieces between which a line may break; the table below it has the terms
+    themselves."""
     parts = [rf"\theta_{{{n}}}\,F^{{\text{{{t['name'].replace('_', ' ')}}}}}" for n, t in enumerate(terms)]
     pieces = [r"\Delta \mathbf{W}_{\ell-1,\ell} = " + parts[0], *(f"+ {p}" for p in parts[1:])]
     return [_mathml(piece) for piece in pieces]
@@ -156,7 +158,8 @@ def _selection(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     ]
     refits = [(label if len(label) < 60 else f"all {label.count('+') + 1} terms", v) for label, v in refits]
     knock_outs = [
-        (name, Interval.read(chosen["theta"][name]).text(".2e"), Interval.read(f["meta_accuracy"]).text(".3f"),
+        (name, Interval.read(chosen["theta"][name]).text(".2e"),
+        Interval.read(f["meta_accuracy"]).text(".3f"),
          Interval.read(f["difference"]).text("+.3f"))
         for name, f in document["knock_outs"].items()
     ]  # fmt: skip
@@ -181,9 +184,11 @@ def _survival(path: Sequence[dict[str, Any]]) -> Panel:
     shares = tuple(tuple(p["survives"][t] for p in path) for t in terms)
     kept = "; ".join(f"λ = {p['l1']:g}: {', '.join(p['support']) or 'none'}" for p in path)
     return Panel(
-        "Sparsity path", "penalty", "", kind="shares", names=terms, columns=tuple(f"λ = {p['l1']:g}" for p in path),
+        "Sparsity path", "penalty", "", kind="shares", names=terms,
+        columns=tuple(f"λ = {p['l1']:g}" for p in path),
         shares=shares,
-        summary=f"Share of seeds in which a coefficient is not zero and has one sign. Most seeds keep, at {kept}.",
+        summary=f"Share of seeds in which a coefficient is not zero and has one sign. Most seeds keep, at "
+            f"{kept}.",
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Finds plugins by reading their text: nothing is executed to know what there is.
 
 A declaration is a decorator of one of the kinds over a function or class, with its name as a literal:
-`@feedback("direct")`. Looked for in the product's own folder, in the folders of `$RULEDSL_PLUGINS`, in those given
-with `--plugins`, and in installed packages with an entry point `ruledsl.plugins`. No other file is ever executed.
+`@feedback("direct")`. Looked for in the product's own folder, in the folders of `$RULEDSL_PLUGINS`, in those
+given with `--plugins`, and in installed packages with an entry point `ruledsl.plugins`. No other file is ever
+executed.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ def _inventory(files: tuple[tuple[Path, str, int], ...]) -> Inventory:
             first = found.setdefault((declaration.kind, declaration.name), declaration)
             if first is not declaration:
                 faults.append(
-                    f"{declaration.place}: {declaration.kind} `{declaration.name}` exists already, at {first.place}; "
+                    f"{declaration.place}: {declaration.kind} `{declaration.name}` exists already, at "
+                    f"{first.place}; "
                     "rename this one (the first is used)"
                 )
     return Inventory(found, tuple(faults))

@@ -70,7 +70,8 @@ def _find(kind: str, name: str) -> Registered:
 
 
 def check_file(path: Path) -> list[tuple[Declaration, Registered]]:
-    """Every plugin of a file, executed. Raises `PluginError` when there is none or the file cannot be used."""
+    """Every plugin of a file, executed. Raises `PluginError` when there is none or the file cannot be
+    used."""
     declarations = list(read_declarations(path, "named"))
     if not declarations:
         raise PluginError(f"{path}:1: this file declares no plugin; kinds are {', '.join(KINDS)}")

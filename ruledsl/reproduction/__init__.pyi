@@ -1,8 +1,9 @@
 from .claims import Alternative, Claim, ClaimFile, LongStream, Measure, Theory, Training
 from .document import Record, Reproduced, machine, signed, write_documents
+from .locating import locate_claims, profiles, shipped
 from .measures import MEASURES, episodes_of, measured, settling_episode
 from .planning import Budget, Planner
-from .reading import locate_claims, profiles, read_claims, shipped
+from .reading import read_claims
 from .rehearsal import rehearse
 from .results import TrainingResult
 from .verdicts import Judged, judge, verdict_of

@@ -1,7 +1,8 @@
-"""What a file of claims says, as frozen data: experiments, claims about them, choices that were made, a figure.
+"""What a file of claims says, as frozen data: experiments, claims about them, choices that were made, a
+figure.
 
-A file is TOML (see docs/claims.md). Experiments are of three kinds: `training` meta-learns Θ, `stream` lets naive
-networks learn online by a fixed Θ, `theory` measures something that an equation says.
+A file is TOML (see docs/claims.md). Experiments are of three kinds: `training` meta-learns Θ, `stream` lets
+naive networks learn online by a fixed Θ, `theory` measures something that an equation says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Training:
-    """A meta-training by Algorithm 1; `settings` are those of `TrainSettings` that differ from the paper's."""
+    """A meta-training by Algorithm 1; `settings` are those of `TrainSettings` that differ from the
+    paper's."""
 
     name: str
     rule: str
@@ -59,7 +61,8 @@ Experiment = Training | LongStream | Theory
 
 @dataclass(frozen=True)
 class Measure:
-    """A number for every seed: `accuracy`, `theta[oja_subspace]` … of one experiment, or a difference of two."""
+    """A number for every seed: `accuracy`, `theta[oja_subspace]` … of one experiment, or a difference of
+    two."""
 
     what: str
     argument: str = ""
@@ -70,7 +73,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a claim most likely fails, and the experiment, or the measure, in which it would hold if that is right."""
+    """Why a claim most likely fails, and the experiment, or the measure, in which it would hold if that is
+    right."""
 
     reason: str
     of: str
@@ -109,7 +113,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another way to read the paper, or what the released code does; compared with an experiment of the file."""
+    """Another way to read the paper, or what the released code does; compared with an experiment of the
+    file."""
 
     name: str
     here: str

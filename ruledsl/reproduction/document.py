@@ -1,4 +1,5 @@
-"""What a reproduction leaves to read: README.md with a table for each file of claims, claims.json, figures."""
+"""What a reproduction leaves to read: README.md with a table for each file of claims, claims.json,
+figures."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from typing import Any
 from ruledsl import __version__
 from ruledsl.reproduction.claims import ClaimFile
 from ruledsl.reproduction.experiments import seconds_file
+from ruledsl.reproduction.locating import shipped
 from ruledsl.reproduction.planning import Budget, Planner
-from ruledsl.reproduction.reading import shipped
 from ruledsl.reproduction.verdicts import Compared, Judged
 from ruledsl.runs import Run
 from ruledsl.statistics import Interval
@@ -60,8 +61,8 @@ class Reproduced:
 def write_documents(out: Path, found: Sequence[Reproduced], record: Record, command: str) -> list[Path]:
     """Write README.md and claims.json of claims into `out`, and a page for each file that only compares.
 
-    Some of the shipped files get pages named after them, so that they do not replace those of all. Figures stand there
-    already.
+    Some of the shipped files get pages named after them, so that they do not replace those of all. Figures
+    stand there already.
     """
     out.mkdir(parents=True, exist_ok=True)
     with_claims = [r for r in found if r.judged]
@@ -94,7 +95,8 @@ def _verdict_head(found: Sequence[Reproduced]) -> list[str]:
         f"{sum(counts.values())} claims: **{counts['agrees']} agree, {counts['disagrees']} disagree, "
         f"{counts['open']} are open.** A claim accepts a range of",
         "numbers, written in its file. It *agrees* when the whole 95 % interval of ours",
-        "(Student's t over seeds) lies in that range, *disagrees* when all of it lies outside, and is *open* when",
+        "(Student's t over seeds) lies in that range, *disagrees* when all of it lies outside, and is *open* "
+        "when",
         "it reaches across the border. Printed numbers have no intervals of their own.",
         "",
     ]
@@ -104,7 +106,8 @@ def _how(record: Record, command: str) -> list[str]:
     seconds = record.seconds
     others = ", ".join(sorted(record.differences))
     return [
-        f"{_settings(record.planner.budget)} {len(seconds)} experiments, which took {sum(seconds) / 60:.0f} minutes by "
+        f"{_settings(record.planner.budget)} {len(seconds)} experiments, which took {sum(seconds) / 60:.0f} "
+        f"minutes by "
         "themselves, added up.",
         "",
         f"Command: `{command}`  ",

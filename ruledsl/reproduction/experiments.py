@@ -91,7 +91,8 @@ class Experiment:
         plan = self.planner.stream(self.file, stream)
         use_threads(plan.settings.threads)
         curve = learning_curve(
-            compile_rule(plan.rule), list(plan.theta.values()), plan.settings, self.planner.source(self.file, self.label),
+            compile_rule(plan.rule), list(plan.theta.values()), plan.settings, self.planner.source(self.file,
+            self.label),
             range(self.budget.seeds), plan.samples, test_images=plan.test_images, angles=True,
         )  # fmt: skip
         return asdict(curve) | {"theta": plan.theta}
@@ -115,7 +116,8 @@ def _fields(budget: Budget) -> dict[str, Any]:
 
 
 def seconds_file(out: Path, place: Path) -> Path:
-    """Where the seconds that an experiment took are kept: one file for each, since several may run at once."""
+    """Where the seconds that an experiment took are kept: one file for each, since several may run at
+    once."""
     return out / "seconds" / f"{place.name.removesuffix('.json')}.json"
 
 

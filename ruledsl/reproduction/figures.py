@@ -80,7 +80,8 @@ class _Drawn:
         }[spec.show]
         alone = "" if len(results) > 1 or spec.show == "accuracy" else self.file.label(spec.of[0])
         return Panel(
-            spec.title or alone, "meta-training episode", label, tuple(curves), self._marks(spec, results), limits,
+            spec.title or alone, "meta-training episode", label, tuple(curves), self._marks(spec, results),
+            limits,
             guides=(guide,) if guide else (),
         )  # fmt: skip
 
@@ -155,7 +156,7 @@ class _Drawn:
                     _over_samples(result, label, self.colour(name, place), lambda r, s: r.accuracy[s])
                 )
                 continue
-            depth = len(result.alpha[0][0]) - 1
+            depth = len(next(iter(result.alpha[0]))) - 1
             curves += [
                 _over_samples(
                     result,
@@ -166,7 +167,7 @@ class _Drawn:
                 for n in range(depth)
             ]
         if spec.show == "accuracy":
-            first = self.results[spec.of[0]]
+            first = self.results[next(iter(spec.of))]
             assert isinstance(first, StreamResult)
             guide = Guide(1.0 / first.classes, "chance")
             marks = tuple(self._moments("reaches", spec.of))

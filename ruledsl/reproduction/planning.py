@@ -1,7 +1,9 @@
-"""What each experiment of a file of claims is, before any is run: rule, settings, and where its result is kept.
+"""What each experiment of a file of claims is, before any is run: rule, settings, and where its result is
+kept.
 
-A training is a run folder like any other (`resume`, `report` and `diagnose` work on it); long streams and theory leave
-a JSON file. Names end in a digest of everything that decides the numbers, so files share what they ask alike.
+A training is a run folder like any other (`resume`, `report` and `diagnose` work on it); long streams and
+theory leave a JSON file. Names end in a digest of everything that decides the numbers, so files share what
+they ask alike.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ class Planner:
     # trainings ---------------------------------------------------------------
 
     def training_config(self, file: ClaimFile, training: Training) -> tuple[Rule, RunConfig]:
-        """The rule and the configuration, as they are before it is known where Θ is to be kept (`frozen_at`)."""
+        """The rule and the configuration, as they are before it is known where Θ is to be kept
+        (`frozen_at`)."""
         rule = self._rule(file, training.rule)
         settings = self._settings(rule, training.settings)
         names = coefficient_names(rule.program, settings)
@@ -206,7 +209,8 @@ class Planner:
 
 
 def _meant(name: str, learned: Collection[str]) -> str:
-    """The coefficient of another rule that stands for one: `a` for `a[2]`. Raises `RunError` when there is none."""
+    """The coefficient of another rule that stands for one: `a` for `a[2]`. Raises `RunError` when there is
+    none."""
     base = name.partition("[")[0]
     if base not in learned and name not in learned:
         raise RunError(

@@ -28,10 +28,9 @@ from ruledsl.reproduction.measures import MEASURES, SHOWN, measures_of
 from ruledsl.settings import TABLE, Check, Wrong
 from ruledsl.settings import checks as c
 
-SHIPPED = Path(__file__).parent / "paper"
-PROFILES = Path(__file__).parent / "profiles"
 OWN: Mapping[str, Mapping[str, Check]] = {
-    "training": {"rule": c.text, "dataset": c.text, "label": c.text, "l1": c.not_negative, "frozen_at": c.text},
+    "training": {"rule": c.text, "dataset": c.text, "label": c.text, "l1": c.not_negative,
+    "frozen_at": c.text},
     "stream": {
         "rule": c.text, "dataset": c.text, "label": c.text, "samples": c.count, "test_images": c.count,
         "theta": c.coefficients, "theta_of": c.text,
@@ -44,7 +43,8 @@ CLAIMED: Mapping[str, Check] = {name: s.check for name, s in TABLE.items() if s.
 NEEDED = {"training": "rule", "stream": "rule", "theory": "kind"}
 CLAIM: Mapping[str, Check] = {
     "name": c.text, "says": c.text, "printed": c.text, "of": c.text, "against": c.text, "measure": c.text,
-    "episodes": c.window, "between": c.growing_pair, "at_least": c.number, "at_most": c.number, "mark": c.number,
+    "episodes": c.window, "between": c.growing_pair, "at_least": c.number, "at_most": c.number,
+    "mark": c.number,
     "within": c.positive, "if_not": c.table, "each": c.entries,
 }  # fmt: skip
 EXPLANATION: Mapping[str, Check] = {"reason": c.text, "of": c.text, "against": c.text, "measure": c.text}
@@ -54,36 +54,6 @@ ALTERNATIVE: Mapping[str, Check] = {
 }  # fmt: skip
 PANEL: Mapping[str, Check] = {"show": c.choice(*SHOWN), "of": c.names, "title": c.text}
 NAME = re.compile(r"[\w-]+")
-
-
-def shipped() -> dict[str, Path]:
-    """The files of the paper's own claims, by name: equations, figures by number, tables."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.toml"), key=_order)}
-
-
-def _order(path: Path) -> tuple[str, bool, int]:
-    match = re.fullmatch(r"([a-z]+?)(s?)(\d+)", path.stem)
-    return (match[1], bool(match[2]), int(match[3])) if match else (path.stem, False, 0)
-
-
-def profiles() -> dict[str, Path]:
-    """Files that change the settings one by one and compare, by name."""
-    return {path.stem: path for path in sorted(PROFILES.glob("*.toml"))}
-
-
-def locate_claims(name: str) -> Path:
-    """The file that a name on the command line means. Raises `RuleError` when there is none."""
-    path = Path(name)
-    if path.suffix == ".toml" or "/" in name:
-        if path.is_file():
-            return path
-        raise RuleError(Diagnostic("no-such-file", "there is no such file of claims", path=name))
-    if name in shipped():
-        return shipped()[name]
-    near = closest(name, shipped())
-    known = ", ".join(shipped())
-    hint = f"did you mean `{near}`?" if near else f"there are: {known}; or name a `.toml` file"
-    raise RuleError(Diagnostic("no-such-claim", f"there is no claim `{name}`", help=hint))
 
 
 def read_claims(path: Path) -> ClaimFile:
@@ -191,7 +161,8 @@ class _Reader:
                     other = getattr(self.experiments[other], "frozen_at", "")
 
     def _claims(self, body: Mapping[str, Any], n: int) -> Iterator[Claim]:
-        """One claim, or one for each entry of `each`: `{}` stands for it, and lists give one value to each."""
+        """One claim, or one for each entry of `each`: `{}` stands for it, and lists give one value to
+        each."""
         place = _Place(f"[[claim]] number {n + 1}", "claim", number=n)
         if "each" not in body:
             yield self._claim(body, place)
@@ -237,7 +208,8 @@ class _Reader:
     def _accepted(
         self, body: Mapping[str, Any], found: Mapping[str, Any], place: _Place
     ) -> tuple[float, float]:
-        """The numbers that agree: `between`, `at_least` and `at_most`, or `mark` and `within`; one way only."""
+        """The numbers that agree: `between`, `at_least` and `at_most`, or `mark` and `within`; one way
+        only."""
         ways = [key for key in ("between", "within") if key in body]
         ways += ["at"] if {"at_least", "at_most"} & set(body) else []
         if "within" in body and "mark" not in body:
@@ -350,7 +322,8 @@ class _Reader:
         )
 
     def _at(self, place: _Place) -> Location | None:
-        """A key, with its value's line, inside the n-th table of a name; else the table's own head; else nothing."""
+        """A key, with its value's line, inside the n-th table of a name; else the table's own head; else
+        nothing."""
         text = self.source.text
         if place.text:
             start = text.find(place.text)

@@ -1,4 +1,5 @@
-"""Equations measured by letting the real engine run: what it learns is compared with what the equation says."""
+"""Equations measured by letting the real engine run: what it learns is compared with what the equation
+says."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from ruledsl.tasks import STREAM, WEIGHTS, draw_networks, draw_weights, generato
 PUSH = 1e-12
 """|θ_2| of Eq. 13's streams: so small that W stays what it is while its changes add up."""
 TARGETS = 10.0
-"""Standard deviation of the targets: errors at the output are then nearly independent and alike, as Eq. 13 assumes."""
+"""Standard deviation of the targets: errors at the output are then nearly independent and alike, as Eq. 13
+assumes."""
 
 Values = Mapping[str, tuple[float, ...]]
 
@@ -30,9 +32,10 @@ Values = Mapping[str, tuple[float, ...]]
 def expected_error_hebb(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
     """Eq. 13 by Monte Carlo: ⟨e_ℓ e_{ℓ−1}ᵀ | B⟩ in a linear network, read off what the eHebb term does to W.
 
-    Inputs are standard normal, targets as well but ten times larger, one sample at a time. With θ_2 = −10⁻¹² the
-    change of W_{ℓ−1,ℓ} is 10⁻¹² Σ e_ℓ e_{ℓ−1}ᵀ. Returned for each layer ℓ and seed: the angle, in degrees, of that
-    matrix to Bᵀ (the equation), and to Cov(e_ℓ) Bᵀ, which it equals whether or not the parts of e_ℓ are independent.
+    Inputs are standard normal, targets as well but ten times larger, one sample at a time. With θ_2 = −10⁻¹²
+    the change of W_{ℓ−1,ℓ} is 10⁻¹² Σ e_ℓ e_{ℓ−1}ᵀ. Returned for each layer ℓ and seed: the angle, in
+    degrees, of that matrix to Bᵀ (the equation), and to Cov(e_ℓ) Bᵀ, which it equals whether or not the parts
+    of e_ℓ are independent.
     """
     _require(settings, "error_hebb", activation="identity", output="linear", feedback="fixed", bias=False)
     compiled = compile_rule(rule)
@@ -75,7 +78,8 @@ def _normal_samples(sizes: Sequence[int], seed: int, samples: int) -> tuple[Tens
 
 
 def _output_covariance(weights: Sequence[Tensor]) -> Tensor:
-    """Cov(e_L) = M Mᵀ + σ² 1: M the linear network's whole map of standard normal inputs, σ the targets' deviation."""
+    """Cov(e_L) = M Mᵀ + σ² 1: M the linear network's whole map of standard normal inputs, σ the targets'
+    deviation."""
     whole = weights[0]
     for matrix in weights[1:]:
         whole = matrix @ whole
@@ -88,10 +92,11 @@ def _angles(first: Tensor, second: Tensor) -> tuple[float, ...]:
 
 
 def gradient_digits(rule: Rule, settings: TrainSettings, seeds: Sequence[int], samples: int) -> Values:
-    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. To how many digits, in the worst layer?
+    """Eq. 4: through B = Wᵀ, F⁰ is minus the gradient of the sample's loss. To how many digits, in the worst
+    layer?
 
-    The gradient is autograd's, of the loss written with torch's own functions; digits are −log10 of the relative
-    distance in float64, of which there are about 16.
+    The gradient is autograd's, of the loss written with torch's own functions; digits are −log10 of the
+    relative distance in float64, of which there are about 16.
     """
     _require(settings, "gradient", activation="softplus", output="softmax", feedback="symmetric", bias=False)
     compiled = compile_rule(rule)

@@ -26,7 +26,8 @@ def load(*specs: str | Path, allow: Locality = Locality.layer) -> Rule:
     """Read, check and certify a rule; several specs give the union of their terms.
 
     Args:
-        *specs: `FILE`, `FILE:NAME`, the name of a rule on the search path, or a run folder (the rule it trained).
+        *specs: `FILE`, `FILE:NAME`, the name of a rule on the search path, or a run folder (the rule it
+            trained).
         allow: the least strict locality class that is accepted.
 
     Raises:

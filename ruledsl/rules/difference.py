@@ -16,7 +16,8 @@ class TermDifference:
     """One term of the second rule (or of the first, when it is gone there).
 
     `kind`: `same`, `renamed`, `scaled` (one other term times a factor), `sum` (of several), `added`, `gone`.
-    `parts`: the first rule's terms it is made of, with factors. `options`: start, bounds or layers that differ.
+    `parts`: the first rule's terms it is made of, with factors. `options`: start, bounds or layers that
+        differ.
     """
 
     name: str

@@ -1,4 +1,5 @@
-"""What a notebook shows: formulas as MathML, which browsers draw by themselves; plain text where it cannot be made."""
+"""What a notebook shows: formulas as MathML, which browsers draw by themselves; plain text where it cannot be
+made."""
 
 from __future__ import annotations
 
@@ -26,4 +27,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def rule_html(name: str, latex: str, rows: Sequence[Sequence[str]]) -> str:
     """A rule: its name, formula, and a row (name, locality, entry) for each term."""
-    return f"<div><b>{escape(name)}</b><br>{formula(latex)}{table(('term', 'locality', 'one entry'), rows)}</div>"
+    shown = table(("term", "locality", "one entry"), rows)
+    return f"<div><b>{escape(name)}</b><br>{formula(latex)}{shown}</div>"

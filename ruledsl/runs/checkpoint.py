@@ -72,7 +72,8 @@ def _unchanged(folder: Path, digests: dict[str, str]) -> None:
     for name in _GUARDED:
         if _digest((folder / name).read_bytes()) != digests[name]:
             raise RunError(
-                f"{folder / name} was changed since the last checkpoint: the episodes before and after would not "
+                f"{folder / name} was changed since the last checkpoint: the episodes before and after would "
+                f"not "
                 f"belong to one training. Restore it, or train again with `rerun {folder}`"
             )
 

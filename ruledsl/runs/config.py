@@ -1,4 +1,5 @@
-"""config.toml: everything that decides a training and is not its rule, as text that `train --config` reads again."""
+"""config.toml: everything that decides a training and is not its rule, as text that `train --config` reads
+again."""
 
 from __future__ import annotations
 
@@ -116,8 +117,8 @@ def read_config(folder: Path) -> RunConfig:
 def recorded_settings(table: dict[str, Any]) -> TrainSettings:
     """Settings as a run folder has them; those of a version that knows more are passed over.
 
-    Values are checked as those of the command line are, but a learning rate may be 0 (nothing is learned), and plugins are
-    looked up only when they are used: a folder can be read where its plugins are not.
+    Values are checked as those of the command line are, but a learning rate may be 0 (nothing is learned),
+    and plugins are looked up only when they are used: a folder can be read where its plugins are not.
     """
     known = {name: value for name, value in table.items() if name in TABLE}
     read = {

@@ -165,7 +165,8 @@ def first_difference(folder: Path, other: Path) -> str | None:
             if a != b:
                 left, right = (dict(zip(header, line.strip().split(","), strict=False)) for line in (a, b))
                 name = next(n for n in header if left.get(n) != right.get(n))
-                return f"run {left['run']}, episode {left['episode']}: {name} was {left[name]}, is {right.get(name)}"
+                where = f"run {left['run']}, episode {left['episode']}"
+                return f"{where}: {name} was {left[name]}, is {right.get(name)}"
     return None
 
 

@@ -1,7 +1,7 @@
 """A run folder as an object: what was asked for, what was recorded, what was found, and how it goes on.
 
-Everything in the folder is text that any tool reads. Writes replace whole files atomically, except the metrics, which
-grow by whole rows and are cut back to the checkpoint on resuming.
+Everything in the folder is text that any tool reads. Writes replace whole files atomically, except the
+metrics, which grow by whole rows and are cut back to the checkpoint on resuming.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class Run:
         return open_dataset(spec, Path(self.config.data_root))
 
     def trained_rule(self) -> Rule:
-        """The rule, once more certain that it belongs to the configuration. Raises `RunError` when it does not."""
+        """The rule, once more certain that it belongs to the configuration. Raises `RunError` when it does
+        not."""
         from ruledsl.meta import coefficient_names
 
         if coefficient_names(self.rule.program, self.config.settings) != self.config.terms:
@@ -235,7 +236,8 @@ class Run:
         return Run(out).start(Spec(self.trained_rule(), self.config, self.source()), listen)
 
     def difference(self, other: Run) -> str | None:
-        """Where the metrics of two runs part, in words; None when one begins with all that the other holds."""
+        """Where the metrics of two runs part, in words; None when one begins with all that the other
+        holds."""
         return first_difference(self.folder, other.folder)
 
     # showing -----------------------------------------------------------------

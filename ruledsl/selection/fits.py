@@ -59,7 +59,8 @@ def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst
     learned = {r["run"]: r["theta"] for r in run.result["runs"]}
     half = metrics.episodes // 2
     accuracy = tuple(fmean(metrics.column(n, ACCURACY)[half:]) for n in numbers)
-    # Capped, since one diverged stream would outweigh all others; a mean, so that differences are those of tasks.
+    # Capped, since one diverged stream would outweigh all others; a mean, so that differences are those of
+    # tasks.
     loss = tuple(-fmean(_capped(metrics.column(n, LOSS)[half:], worst)) for n in numbers)
     theta = {t: Interval.of([float(learned[n][t] or 0.0) for n in numbers]) for t in terms}
     return Fit(terms, accuracy if measure == "accuracy" else loss, accuracy, theta)

@@ -80,7 +80,8 @@ def write_selection(out: Path, run: Run, plan: Plan, found: Outcome) -> dict[str
     chosen = found.chosen
     if chosen.terms:
         comment = (
-            f"Selected from {run.rule.name} on {run.config.dataset} ({len(chosen.accuracy)} seeds): the smallest rule "
+            f"Selected from {run.rule.name} on {run.config.dataset} ({len(chosen.accuracy)} seeds): the "
+            f"smallest rule "
             f"within\n{plan.tolerance:g} ({plan.measure}) of the best; refitted meta-accuracy "
             f"{Interval.of(chosen.accuracy).text('.3f')} (95 %)."
         )

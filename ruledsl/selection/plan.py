@@ -18,7 +18,8 @@ class Plan:
         4, checks.count, "Seeds of the elimination; the refits take those of the run.", group=SELECTION_GROUP
     )
     episodes: int = field(
-        100, checks.several, "Episodes of each knock-out in the elimination, from the coefficients found so far.",
+        100, checks.several, "Episodes of each knock-out in the elimination, from the coefficients found so "
+            "far.",
         group=SELECTION_GROUP,
     )  # fmt: skip
     refit_episodes: int = field(
@@ -28,7 +29,8 @@ class Plan:
         "accuracy", checks.choice("accuracy", "loss"), "What a rule is judged by.", group=SELECTION_GROUP
     )
     tolerance: float = field(
-        0.02, checks.not_negative, "A rule is as good when its mean is at most this much worse than the best.",
+        0.02, checks.not_negative,
+        "A rule is as good when its mean is at most this much worse than the best.",
         group=SELECTION_GROUP,
     )  # fmt: skip
     largest: int = field(

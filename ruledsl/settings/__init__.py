@@ -1,4 +1,5 @@
-"""What decides a meta-training and what is recorded of it: one table of settings, one schema of columns. Plain data."""
+"""What decides a meta-training and what is recorded of it: one table of settings, one schema of columns.
+Plain data."""
 
 from ruledsl.settings import checks
 from ruledsl.settings.checks import Check, Wrong
@@ -32,7 +33,37 @@ from ruledsl.settings.training import (
 )
 
 __all__ = [
-    "ACCURACY", "ALPHA", "CHOICES", "COLUMNS", "DIVERGED", "EVALUATED", "LOSS", "META", "NETWORK", "NO_TERMS", "OPTIONS",
-    "ORTHO", "PAPER_SIZES", "RULE", "RUN", "TABLE", "TASK", "THETA", "Check", "Choices", "Column", "EpisodeRecord", "Network", "RunSpec", "Setting", "TaskShape",
-    "TrainSettings", "Wrong", "checks", "columns_of", "field", "known_names", "rows_of",
-]  # fmt: skip
+    "ACCURACY",
+    "ALPHA",
+    "CHOICES",
+    "COLUMNS",
+    "DIVERGED",
+    "EVALUATED",
+    "LOSS",
+    "META",
+    "NETWORK",
+    "NO_TERMS",
+    "OPTIONS",
+    "ORTHO",
+    "PAPER_SIZES",
+    "RULE",
+    "RUN",
+    "TABLE",
+    "TASK",
+    "THETA",
+    "Check",
+    "Choices",
+    "Column",
+    "EpisodeRecord",
+    "Network",
+    "RunSpec",
+    "Setting",
+    "TaskShape",
+    "TrainSettings",
+    "Wrong",
+    "checks",
+    "columns_of",
+    "field",
+    "known_names",
+    "rows_of",
+]

@@ -1,4 +1,5 @@
-"""What a training is asked for besides the settings that its runs share: which rules, which data, which runs."""
+"""What a training is asked for besides the settings that its runs share: which rules, which data, which
+runs."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ class Choices:
     """Keywords of `ruledsl.train`, and options of `train`, that become the runs of a batch and their data."""
 
     theta_per: str = field(
-        "network", checks.choice("network", "layer", "population"), "One Θ for all, one for each layer, or one for each "
+        "network", checks.choice("network", "layer", "population"), "One Θ for all, one for each layer, or "
+        "one for each "
         "pair of excitatory and inhibitory populations.", group=RULE,
     )  # fmt: skip
     allow: str = field(
@@ -37,7 +39,8 @@ class Choices:
         False, checks.flag, "Fetch the data set through torchvision if it is missing.", group=TASK
     )
     l1: tuple[float, ...] = field(
-        (0.0,), checks.numbers, "λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed.", group=META,
+        (0.0,), checks.numbers, "λ of λ‖Θ‖₁; several, as in 0,0.1,1, train one run each per seed.",
+        group=META,
         shown_default="0",
     )  # fmt: skip
     plant: Mapping[str, float] | None = field(

@@ -29,7 +29,8 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of metrics.csv, or a family of them: `theta[{}]` for every term, `alpha_{}` for every layer."""
+    """One column of metrics.csv, or a family of them: `theta[{}]` for every term, `alpha_{}` for every
+    layer."""
 
     pattern: str
     of: str = ""
@@ -48,7 +49,8 @@ class Column:
     def members(self, terms: Sequence[str], depth: int, diagnostics: Sequence[str]) -> Sequence[object]:
         """All members in a network of `depth` synapse layers."""
         return {
-            "": ("",), "term": terms, "layer": range(depth + 1), "hidden": range(1, depth), "diagnostic": diagnostics,
+            "": ("",), "term": terms, "layer": range(depth + 1), "hidden": range(1, depth),
+            "diagnostic": diagnostics,
         }[self.of]  # fmt: skip
 
 
@@ -60,8 +62,8 @@ def _column(pattern: str, of: str = "", **given: Any) -> Any:
 class EpisodeRecord:
     """One run's episode: what was measured, and Θ *before* the step that follows from it.
 
-    Every field but the last is a column of metrics.csv, or several: a new measure is a field here, and its value in
-    `MetaTrainer`.
+    Every field but the last is a column of metrics.csv, or several: a new measure is a field here, and its
+    value in `MetaTrainer`.
     """
 
     run: int = _column("run")

@@ -1,7 +1,7 @@
 """The table behind every setting: where it is declared, everything that is known of it is said, once.
 
-`field` is written in place of a default in a frozen dataclass. The command line, config.toml, files of claims, digests,
-documentation and the keyword arguments of `ruledsl.train` read what it says.
+`field` is written in place of a default in a frozen dataclass. The command line, config.toml, files of
+claims, digests, documentation and the keyword arguments of `ruledsl.train` read what it says.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def field(
     claimed: bool = True,
     shown_default: str = "",
 ) -> Any:
-    """A dataclass field that is a row of the table; without `option` the command line names it after itself."""
+    """A dataclass field that is a row of the table; without `option` the command line names it after
+    itself."""
     said = {
         "check": check, "help": help, "group": group, "option": option, "kind": kind, "deciding": deciding,
         "claimed": claimed, "shown_default": shown_default,

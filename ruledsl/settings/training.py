@@ -1,4 +1,5 @@
-"""What decides a meta-training, with the paper's values as defaults. This is the one place where settings stand."""
+"""What decides a meta-training, with the paper's values as defaults. This is the one place where settings
+stand."""
 
 from __future__ import annotations
 
@@ -41,16 +42,19 @@ class Network:
         "softplus", checks.name, "Of hidden cells: an activation plugin.", group=NETWORK, kind="activation"
     )
     output: Literal["softmax", "linear"] = field(
-        "softmax", checks.choice("softmax", "linear"), "Softmax with cross-entropy, or linear with half the squared "
+        "softmax", checks.choice("softmax", "linear"), "Softmax with cross-entropy, or linear with half the "
+        "squared "
         "error.", group=NETWORK,
     )  # fmt: skip
     bias: bool = field(False, checks.flag, "Give cells biases, which terms `for bias` move.", group=NETWORK)
     third: Literal["task", "surprise", "reward"] = field(
-        "surprise", checks.choice("task", "surprise", "reward"), "What `third` broadcasts: a signal of the task's, the "
+        "surprise", checks.choice("task", "surprise", "reward"), "What `third` broadcasts: a signal of the "
+        "task's, the "
         "sample's loss, or the probability given to its label.", group=NETWORK,
     )  # fmt: skip
     inhibitory: float = field(
-        0.0, checks.fraction, "Fraction of inhibitory cells in hidden layers; above 0 every weight keeps its cell's "
+        0.0, checks.fraction, "Fraction of inhibitory cells in hidden layers; above 0 every weight keeps its "
+            "cell's "
         "sign (Dale).", group=NETWORK,
     )  # fmt: skip
     feedback_noise: float = field(
@@ -107,7 +111,8 @@ class TrainSettings:
         shown_default="2 for robust, 1 for others",
     )  # fmt: skip
     teacher: tuple[float, ...] = field(
-        (), checks.Check("numbers, one for each coefficient", tuple), "A planted Θ*, one number per coefficient: query "
+        (), checks.Check("numbers, one for each coefficient", tuple), "A planted Θ*, one number per "
+            "coefficient: query "
         "labels come from networks that learned by it.", group=META, option="", claimed=False,
     )  # fmt: skip
     diagnostics: tuple[str, ...] = field(
@@ -120,7 +125,8 @@ class TrainSettings:
         "How gradients are computed; forward keeps memory flat on very long streams.", group=RUN,
     )  # fmt: skip
     backend: Literal["auto", "compiled", "eager"] = field(
-        "auto", checks.choice("auto", "compiled", "eager"), "auto: compiled C++ when the episodes ahead repay "
+        "auto", checks.choice("auto", "compiled", "eager"), "auto: compiled C++ when the episodes ahead "
+        "repay "
         "compiling it.", group=RUN,
     )  # fmt: skip
     dtype: Literal["float32", "float64"] = field(

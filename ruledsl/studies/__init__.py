@@ -15,7 +15,28 @@ from ruledsl.studies.study import Study, StudyCell, digest, hashed
 from ruledsl.studies.training import RuleWarning, keywords, train
 
 __all__ = [
-    "SEEDS", "Cell", "Evaluation", "Here", "Place", "Plan", "Processes", "RuleWarning",
-    "Study", "StudyCell", "Tick", "Watcher", "check_writable", "default_folder", "digest", "evaluate", "hashed", "keywords",
-    "known_terms", "open_data", "place_for", "read_config_file", "specify", "train",
-]  # fmt: skip
+    "SEEDS",
+    "Cell",
+    "Evaluation",
+    "Here",
+    "Place",
+    "Plan",
+    "Processes",
+    "RuleWarning",
+    "Study",
+    "StudyCell",
+    "Tick",
+    "Watcher",
+    "check_writable",
+    "default_folder",
+    "digest",
+    "evaluate",
+    "hashed",
+    "keywords",
+    "known_terms",
+    "open_data",
+    "place_for",
+    "read_config_file",
+    "specify",
+    "train",
+]

@@ -1,6 +1,7 @@
 """Pieces of long work that can be run anywhere: cells, what they wait for, and the places that run them.
 
-A cell keeps its result on disk under a name that its inputs decide, so running one twice costs nothing: whatever dies
+A cell keeps its result on disk under a name that its inputs decide, so running one twice costs nothing:
+    whatever dies
 half-way is asked for again, and goes on.
 """
 
@@ -160,7 +161,8 @@ class _Round:
             message = future.result()
         except BrokenProcessPool:
             raise RunError(
-                f"a worker died while it ran `{self.cells[key].name}` (out of memory?); try again with fewer `--jobs`"
+                f"a worker died while it ran `{self.cells[key].name}` (out of memory?); try again with fewer "
+                f"`--jobs`"
             ) from None
         if message == STOPPED:
             raise KeyboardInterrupt

@@ -46,8 +46,10 @@ class Evaluation:
         curve = Curve.of("accuracy", rows, Colour(), self.curve.samples)
         end = self.accuracy[-1].text(".3f")
         return Panel(
-            "", "samples seen, one at a time", "accuracy on held-out images (fraction)", (curve,), limits=(0.0, 1.0),
-            log_x=True, guides=(Guide(self.chance, f"chance, {self.chance:.3g}"),), summary=f"Accuracy at the end: {end}.",
+            "", "samples seen, one at a time", "accuracy on held-out images (fraction)", (curve,),
+            limits=(0.0, 1.0),
+            log_x=True, guides=(Guide(self.chance, f"chance, {self.chance:.3g}"),), summary=f"Accuracy at "
+                f"the end: {end}.",
         )  # fmt: skip
 
     def plot(self, folder: str | Path) -> list[Path]:
@@ -81,8 +83,10 @@ def evaluate(
 
     Args:
         rule: a rule, or a run (or its folder), whose Θ, network and data are taken unless others are given.
-        theta: coefficients by name, or as text `NAME=VALUE,…`; by default the rule's own, or those the run learned.
-        samples: length of the stream. classes: how many to learn, 0 for all. test_images: held out, over all classes.
+        theta: coefficients by name, or as text `NAME=VALUE,…`; by default the rule's own, or those the run
+            learned.
+        samples: length of the stream. classes: how many to learn, 0 for all. test_images: held out, over all
+            classes.
         seeds: how many networks, each with its own classes, weights and images.
         progress: show a line of progress.
         **given: keywords of `train` that concern the network and the data.
@@ -107,7 +111,8 @@ def evaluate(
     numbers = range(given.get("seed", 0), given.get("seed", 0) + seeds)
     with Line("sample", samples, not progress) as line:
         curve = learning_curve(
-            compile_rule(spec.rule), list(coefficients.values()), settings, source, numbers, samples, classes, test_images,
+            compile_rule(spec.rule), list(coefficients.values()), settings, source, numbers, samples,
+            classes, test_images,
             lambda seen: line.tell(seen, "learning"),
         )  # fmt: skip
     count = f"{seeds} seed{'s' if seeds > 1 else ''}"
@@ -146,7 +151,8 @@ def _theta(
         if len(thetas) != 1:
             labels = "; ".join(thetas) or "none"
             raise SettingsError(
-                f"{run.folder} must hold one group of runs, but holds: {labels}; give every coefficient with --theta"
+                f"{run.folder} must hold one group of runs, but holds: {labels}; give every coefficient with "
+                f"--theta"
             )
         theta |= {name: value.mean for name, value in run.theta.items()}
     return theta | named

@@ -119,7 +119,8 @@ def known_terms(rule: str, named: Mapping[str, float], known: Sequence[str], opt
 
 
 def open_data(dataset: Any, root: Path, download: bool, out: Path | None) -> tuple[str, ImageSource]:
-    """The name under which a run folder keeps its data, and the data; arrays are written into the folder `out`."""
+    """The name under which a run folder keeps its data, and the data; arrays are written into the folder
+    `out`."""
     if isinstance(dataset, str | Path):
         return str(dataset), open_dataset(str(dataset), root, download)
     if out is None:
@@ -130,8 +131,8 @@ def open_data(dataset: Any, root: Path, download: bool, out: Path | None) -> tup
 def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """The rules and keywords that a TOML file asks for, what is `given` put over them.
 
-    A file has `rule`, the choices (`dataset`, `seeds`, `l1` …) and a table `[settings]`; the config.toml of a run folder is
-    one, and means the rule that lies beside it.
+    A file has `rule`, the choices (`dataset`, `seeds`, `l1` …) and a table `[settings]`; the config.toml of a
+    run folder is one, and means the rule that lies beside it.
 
     Raises `RunError` for a file that cannot be read, `SettingsError` for what it must not say.
     """

@@ -46,7 +46,8 @@ def train(
     """Meta-learn the coefficients Θ of a rule (Algorithm 1) in a run folder.
 
     Args:
-        rule: a `Rule`, `FILE`, `FILE:NAME`, a name on the search path, or several of them (the union of their terms).
+        rule: a `Rule`, `FILE`, `FILE:NAME`, a name on the search path, or several of them (the union of their
+            terms).
         out: the run folder; by default `runs/RULE-DATE`.
         progress: show a line of progress, in a terminal, a notebook or a log.
         started: told of the run, and of what it is made from, before its first episode.

@@ -1,4 +1,5 @@
-"""A user's own samples as arrays: checked, scaled where that is plain, and kept in a file that a run can be resumed from."""
+"""A user's own samples as arrays: checked, scaled where that is plain, and kept in a file that a run can be
+resumed from."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from ruledsl.storage import write_atomically
 from ruledsl.tasks.source import ImageSource, Indices, Pixels
 
 USUAL = 10.0
-"""Inputs beyond this, as a multiple of a grey value's whole range, are no inputs that the paper's settings can learn from."""
+"""Inputs beyond this, as a multiple of a grey value's whole range, are no inputs that the paper's settings
+can learn from."""
 
 
 class DataWarning(UserWarning):
@@ -25,11 +27,13 @@ class DataWarning(UserWarning):
 def array_source(arrays: Mapping[str, Any], name: str) -> ImageSource:
     """`x` (n, …) numbers; `y` (n,) whole numbers as labels, or (n, k) reals as targets of a regression.
 
-    x of shape (n, side, side) is a set of pictures; anything else is flattened to vectors. Whole numbers from 0 to 255 are
-    grey values and are scaled to 0 … 1, which is said (`DataWarning`); all else is taken as it is.
+    x of shape (n, side, side) is a set of pictures; anything else is flattened to vectors. Whole numbers from
+    0 to 255 are grey values and are scaled to 0 … 1, which is said (`DataWarning`); all else is taken as it
+    is.
 
     Raises:
-        DataError: an array is missing, the two do not fit together, or they hold what no network can be shown.
+        DataError: an array is missing, the two do not fit together, or they hold what no network can be
+            shown.
     """
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
@@ -73,7 +77,8 @@ def _scaled(x: NDArray[Any], name: str) -> Pixels:
         raise DataError(f"{name}: x holds numbers as large as {largest:.3g}, beyond single precision")
     if largest > USUAL:
         warnings.warn(
-            f"{name}: x holds numbers as large as {largest:.3g}; settings are made for inputs of about 0 … 1, and learning "
+            f"{name}: x holds numbers as large as {largest:.3g}; settings are made for inputs of about 0 … "
+            f"1, and learning "
             "may diverge: scale x first",
             DataWarning,
             3,

@@ -72,7 +72,8 @@ def open_dataset(spec: str, root: Path, download: bool = False) -> ImageSource:
         near = closest(name, DATASETS)
         hint = f"; did you mean `{near}`?" if near else ";"
         raise DataError(
-            f"there is no data set `{name}`{hint} known: {', '.join(DATASETS)}, or a .npz or .safetensors file"
+            f"there is no data set `{name}`{hint} known: {', '.join(DATASETS)}, or a .npz or .safetensors "
+            f"file"
         )
     if part not in ("", *PARTS):
         raise DataError(f"`{name}` has the parts `train` and `test`, not `{part}`")

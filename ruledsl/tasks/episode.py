@@ -1,4 +1,5 @@
-"""Everything an episode is given: a task, initial weights, feedback and noise, of many streams stacked into one batch."""
+"""Everything an episode is given: a task, initial weights, feedback and noise, of many streams stacked into
+one batch."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ StreamKey = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a network's programs read besides weights and samples, with numbers of cells: what has to be drawn."""
+    """What a network's programs read besides weights and samples, with numbers of cells: what has to be
+    drawn."""
 
     matrices: Mapping[str, tuple[int, int]]
     signals: Mapping[str, int]
@@ -42,10 +44,11 @@ class Episode:
 
     Attributes:
         W: initial weights, W[l] of shape (…, n_{l+1}, n_l), l = 0 … L−1.
-        B: feedback weights, B[l] of shape (…, n_l, n_{l+1}) for layered pathways; a mapping by name (`B0` …) for pathways
-            with several families; None when the pathway reads none, as `symmetric` does.
+        B: feedback weights, B[l] of shape (…, n_l, n_{l+1}) for layered pathways; a mapping by name (`B0` …)
+            for pathways with several families; None when the pathway reads none, as `symmetric` does.
         x: (…, T, n_0) inputs. y: (…, T) integer labels below n_L, or (…, T, n_L) targets.
-        x_query: (…, Q, n_0). y_query: (…, Q) labels or (…, Q, n_L) targets; needed by whatever judges the episode.
+        x_query: (…, Q, n_0). y_query: (…, Q) labels or (…, Q, n_L) targets; needed by whatever judges the
+            episode.
         signals: (…, T, n) what else comes with every sample, by name, such as `third` (…, T).
         keys: one number per run (batch axes merged), for objectives that draw random numbers.
     """
@@ -102,7 +105,8 @@ class Episode:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Networks before they learn: weights, feedback, and the noise of `length` samples, one row per stream."""
+    """Networks before they learn: weights, feedback, and the noise of `length` samples, one row per
+    stream."""
 
     W: list[Tensor]
     B: dict[str, Tensor]
@@ -175,7 +179,8 @@ def draw_initial(settings: TrainSettings, stream: StreamKey) -> list[Tensor]:
     signed = []
     for matrix in drawn:
         signs = cell_signs(matrix.shape[1], settings.network.inhibitory)
-        # Few inhibitory cells must weigh as much as the many excitatory ones, and all together no more than before.
+        # Few inhibitory cells must weigh as much as the many excitatory ones, and all together no more than
+        # before.
         gain = torch.where(signs > 0, 1.0, (signs > 0).sum() / (signs < 0).sum().clamp_min(1))
         signed.append(matrix.abs() * signs * gain / gain.square().mean().sqrt())
     return signed

@@ -51,7 +51,8 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What a task plugin is given: where to draw from, what is wanted, and the random numbers of this very task.
+    """What a task plugin is given: where to draw from, what is wanted, and the random numbers of this very
+    task.
 
     Attributes:
         source: the data set. shape: M labels, K images each for training, Q for the query set.
@@ -66,7 +67,8 @@ class TaskRequest:
     random: np.random.Generator
 
     def draw_classes(self) -> tuple[Places, Places]:
-        """M distinct classes and their output units: their own numbers, or random units where outputs are fewer.
+        """M distinct classes and their output units: their own numbers, or random units where outputs are
+        fewer.
 
         Raises `DataError` when the data set has too few classes or images.
         """
@@ -81,7 +83,8 @@ class TaskRequest:
         return classes, units
 
     def draw_places(self, classes: Places) -> tuple[Places, Places]:
-        """Distinct images of each class, for training (M, K) and for the query set (M, Q), by their places."""
+        """Distinct images of each class, for training (M, K) and for the query set (M, Q), by their
+        places."""
         each = self.shape.shots + self.shape.queries
         members = self.source.members
         places = np.stack([self.random.choice(members[c], size=each, replace=False) for c in classes])
@@ -101,7 +104,8 @@ class TaskRequest:
         return Task(pixels[: len(train)], labels, pixels[len(train) :], asked, heard)
 
     def draw_any(self) -> Places:
-        """M (K + Q) distinct samples of a data set with real targets. Raises `DataError` where there are fewer."""
+        """M (K + Q) distinct samples of a data set with real targets. Raises `DataError` where there are
+        fewer."""
         if self.source.targets is None:
             raise DataError(f"`{self.source.name}` has labels, no real targets; use `--task classes`")
         wanted, held = self.shape.labels * (self.shape.shots + self.shape.queries), len(self.source.labels)
@@ -158,13 +162,15 @@ def check_task(source: ImageSource, shape: TaskShape, sizes: Sequence[int]) -> N
         raise DataError(f"`{source.name}` holds real numbers as targets, no labels; use `--task samples`")
     if shape.labels > source.classes:
         raise DataError(
-            f"`{source.name}` has {source.classes} classes; a task of {shape.labels} cannot be drawn from it; "
+            f"`{source.name}` has {source.classes} classes; a task of {shape.labels} cannot be drawn from "
+            f"it; "
             f"use smaller `--labels`"
         )
     if shape.shots + shape.queries > smallest:
         raise DataError(
             f"`{source.name}` has {smallest} images in its smallest class; "
-            f"{shape.shots} + {shape.queries} distinct ones are asked for; use smaller `--shots` or `--queries`"
+            f"{shape.shots} + {shape.queries} distinct ones are asked for; use smaller `--shots` or "
+            f"`--queries`"
         )
     if sizes[-1] < shape.labels:
         raise DataError(
@@ -206,8 +212,8 @@ def draw_weights(
 ) -> list[Tensor]:
     """Random weights, (n_{l+1}, n_l) each, or (n_l, n_{l+1}) for feedback.
 
-    `xavier` is uniform in ±√(6/(n_in + n_out)), the paper's; `kaiming` in ±√(6/n_in); `orthogonal` has orthonormal
-    rows or columns.
+    `xavier` is uniform in ±√(6/(n_in + n_out)), the paper's; `kaiming` in ±√(6/n_in); `orthogonal` has
+    orthonormal rows or columns.
     """
     pairs = itertools.pairwise(sizes)
     shapes = [(below, above) if purpose == FEEDBACK else (above, below) for below, above in pairs]

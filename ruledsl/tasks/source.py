@@ -16,8 +16,9 @@ Indices = NDArray[np.int64]
 class ImageSource:
     """A labelled set of square images, or of plain vectors.
 
-    `read` decodes the samples at given places: (n, side, side), grey values in 0 … 1; vectors are (n, features), and
-    their `side` is 0. `targets` (n, outputs) are given for regressions, whose samples form one class.
+    `read` decodes the samples at given places: (n, side, side), grey values in 0 … 1; vectors are (n,
+    features), and their `side` is 0. `targets` (n, outputs) are given for regressions, whose samples form one
+    class.
     """
 
     name: str

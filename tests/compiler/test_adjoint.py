@@ -1,4 +1,5 @@
-"""The adjoint gauntlet: every row of the op table, whole steps, every engine, on gradients that are not zero."""
+"""The adjoint gauntlet: every row of the op table, whole steps, every engine, on gradients that are not
+zero."""
 
 from __future__ import annotations
 
@@ -117,9 +118,7 @@ def test_engines_give_autograds_gradient(
     theta = pool_theta((2,), dtype)
     # In float32 the stream itself rounds, in autograd as in ours: the reference has the same precision.
     expected = meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine="autograd")
-    found = meta_gradient(
-        F, theta, *episode.arguments(), feedback=feedback, engine=engine, backend=backend
-    )  # type: ignore[arg-type]
+    found = meta_gradient(F, theta, *episode.arguments(), feedback=feedback, engine=engine, backend=backend)  # type: ignore[arg-type]
     assert found.engine == engine
     if samples:
         assert float(expected.grad.abs().min()) > 0
@@ -168,7 +167,7 @@ def test_a_wrong_adjoint_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
     theta = pool_theta((), torch.float64)
     expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd").grad
     wrong = replace(OPS["matvec"], adjoint=lambda b, t, a, r, c: (b.outer(c, a[1]), None))
-    monkeypatch.setitem(ops.OPS, "matvec", wrong)  # type: ignore[arg-type]
+    monkeypatch.setitem(OPS, "matvec", wrong)  # type: ignore[arg-type]
     programs_for.cache_clear()
     try:
         found = meta_gradient(F, theta, *episode.arguments(), engine="rebuild", backend="eager").grad

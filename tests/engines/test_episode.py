@@ -53,9 +53,7 @@ def test_every_shipped_term_learns_as_its_loops_say() -> None:
         network = oracle(episode, "fixed")
         for x, label in zip(episode.x.tolist(), episode.y.tolist(), strict=True):
             network.learn([name], [0.05], x, label)
-        found = adapt(
-            compiled(name), torch.tensor([0.05], dtype=torch.float64), *episode.arguments()[:4]
-        )
+        found = adapt(compiled(name), torch.tensor([0.05], dtype=torch.float64), *episode.arguments()[:4])
         for mine, plain in zip(found, network.W, strict=True):
             torch.testing.assert_close(mine, torch.tensor(plain, dtype=torch.float64), rtol=1e-9, atol=1e-12)
 

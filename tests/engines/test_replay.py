@@ -1,7 +1,8 @@
 """The CUDA path: what is captured, tested without a GPU as far as that goes, and with one where there is one.
 
-What CUDA graphs ask of a step, that it never waits for the device, mixes no host memory in and works in place, is
-shown on fake CUDA tensors: torch runs every operator's own shape and device rules on them, without a device.
+What CUDA graphs ask of a step, that it never waits for the device, mixes no host memory in and works in
+place, is shown on fake CUDA tensors: torch runs every operator's own shape and device rules on them, without
+    a device.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def test_a_users_term_replaces_the_packaged_one_of_that_name(tmp_path: Path) -> 
 def test_settings_are_read_and_items_override_terms(tmp_path: Path) -> None:
     write(
         tmp_path,
-        s="term a = W [init = 1e-3, sign = positive]\nterm b = y_post * y_pre^T [bounds = -1 1, layers = 1..2]\n"
+        s="term a = W [init = 1e-3, sign = positive]\nterm b = y_post * y_pre^T [bounds = -1 1, layers = "
+        "1..2]\n"
         "term c = e_post * y_pre^T [fixed = 0.5]\nrule s = a[init = 2] + b + 0.01 * c + b[layers = 3]",
     )
     rule = ruledsl.load(tmp_path / "s.rule")

@@ -1,4 +1,5 @@
-"""Everything an episode can be made of, against sample-by-sample loops; every engine against autograd through them."""
+"""Everything an episode can be made of, against sample-by-sample loops; every engine against autograd through
+them."""
 
 from __future__ import annotations
 
@@ -125,15 +126,18 @@ CASES = {
     "sign_uniform": Case("bio", Network("sign_uniform"), literal.sign_uniform),
     "sign_fixed": Case("bio", Network("sign_fixed"), literal.sign_fixed),
     "sign_redrawn": Case(
-        "bio", Network("sign_redrawn"), literal.sign_redrawn, signals=tuple(("gain", n) for n in range(len(SIZES)))
+        "bio", Network("sign_redrawn"), literal.sign_redrawn, signals=tuple(("gain",
+        n) for n in range(len(SIZES)))
     ),
-    "mixture": Case("bio", Network("mixture"), literal.mixture, added=3, theta=(0.02, -0.03, -0.01, 0.3, 0.6, 0.9)),
+    "mixture": Case("bio", Network("mixture"), literal.mixture, added=3, theta=(0.02, -0.03, -0.01, 0.3, 0.6,
+    0.9)),
     "feedback noise": Case(
         "bio", Network(feedback_noise=0.3), literal.noisy, signals=tuple(("unrest", n) for n in LAYERS)
     ),
     "kolen_pollack": Case("kolen_pollack", Network(), literal.layered, kolen_pollack, theta=(0.02, 0.01)),
     "weight_mirror": Case(
-        "weight_mirror", Network(), literal.layered, weight_mirror, signals=tuple(("noise", n) for n in LAYERS),
+        "weight_mirror", Network(), literal.layered, weight_mirror, signals=tuple(("noise",
+        n) for n in LAYERS),
         theta=(0.02, 0.015, 0.01),
     ),
     "traces and third": Case("three_factor", Network(), literal.layered, three_factor),
@@ -169,7 +173,8 @@ def oracle(case: Case, seed: int, theta: Tensor) -> tuple[Tensor, Literal]:
     functions = {"hidden": case.hidden, "slope": case.slope} if case.hidden else {}
     net = Literal(
         list(drawn.W), dict(back), theta, case.errors, case.update, linear=case.network.output == "linear",
-        signals=signals, bias=[torch.zeros(n, dtype=torch.float64) for n in SIZES[1:]] if case.network.bias else [],
+        signals=signals, bias=[torch.zeros(n,
+        dtype=torch.float64) for n in SIZES[1:]] if case.network.bias else [],
         **functions,  # type: ignore[arg-type]
     )  # fmt: skip
     eye = torch.eye(SIZES[-1], dtype=torch.float64)
@@ -263,7 +268,9 @@ def test_the_cuda_path_carries_every_state(name: str) -> None:
     rule = ruledsl.compile_rule(ruledsl.load(case.rule))
     drawn, back, signals = draws(case, 5)
     theta = coefficients(case, rule)
-    prepared = prepare(rule, theta, case.network, ruledsl.Episode(drawn.W, back, drawn.x, drawn.y, signals=signals))
+    prepared = prepare(
+        rule, theta, case.network, ruledsl.Episode(drawn.W, back, drawn.x, drawn.y, signals=signals)
+    )
     programs = prepared.programs
     queries = (drawn.x_query[None], drawn.y_query[None])
     given = Given(programs, prepared.stream, prepared.theta)
@@ -377,7 +384,8 @@ def test_a_theta_per_layer_or_population_is_the_shared_one_when_all_are_equal() 
 def test_an_elementwise_function_of_a_plugin_is_what_it_stands_for() -> None:
     by_plugin = rule_of("term a = -bell(e_post) * shrink(y_pre)^T\nrule r = a\n")
     by_hand = rule_of(
-        "term a = -exp(-1/2 * square(e_post)) * (sign(y_pre) .* relu(abs(y_pre) - 1/10 * 1_pre))^T\nrule r = a\n"
+        "term a = -exp(-1/2 * square(e_post)) * (sign(y_pre) .* relu(abs(y_pre) - 1/10 * 1_pre))^T\nrule r = "
+        "a\n"
     )
     assert by_plugin.forms[0].entry == by_hand.forms[0].entry
     assert str(by_plugin.locality["a"]) == "synapse"

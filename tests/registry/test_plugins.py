@@ -1,4 +1,5 @@
-"""Plugins: found without being executed, refused with a place, tested by contracts that nothing idle can pass."""
+"""Plugins: found without being executed, refused with a place, tested by contracts that nothing idle can
+pass."""
 
 from __future__ import annotations
 
@@ -54,13 +55,15 @@ IDLE = {
     "task": "@task('idle')\ndef idle(request):\n    x = torch.zeros(6, request.sizes[0])\n"
     "    y = torch.zeros(6, dtype=torch.long)\n    return Task(x, y, x, y)\n",
     "objective": "@objective('idle')\ndef idle(view):\n    return 0.0 * view.query_loss() + 1.0\n",
-    "optimiser": "@optimiser('idle')\nclass Idle(Optimiser):\n    def ask(self):\n        return self.theta[None]\n"
+    "optimiser": "@optimiser('idle')\nclass Idle(Optimiser):\n    def ask(self):\n        return "
+    "self.theta[None]\n"
     "    def tell(self, losses, gradients):\n        return bool(losses.isfinite().all())\n"
     "    def state(self):\n        return {}\n    def restore(self, state):\n        pass\n",
     "recipe": "@recipe('idle')\nclass Idle(Recipe):\n    def step(self, losses, gradients):\n"
     "        return bool(losses.isfinite().all())\n    def state(self):\n        return {}\n"
     "    def restore(self, state):\n        pass\n",
-    "diagnostic": "@diagnostic('idle')\ndef idle(view):\n    return torch.zeros(len(view.x), dtype=view.x.dtype)\n",
+    "diagnostic": "@diagnostic('idle')\ndef idle(view):\n    return torch.zeros(len(view.x), "
+    "dtype=view.x.dtype)\n",
 }  # fmt: skip
 IMPORTS = "import torch\nfrom ruledsl.plugin import *\nfrom ruledsl.plugin import Optimiser, Recipe, Task\n"
 
@@ -314,7 +317,7 @@ def test_a_diagnostic_is_a_column(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--objective", "qery"], "did you mean `query`?"),
-        (["--objective", "x*query"], "`x` is not a number"),
+        (["--objective", "x*query"], "needs objectives with finite weights, such as `query + 0.1*activity`"),
         (["--optimiser", "adm"], "there is no optimiser `adm`; did you mean `adam`?"),
         (["--task", "samples", "--output", "linear"], "has labels, no real targets"),
         (["--task", "teacher_network"], "--output linear"),

@@ -56,7 +56,9 @@ def test_reproductions_that_were_interrupted_go_on_where_they_were(healthy: Plan
         done(toy_planner(tmp_path), file, "oja", heard=Stopping())
     whole, resumed = trained(healthy, file, "oja"), trained(toy_planner(tmp_path), file, "oja")
     assert resumed.run.folder != whole.run.folder
-    assert (resumed.run.folder / "metrics.csv").read_bytes() == (whole.run.folder / "metrics.csv").read_bytes()
+    assert (resumed.run.folder / "metrics.csv").read_bytes() == (
+        whole.run.folder / "metrics.csv"
+    ).read_bytes()
 
 
 def test_long_streams_use_what_trainings_learned(healthy: Planner) -> None:
@@ -112,7 +114,8 @@ def test_a_file_that_cannot_be_run_does_not_cost_the_others(tmp_path: Path) -> N
 def test_claims_that_disagree_fail_a_strict_run_and_say_why(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
-        '[theory.g]\nkind = "gradient"\nsamples = 2\n[[claim]]\nname = "wrong"\nsays = "it is far off"\nprinted = "1"\n'
+        '[theory.g]\nkind = "gradient"\nsamples = 2\n[[claim]]\nname = "wrong"\nsays = "it is far '
+        'off"\nprinted = "1"\n'
         'of = "g"\nmeasure = "gradient_digits"\nat_most = 1\n'
         'if_not = {reason = "it is exact", of = "g"}\n',
         encoding="utf-8",

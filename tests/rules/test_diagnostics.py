@@ -92,7 +92,8 @@ DOUBLING = (
         (b"\x7fELF\x02\x01\x00\x00", "[not-text]: this is not a text file (byte 6)"),
         (b"\xff\xfe\xfa", "[not-text]: this is not a text file (byte 0)"),
         (b"term a = " + b"(" * 10_000, "10000 `(` are not closed: add `))))))))))`"),
-        (b"term a = " + b"-(" * 10_000 + b"W" + b")" * 10_000, "[too-deep]: this expression is nested deeper than 200"),
+        (b"term a = " + b"-(" * 10_000 + b"W" + b")" * 10_000, "[too-deep]: this expression is nested deeper "
+            "than 200"),
         (b"term a = " + b"W + " * 250_000 + b"W", "[too-deep]"),
         (b"term a = W .* " + b"x" * 1_000_000, "[unknown-name]"),
         (b"term a = W" + b" " * 1_000_000 + b"$", "[bad-character]"),
@@ -148,15 +149,30 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         assert "this file cannot be read: permission denied" in run("check", locked).output
 
 
-def test_two_files_that_define_one_name_are_named_both(
+def test_variants_of_a_rule_in_one_folder_do_not_block_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's own definitions come first for that file."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "v1.rule", b"term hebb = y_post * y_pre^T\nrule mine = hebb\n")
+    write(tmp_path / "v2.rule", b"term hebb = -y_post * y_pre^T\nrule mine = hebb\n")
+    for version, formula in (("v1", "y_post * y_pre^T"), ("v2", "-y_post * y_pre^T")):
+        assert run("check", f"{version}.rule").exit_code == 0
+        shown = run("show", f"{version}.rule")
+        assert shown.exit_code == 0, shown.output
+        assert f"hebb = {formula}" in shown.output
+
+
+def test_a_name_that_two_other_files_define_differently_is_an_error_with_both_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "one.rule", b"term mine = W\n")
-    write(tmp_path / "two.rule", b"term mine = -W\nrule two = mine\n")
-    result = run("check", "two.rule")
+    write(tmp_path / "two.rule", b"term mine = -W\n")
+    write(tmp_path / "user.rule", b"rule user = mine\n")
+    result = run("check", "user.rule")
     assert result.exit_code == 2
-    assert "[duplicate-definition]: `mine` is defined twice" in result.output
+    assert "[ambiguous-name]" in result.output
     assert "one.rule:1:6" in result.output
     assert "two.rule:1:6" in result.output
 

@@ -16,7 +16,8 @@ SHIPPED = {t.name: str(p) for p in sorted(packaged_rules().glob("*.rule")) for t
 
 
 IN_EPISODES = {
-    "kp_feedback", "kp_decay", "kp_feedback_decay", "mirror", "mirror_decay", "surprise_gradient", "lasting_activity",
+    "kp_feedback", "kp_decay", "kp_feedback_decay", "mirror", "mirror_decay",
+    "surprise_gradient", "lasting_activity",
     "eligibility", "bias_gradient", "shrunk_gradient",
 }  # fmt: skip
 """Terms with memory, or of other targets than W: tests/test_pathways.py has their loops."""
@@ -81,6 +82,6 @@ def test_every_shipped_file_is_in_canonical_form_and_cites_its_terms() -> None:
         source = read_source(path)
         assert format_source(source) == source.text, path
         for term in load_file(str(path)).terms:
-            assert term.settings.cite, f"{path}: {term.name}"
+            assert term.options.cite, f"{path}: {term.name}"
             assert term.note, f"{path}: {term.name}"
     assert Path("rules").is_dir()

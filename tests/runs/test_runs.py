@@ -19,6 +19,7 @@ from ruledsl.storage import read_json
 from tests import ROOT
 from tests.commands import TOY, run, train
 
+
 @pytest.mark.figures
 def test_a_run_folder_holds_what_the_readme_promises(tmp_path: Path) -> None:
     out = tmp_path / "run"
@@ -169,9 +170,9 @@ def test_rules_trained_separately_share_a_batch_but_not_their_terms(tmp_path: Pa
     [
         (["--dataset", "emnits-mnist"], "did you mean `emnist-mnist`?"),
         (["--dataset", "mnist", "--data-root", "nowhere"], "Add `--download`"),
-        (["--sizes", "784"], "--sizes needs at least two positive numbers"),
-        (["--l1", "-1"], "--l1 needs finite numbers ≥ 0"),
-        (["--lr", "0"], "--lr needs a positive number"),
+        (["--sizes", "784"], "--sizes needs at least two layer sizes, such as 784-170-47"),
+        (["--l1", "-1"], "--l1 needs finite numbers from 0"),
+        (["--lr", "0"], "--lr needs a number above 0"),
         (["--device", "cuda:7"], "device `cuda:7` cannot be used"),
         (["--labels", "60"], "has 47 classes; a task of 60 cannot be drawn"),
         (["--feedback", "sideways"], "there is no feedback `sideways`"),

@@ -71,7 +71,8 @@ def test_a_folder_that_cannot_be_selected_from_says_why(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"finished": true', '"finished": false'))
     with pytest.raises(RunError, match="is not finished"):
         sparsity_path(Run(tmp_path / "run"))
-    run("train", "ehebb", "oja", "--separately", "--sizes", "49-5-47", "--labels", 2, "--shots", 1, "--queries", 1,
+    run("train", "ehebb", "oja", "--separately", "--sizes", "49-5-47", "--labels", 2, "--shots", 1,
+        "--queries", 1,
         "--episodes", 1, "--out", tmp_path / "apart")  # fmt: skip
     with pytest.raises(RunError, match="several sets of terms"):
         sparsity_path(Run(tmp_path / "apart"))

@@ -29,8 +29,8 @@ def test_evaluate_reports_accuracy_against_samples_seen(tmp_path: Path) -> None:
     assert all(0 <= float(r["accuracy"]) <= 1 for r in rows)
     assert "±" in result.output
     for bad, message in (
-        (["--theta", "oja_subspace=nan"], "needs a finite number"),
-        (["--beta", "0"], "--beta needs a positive number"),
+        (["--theta", "oja_subspace=nan"], "needs NAME=VALUE,… with finite numbers"),
+        (["--beta", "0"], "--beta needs a number above 0"),
         (["--out", str(tmp_path / "run" / "metrics.csv")], "cannot be used for results"),
     ):
         result = run("evaluate", tmp_path / "run", *toy, *bad)
@@ -64,12 +64,11 @@ def test_evaluating_a_run_uses_its_own_network_unless_told_otherwise(tmp_path: P
 
 
 def test_learning_works_on_easy_data(tmp_path: Path) -> None:
-    """Backprop with a fixed rate must learn three glyph classes far above chance: progress, not only plumbing."""
+    """Backprop with a fixed rate must learn three glyph classes far above chance: progress, not only
+    plumbing."""
     options = ["--sizes", "196-40-47", "--samples", 600, "--classes", 3, "--test-images", 60, "--seeds", 3]
     result = run("evaluate", "backprop", "--theta", "pseudo_gradient=0.03", "--out", tmp_path, *options)
     assert result.exit_code == 0, result.output
     with (tmp_path / "learning_curve.csv").open() as file:
         last = [float(r["accuracy"]) for r in csv.DictReader(file) if r["samples"] == "600"]
     assert sum(last) / 3 > 0.8
-
-

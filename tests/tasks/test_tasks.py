@@ -72,8 +72,7 @@ def test_the_stream_is_shuffled_and_a_draw_depends_on_seed_and_episode_alone(mni
 def test_more_classes_than_outputs_get_random_units(mnist: Path) -> None:
     source = open_dataset("mnist", mnist)
     units = {
-        tuple(sorted(set(draw_task(source, asked(2, 2, 2, (784, 3)), 0, e).y.tolist())))
-        for e in range(20)
+        tuple(sorted(set(draw_task(source, asked(2, 2, 2, (784, 3)), 0, e).y.tolist()))) for e in range(20)
     }
     assert units == {(0, 1), (0, 2), (1, 2)}
 
@@ -195,12 +194,12 @@ def test_omniglot_is_read_picture_by_picture(tmp_path: Path) -> None:
 
 
 def test_only_asked_images_are_decoded() -> None:
-    asked: list[int] = []
+    decoded: list[int] = []
 
     def read(places: np.ndarray) -> np.ndarray:
-        asked.extend(places.tolist())
+        decoded.extend(places.tolist())
         return np.zeros((len(places), 28, 28), dtype=np.float32)
 
     source = ImageSource("counting", 28, np.repeat(np.arange(10), 1000), read)
     draw_task(source, asked(3, 5, 2, (784, 10)), 0, 0)
-    assert len(asked) == 21
+    assert len(decoded) == 21
