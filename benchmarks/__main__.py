@@ -1,5 +1,5 @@
-"""`python -m benchmarks`: every speed and memory claim, side by side in one run, with its reference beside
-it."""
+"""`python -m benchmarks`: every speed and memory claim, side by side in one run,
+with its reference beside it."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def reported(figure: str, mine: str, theirs: str, value: float) -> Row:
 
 
 def gradients(threads: int) -> Iterator[Row]:
-    """Time of a meta-gradient: against the references, the length of the stream, the width, and the
-    machine."""
+    """Time of a meta-gradient: against the references, the length of the stream, the width,
+    and the machine."""
     eight = draw_work(8)
     pool8, bio8, one8 = (ours(n, eight) for n in ("pool", "bio", "feedback_alignment"))
     pool1 = ours("pool", draw_work(1))

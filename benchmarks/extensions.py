@@ -106,8 +106,8 @@ def one_term(source: ImageSource, seeds: int, episodes: int) -> list[str]:
 
 
 def one_term_toy(seeds: int) -> list[str]:
-    """The same on the plugins' toy problem, where both have time to arrive: the last third of the
-    meta-steps."""
+    """The same on the plugins' toy problem, where both have time to arrive:
+    the last third of the meta-steps."""
     rows = ["| meta-optimiser | meta-steps | rate | θ_0 |", "|---|---|---|---|"]
     for name, steps, rate in (("adam", 200, 4e-3), ("cma", 100, 1e-3)):
         settings = SETTINGS.having(
@@ -135,8 +135,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, *fou
 
 
 def long_streams() -> list[str]:
-    """Peak memory above the idle process, and the gradient, by engine and length; each in a process of its
-    own."""
+    """Peak memory above the idle process, and the gradient, by engine and length;
+    each in a process of its own."""
     rows = ["| samples | engine | memory above idle | ∂loss/∂θ |", "|---|---|---|---|"]
     for samples in (1_000, 10_000):
         for engine in ("forward", "rebuild", "autograd"):

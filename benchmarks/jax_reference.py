@@ -1,5 +1,5 @@
-"""Reference implementation in JAX: jit, scan and vmap of the factored ten-term step, reverse mode through the
-scan."""
+"""Reference implementation in JAX: jit, scan and vmap of the factored ten-term step,
+reverse mode through the scan."""
 
 from __future__ import annotations
 

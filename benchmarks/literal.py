@@ -47,8 +47,8 @@ def errors(feedback: Sequence[Tensor], y: list[Tensor], label: Tensor) -> list[T
 
 
 def meta_gradient(names: Sequence[str], theta: Tensor, episode: Episode) -> tuple[Tensor, Tensor]:
-    """Loss and its gradient with respect to theta (R,); of a batch, the first episode: one network is all it
-    can do."""
+    """Loss and its gradient with respect to theta (R,); of a batch, the first episode:
+    one network is all it can do."""
     theta = theta.clone().requires_grad_()
     weights, feedback = [w[0] for w in episode.W], [b[0] for b in episode.feedback.values()]
     for sample, label in zip(episode.x[0], episode.y[0], strict=True):

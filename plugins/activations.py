@@ -15,8 +15,8 @@ def smooth_rectifier(z: Value, beta: float) -> Value:
 
 @activation("relu", slope=lambda y, _: step(y))
 def rectifier(z: Value, beta: float) -> Value:  # noqa: ARG001 - every activation is given β
-    """max(z, 0); its derivative is taken to be 0 at 0. Meta-gradients do not see the kink: prefer --optimiser
-    cma."""
+    """max(z, 0); its derivative is taken to be 0 at 0.
+    Meta-gradients do not see the kink: prefer --optimiser cma."""
     return relu(z)
 
 
@@ -40,6 +40,6 @@ def linear(z: Value, beta: float) -> Value:  # noqa: ARG001 - every activation i
 
 @activation("swish")
 def self_gated(z: Value, beta: float) -> Value:
-    """z/(1 + exp(−βz)) (Ramachandran et al. 2017): not monotone, so its slope needs z; derived by the
-    compiler."""
+    """z/(1 + exp(−βz)) (Ramachandran et al. 2017): not monotone, so its slope needs z;
+    derived by the compiler."""
     return z * sigmoid(beta * z)

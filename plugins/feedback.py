@@ -1,5 +1,5 @@
-"""How the output's error reaches every layer. Each pathway gives e_ℓ for ℓ = L−1 … 0; σ' is applied by
-`net.carry`."""
+"""How the output's error reaches every layer.
+Each pathway gives e_ℓ for ℓ = L−1 … 0; σ' is applied by `net.carry`."""
 
 from ruledsl.plugin import Pathway, Value, absolute, feedback, sign
 
@@ -20,16 +20,16 @@ def backpropagation(net: Pathway) -> None:
 
 @feedback("direct")
 def direct(net: Pathway) -> None:
-    """Direct feedback alignment: every layer hears the output through its own random B (Nøkland 2016; Fig.
-    S1)."""
+    """Direct feedback alignment: every layer hears the output through its own random B (Nøkland 2016;
+    Fig. S1)."""
     for layer in net.hidden:
         net.carry(layer, net.back(layer, source=net.depth) @ net.error(net.depth))
 
 
 @feedback("sign_uniform")
 def sign_uniform(net: Pathway) -> None:
-    """Signs of W with one magnitude for all (uSF, Liao et al. 2016): that of W's Xavier draw, √(2/(n_in +
-    n_out))."""
+    """Signs of W with one magnitude for all (uSF, Liao et al.
+    2016): that of W's Xavier draw, √(2/(n_in + n_out))."""
     for layer in net.hidden:
         weights = net.weights(layer)
         magnitude = (0.5 * (size_of(net, layer) + size_of(net, layer + 1))) ** -0.5
@@ -46,8 +46,8 @@ def sign_fixed_magnitude(net: Pathway) -> None:
 
 @feedback("sign_redrawn")
 def sign_redrawn_magnitude(net: Pathway) -> None:
-    """Signs of W, magnitudes redrawn at every sample (brSF, Liao et al. 2016): here |B| times random cell
-    gains."""
+    """Signs of W, magnitudes redrawn at every sample (brSF, Liao et al.
+    2016): here |B| times random cell gains."""
     for layer in net.hidden:
         concordant = absolute(net.back(layer)) * sign(net.weights(layer)).T
         heard = absolute(net.random(layer + 1)) * net.error(layer + 1)

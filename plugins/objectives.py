@@ -32,8 +32,8 @@ def loss_under_weight_noise(view: EndView) -> torch.Tensor:
 
 @objective("feedback_noise", network={"feedback_noise": 0.2})
 def loss_under_feedback_noise(view: EndView) -> torch.Tensor:
-    """Query loss of networks that learned with noise on every carried error, a fifth of its root mean
-    square."""
+    """Query loss of networks that learned with noise on every carried error,
+    a fifth of its root mean square."""
     return view.query_loss()
 
 

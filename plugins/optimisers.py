@@ -40,15 +40,15 @@ class RmspropOptimiser(TorchOptimiser):
 
 @optimiser("sgd")
 class SgdOptimiser(TorchOptimiser):
-    """Gradient descent with momentum 0.9. Meta-gradients are heavy-tailed: choose a small rate, about
-    1e-5."""
+    """Gradient descent with momentum 0.9. Meta-gradients are heavy-tailed:
+    choose a small rate, about 1e-5."""
 
     make = functools.partial(torch.optim.SGD, momentum=0.9)
 
 
 class Population(Optimiser):
-    """Candidates in φ = θ/scale, so that a step of one size suits every coefficient. Told again, it is
-    restored."""
+    """Candidates in φ = θ/scale, so that a step of one size suits every coefficient.
+    Told again, it is restored."""
 
     needs_gradient: ClassVar[bool] = False
     SIZE = 8
@@ -101,8 +101,8 @@ class Population(Optimiser):
         return {"theta": self.theta.tolist(), "history": self.history}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """The methods keep random state that only they can write down: they live their history again
-        instead."""
+        """The methods keep random state that only they can write down:
+        they live their history again instead."""
         self.history = []
         self.begin()
         for losses in state["history"]:
@@ -157,8 +157,8 @@ class CovarianceMatrixAdaptation(Population):
 
 @optimiser("genetic")
 class Genetic(Population):
-    """A genetic algorithm with elitism (NSGA-II on one objective), by Optuna; reports the mean of the best
-    quarter."""
+    """A genetic algorithm with elitism (NSGA-II on one objective), by Optuna;
+    reports the mean of the best quarter."""
 
     SIZE = 16
 

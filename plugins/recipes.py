@@ -56,8 +56,8 @@ class PaperRecipe(Recipe):
 
 @recipe("paper_proximal")
 class ProximalPaperRecipe(PaperRecipe):
-    """Algorithm 1 with the penalty as soft-thresholding in Adam's metric, so that coefficients become exactly
-    zero."""
+    """Algorithm 1 with the penalty as soft-thresholding in Adam's metric,
+    so that coefficients become exactly zero."""
 
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
         if not (bool(losses.isfinite().all()) and bool(gradients.isfinite().all())):
@@ -92,8 +92,8 @@ class _Caution:
 
 @recipe("robust")
 class RobustRecipe(Recipe):
-    """Adam with five guards, see the file's text. Steps are taken in φ = θ / scale: each is worth one of
-    F⁰'s."""
+    """Adam with five guards, see the file's text.
+    Steps are taken in φ = θ / scale: each is worth one of F⁰'s."""
 
     MEMORY = 30
     """Gradient norms that tell what is usual, and steps that can be taken back."""

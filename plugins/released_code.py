@@ -7,8 +7,8 @@ from ruledsl.plugin import Task, TaskRequest, task
 
 @task("classes_with_replacement")
 def classes_with_replacement(request: TaskRequest) -> Task:
-    """Five labels drawn one by one: about one task in five shows a class twice, with the same images both
-    times."""
+    """Five labels drawn one by one: about one task in five shows a class twice,
+    with the same images both times."""
     classes, units = drawn_one_by_one(request)
     distinct, place = np.unique(classes, return_inverse=True)
     train, query = request.draw_places(distinct)

@@ -42,8 +42,8 @@ def permuted_pixels(request: TaskRequest) -> Task:
 
 @task("cued")
 def cued_labels(request: TaskRequest) -> Task:
-    """A third of the labels are wrong, and `third` tells: 1 with a right label, 0 with a wrong one (`--third
-    task`)."""
+    """A third of the labels are wrong, and `third` tells:
+    1 with a right label, 0 with a wrong one (`--third task`)."""
     classes, units = request.draw_classes()
     train, query = request.draw_places(classes)
     order = request.random.permutation(train.size)
@@ -70,8 +70,8 @@ def random_teacher(request: TaskRequest) -> Task:
 
 @task("samples")
 def samples_of_a_file(request: TaskRequest) -> Task:
-    """Regression on a data set with real targets: M · K samples to learn from and M · Q to be asked, at
-    random."""
+    """Regression on a data set with real targets:
+    M · K samples to learn from and M · Q to be asked, at random."""
     request.require_linear("samples")
     places = request.draw_any()
     x, y = request.images(places), request.targets(places)

@@ -1,8 +1,7 @@
 """Everything a plugin may use: a plugin file imports this module, and nothing else of ruledsl.
 
 The decorators name the kind: `@feedback("direct")` above a function makes it available as `--feedback
-    direct`.
-docs/plugins.md shows each kind; `ruledsl plugin-test FILE` says whether a plugin keeps its contract.
+direct`. docs/plugins.md shows each kind; `ruledsl plugin-test FILE` says whether a plugin keeps its contract.
 """
 
 from __future__ import annotations

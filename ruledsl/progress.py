@@ -1,5 +1,5 @@
-"""Progress of long work: one live line in a terminal or a notebook, plain lines in a log, nothing when
-quiet."""
+"""Progress of long work: one live line in a terminal or a notebook, plain lines in a log,
+nothing when quiet."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def clock(seconds: float) -> str:
 
 
 class TrainingProgress:
-    """A listener for trainings: meta-loss, accuracy, the largest coefficients by name, refused episodes, time
-    left."""
+    """A listener for trainings: meta-loss, accuracy, the largest coefficients by name, refused episodes,
+    time left."""
 
     def __init__(self, names: Sequence[str], total: int, quiet: bool) -> None:
         self.names, self.line = names, Line("episode", total, quiet)

@@ -1,5 +1,5 @@
-"""Means with Student-t intervals, the only ones that cover 95 % at five to ten seeds, and their one printed
-form."""
+"""Means with Student-t intervals, the only ones that cover 95 % at five to ten seeds,
+and their one printed form."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[Interval]:
 
 
 def moving_average(values: Sequence[float], width: int = AVERAGE) -> list[float]:
-    """Centred average over up to `width` neighbours (fewer at the ends); non-finite values are passed
-    over."""
+    """Centred average over up to `width` neighbours (fewer at the ends);
+    non-finite values are passed over."""
     half = width // 2
     smoothed = []
     for n in range(len(values)):

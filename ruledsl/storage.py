@@ -77,8 +77,8 @@ def read_json(path: Path) -> Any:
 
 
 def make_folder(path: Path) -> Path:
-    """A folder that can be written, made before anything is computed that could be lost. Raises
-    `RunError`."""
+    """A folder that can be written, made before anything is computed that could be lost.
+    Raises `RunError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path, prefix=f".{_UNFINISHED}"):

@@ -32,8 +32,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only tests marked `figures` draw the figures of a training: they would be most of the time of all
-    others."""
+    """Only tests marked `figures` draw the figures of a training:
+    they would be most of the time of all others."""
     if request.node.get_closest_marker("figures") is None:
         monkeypatch.setattr("ruledsl.runs.run.Run.plot", lambda run: [])
 

@@ -26,8 +26,8 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def imports(path: Path) -> tuple[tuple[str, int], ...]:
-    """Every module that a file names, with the line; also those that it loads by name, and under
-    TYPE_CHECKING."""
+    """Every module that a file names, with the line;
+    also those that it loads by name, and under TYPE_CHECKING."""
     return tuple(_imports(path))
 
 

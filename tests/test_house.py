@@ -1,5 +1,5 @@
-"""The house: imports point one way and through doors, budgets hold, and text commands answer without
-torch."""
+"""The house: imports point one way and through doors, budgets hold,
+and text commands answer without torch."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def test_nothing_evaluates_text_or_unpickles() -> None:
 
 @pytest.mark.parametrize("name", sorted(ELEMENTWISE))
 def test_a_function_of_the_language_stands_in_one_place(name: str) -> None:
-    """Its slope, and how every target says it, are a row of one table: no other file of these quotes its
-    name."""
+    """Its slope, and how every target says it, are a row of one table:
+    no other file of these quotes its name."""
     packages = ("ir", "checks", "algebra", "compiler", "backend")
     # A kind of slot is called `sign` as well.
     files = [p for p in FILES if unit(p) in packages and p.name not in ("functions.py", "slots.py")]

@@ -1,5 +1,5 @@
-"""The index form of a term, with what can be read off it: equality, locality, formulas. The only user of
-SymPy."""
+"""The index form of a term, with what can be read off it: equality, locality, formulas.
+The only user of SymPy."""
 
 from ruledsl.algebra.comparison import TermRelation, express
 from ruledsl.algebra.contraction import canonical_sum, contract, expand

@@ -128,8 +128,8 @@ def entry(name: str, *indices: sp.Symbol) -> sp.Expr:
 
 
 def factors_of(expression: sp.Expr) -> list[sp.Expr]:
-    """The factors of a product, or the expression alone. (SymPy's own call forgets that they are
-    expressions.)"""
+    """The factors of a product, or the expression alone.
+    (SymPy's own call forgets that they are expressions.)"""
     return list(sp.Mul.make_args(expression))  # type: ignore[arg-type]
 
 

@@ -1,5 +1,5 @@
-"""Runs programs, and writes them in other languages: plain numpy to believe, eager torch to use anywhere, C++
-for speed."""
+"""Runs programs, and writes them in other languages:
+plain numpy to believe, eager torch to use anywhere, C++ for speed."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ class KernelSource:
     trace_length: int
     """Numbers saved per sample."""
     matrices: tuple[Slot, ...]
-    """Names of the matrices `forward` and `backward` take, in order: those the step updates, then the
-    others."""
+    """Names of the matrices `forward` and `backward` take, in order:
+    those the step updates, then the others."""
     costs: list[int]
     """Where in the trace a sample's cost lies, if there is one."""
 

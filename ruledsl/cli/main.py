@@ -82,8 +82,8 @@ def show(rule: str, form: str, allow: str | None) -> None:
 @click.argument("what", type=click.Choice(["rules", "plugins", "claims"]), default="rules")
 @plugins_option
 def list_(what: str) -> None:
-    """List every rule and term on the search path, every plugin, or the paper's claims, with where each is
-    defined."""
+    """List every rule and term on the search path, every plugin, or the paper's claims,
+    with where each is defined."""
     from ruledsl.cli import listing
 
     sys.exit({"rules": listing.rules, "plugins": listing.plugins, "claims": listing.claims}[what]())
@@ -92,8 +92,8 @@ def list_(what: str) -> None:
 @main.command(name="plugin-test")
 @click.argument("file", type=PATH)
 def plugin_test(file: Path) -> None:
-    """Run the contract of its kind for every plugin in FILE: shapes, batches, determinism, gradients,
-    progress."""
+    """Run the contract of its kind for every plugin in FILE:
+    shapes, batches, determinism, gradients, progress."""
     from ruledsl.cli import listing
 
     sys.exit(listing.plugin_test(file))
@@ -102,9 +102,12 @@ def plugin_test(file: Path) -> None:
 @main.command(cls=Grouped)
 @click.argument("files", nargs=-1)
 @click.option("--rule", "rule_name", default=None, help="Which rule of the file to train.")
-@click.option("--config", type=PATH, default=None, help="A TOML file, such as the config.toml of a run "
-    "folder, that says "
-              "what is not given here.")  # fmt: skip
+@click.option(
+    "--config",
+    type=PATH,
+    default=None,
+    help="A TOML file that says what is not given here, such as the config.toml of a run folder.",
+)
 @setting_options(OPTIONS)
 @out_option("Run folder (default: runs/RULE-DATE).")
 @plugins_option
@@ -118,9 +121,7 @@ def train(
     **_: Any,
 ) -> None:
     """Meta-learn the coefficients Θ of a rule (Algorithm 1). Several FILES train the union of their terms."""
-    with (
-        stopping()
-    ):  # from the first moment on: a Ctrl-C while torch is loaded must leave a folder that goes on
+    with stopping():  # from the first moment on: a Ctrl-C while torch loads leaves a folder that goes on
         from ruledsl.cli import training
 
         sys.exit(training.train(files, rule_name, config, out, quiet, given()))
@@ -128,9 +129,12 @@ def train(
 
 @main.command()
 @click.argument("folder", type=PATH)
-@click.option("--episodes", type=click.IntRange(1), default=None, help="Go on to this many episodes instead "
-    "of the planned "
-              "number.")  # fmt: skip
+@click.option(
+    "--episodes",
+    type=click.IntRange(1),
+    default=None,
+    help="Go on to this many episodes instead of the planned number.",
+)
 @quiet_option
 def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
     """Continue an interrupted training from its last checkpoint, bit for bit."""
@@ -173,9 +177,12 @@ def select(folder: Path, out: Path | None, quiet: bool, **_: Any) -> None:
 @click.option(
     "--seeds", type=click.IntRange(1), default=None, help="How many, from 0.  [default: 8, 3 with --quick]"
 )
-@click.option("--profile", type=click.Choice(["released-code"]), default=None, help="Also switch on what the "
-    "released code "
-              "does otherwise, one thing at a time.")  # fmt: skip
+@click.option(
+    "--profile",
+    type=click.Choice(["released-code"]),
+    default=None,
+    help="Also switch on what the released code does otherwise, one thing at a time.",
+)
 @click.option(
     "--recipe", default=None, metavar="NAME", help="In place of `paper`, and of what the files say."
 )
@@ -197,8 +204,8 @@ def select(folder: Path, out: Path | None, quiet: bool, **_: Any) -> None:
 @plugins_option
 @quiet_option
 def reproduce(claims: tuple[str, ...], **options: Any) -> None:
-    """Run the paper's claims (`list claims`), or those of a .toml FILE: printed value, ours, whether they
-    agree."""
+    """Run the paper's claims (`list claims`), or those of a .toml FILE:
+    printed value, ours, whether they agree."""
     from ruledsl.cli import reproduction
 
     sys.exit(reproduction.reproduce(claims, shlex.join(["ruledsl", *sys.argv[1:]]), **options))
@@ -211,8 +218,8 @@ def reproduce(claims: tuple[str, ...], **options: Any) -> None:
     "--episode", type=click.IntRange(0), default=None, help="Which episode (default: the first diverged)."
 )
 def diagnose(folder: Path, number: int | None, episode: int | None) -> None:
-    """Walk through a diverged episode: the first sample, layer and term that blew up, and the norms
-    before."""
+    """Walk through a diverged episode: the first sample, layer and term that blew up,
+    and the norms before."""
     from ruledsl.cli import inspection
 
     inspection.diagnose(folder, number, episode)
@@ -272,9 +279,12 @@ def plot(folder: Path) -> None:
 
 @main.command(cls=Grouped)
 @click.argument("rule_or_run")
-@click.option("--theta", default=None, metavar="NAME=VALUE,…", help="Coefficients (default: the rule's own, "
-    "or those the run "
-              "learned).")  # fmt: skip
+@click.option(
+    "--theta",
+    default=None,
+    metavar="NAME=VALUE,…",
+    help="Coefficients (default: the rule's own, or those the run learned).",
+)
 @click.option(
     "--samples", type=click.IntRange(1), default=8000, show_default=True, help="Length of the stream."
 )
@@ -290,8 +300,8 @@ def plot(folder: Path) -> None:
 @plugins_option
 @quiet_option
 def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) -> None:
-    """Train naive networks online with a fixed Θ: accuracy against samples seen, with an interval over
-    seeds."""
+    """Train naive networks online with a fixed Θ:
+    accuracy against samples seen, with an interval over seeds."""
     from ruledsl.cli import evaluation
 
     own = {name: options[name] for name in ("theta", "samples", "classes", "test_images", "seeds")}

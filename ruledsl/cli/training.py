@@ -109,8 +109,8 @@ def close(run: Run) -> int:
 
 
 def print_result(run: Run) -> None:
-    """Accuracy on tasks that were never trained on, accuracy at the end of the training, and Θ, of each
-    group."""
+    """Accuracy on tasks that were never trained on, accuracy at the end of the training, and Θ,
+    of each group."""
     result = run.result
     window, tasks = result["averaged_over_last_episodes"], result.get("fresh_tasks", 0)
     for group in result["groups"]:

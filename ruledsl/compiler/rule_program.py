@@ -71,8 +71,8 @@ class RuleProgram:
     def lower_into(
         self, builder: Builder, layer: int, inputs: dict[str, int], has_bias: bool = False
     ) -> list[Update]:
-        """This rule's updates of one layer inside a larger program; z_post = W y_pre unless there is a
-        bias."""
+        """This rule's updates of one layer inside a larger program;
+        z_post = W y_pre unless there is a bias."""
         dims = {"post": f"n{layer}", "pre": f"n{layer - 1}"}
         lowering = Lowering(
             builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=Slot(Kind.trace, layer)

@@ -1,5 +1,5 @@
-"""What every plugin of a kind must keep: shapes, batches, determinism, gradients, restored states, and
-progress."""
+"""What every plugin of a kind must keep: shapes, batches, determinism, gradients, restored states,
+and progress."""
 
 from ruledsl.contracts.toy import SETTINGS, Check, guarded, toy_rule, toy_source
 from ruledsl.registry import Registered

@@ -46,8 +46,8 @@ def settings_for(plugin: Registered) -> TrainSettings:
 
 
 def rule_for(plugin: Registered) -> CompiledRule:
-    """Gradients alone for tasks, whose errors may be large; three terms of the paper's for everything
-    else."""
+    """Gradients alone for tasks, whose errors may be large;
+    three terms of the paper's for everything else."""
     return toy_rule("pseudo_gradient" if plugin.kind == "task" else "bio")
 
 

@@ -64,8 +64,8 @@ def guarded(what: str, check: Callable[[Registered], None], plugin: Registered) 
 
 
 def toy_source(with_targets: bool = False) -> ImageSource:
-    """Three clusters of 60 points in 16 dimensions; with targets, a smooth function of each point in their
-    place."""
+    """Three clusters of 60 points in 16 dimensions;
+    with targets, a smooth function of each point in their place."""
     random = np.random.default_rng(7)
     labels = np.repeat(np.arange(3, dtype=np.int64), 60)
     centres = random.random((3, 16)) * 2.0

@@ -44,8 +44,8 @@ class MetaGradient:
 
 
 class Learner:
-    """Networks that go on learning: what a stream carries along (traces, biases, trained feedback) is
-    kept."""
+    """Networks that go on learning: what a stream carries along (traces, biases,
+    trained feedback) is kept."""
 
     PART = 500
     """Samples that compiled code sees at once: it saves what each step computed, about 20 kB a sample."""

@@ -38,8 +38,8 @@ class Case:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Per run: objective without penalty, query accuracy, exact gradient (N, R), everything carried at the
-    end."""
+    """Per run: objective without penalty, query accuracy, exact gradient (N, R),
+    everything carried at the end."""
 
     loss: Tensor
     accuracy: Tensor
@@ -67,8 +67,8 @@ class Engine(ABC):
     name: ClassVar[str]
 
     def can_run(self, case: Case, backend: Backend) -> bool:
-        """Whether this engine computes such a case, and computes it exactly; may compile code where `backend`
-        asks for that."""
+        """Whether this engine computes such a case, and computes it exactly;
+        may compile code where `backend` asks for that."""
         return True
 
     @abstractmethod

@@ -1,5 +1,5 @@
-"""Which engine computes a case: one table, in order of preference, for trainings and for networks that only
-learn."""
+"""Which engine computes a case: one table, in order of preference,
+for trainings and for networks that only learn."""
 
 from __future__ import annotations
 

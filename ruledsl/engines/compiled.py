@@ -168,8 +168,8 @@ def _run(case: Case, ending: Ending, with_gradient: bool) -> EngineResult:
 def _cotangents(
     segments: list[tuple[int, int]], stream: Stream, ending: Ending, final: State
 ) -> Iterator[tuple[int, int, State]]:
-    """Segments from the last to the first, each with padded cotangents of its end, which the caller moves in
-    place to its beginning."""
+    """Segments from the last to the first, each with padded cotangents of its end,
+    which the caller moves in place to its beginning."""
     padded = {name: _padded(torch.zeros_like(value)) for name, value in final.items()}
     for start, end in reversed(segments):
         for name, part in ending.cotangents(end, stream.state).items():

@@ -49,8 +49,8 @@ class EndView:
         return scores(self.outputs(state), self.y, self.programs.network.output)[0]
 
     def normal(self, like: Tensor, number: int = 0) -> Tensor:
-        """Standard normal numbers shaped like a tensor: each run's own, the same at every call with a
-        `number`."""
+        """Standard normal numbers shaped like a tensor:
+        each run's own, the same at every call with a `number`."""
         keys = self.keys or [0] * like.shape[0]
         rows = []
         for key in keys:
@@ -137,8 +137,8 @@ class Ending:
 
     @property
     def scale(self) -> float:
-        """Costs enter backward passes with weight 1 per sample: everything else is scaled by T, then all by
-        1/T."""
+        """Costs enter backward passes with weight 1 per sample:
+        everything else is scaled by T, then all by 1/T."""
         return float(max(1, self.length)) if self.programs.cost is not None else 1.0
 
     def cotangents(self, time: int, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ def rebuild_tolerance(dtype: torch.dtype) -> float:
 def lost_runs(
     rebuilt: Mapping[str, Tensor], true: Mapping[str, Tensor], final: Mapping[str, Tensor]
 ) -> Tensor:
-    """(N,) runs for which rebuilding did not come back to the start. A run that diverged has no gradient to
-    protect."""
+    """(N,) runs for which rebuilding did not come back to the start.
+    A run that diverged has no gradient to protect."""
     first = next(iter(true.values()))
     lost = torch.zeros(first.shape[0], dtype=torch.bool, device=first.device)
     for name, matrix in rebuilt.items():

@@ -108,8 +108,8 @@ class Replayed:
         self.slot.add_(1)
 
     def _backward(self) -> None:
-        """One sample's adjoint: cotangents and weights moved in place to before it, time and slot one
-        back."""
+        """One sample's adjoint: cotangents and weights moved in place to before it,
+        time and slot one back."""
         self.time.sub_(1)
         self.slot.sub_(1)
         pair, state = self.programs.adjoint, self.stream.state
@@ -262,8 +262,8 @@ def _rebuilding(episode: Replayed, stream: Stream, ending: Ending) -> EngineResu
 
 
 def _with_history(episode: Replayed, stream: Stream, ending: Ending) -> EngineResult:
-    """Weights kept at the borders of segments; a segment is run again, keeping each W_t, before its
-    adjoint."""
+    """Weights kept at the borders of segments; a segment is run again, keeping each W_t,
+    before its adjoint."""
     borders: list[State] = []
     segments = [
         range(start, min(start + episode.stride, stream.length))

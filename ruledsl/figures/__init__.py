@@ -1,5 +1,5 @@
-"""Figures as data, and two ways to draw them: on paper (matplotlib) and on a page (Plotly). Knows nothing of
-runs."""
+"""Figures as data, and two ways to draw them: on paper (matplotlib) and on a page (Plotly).
+Knows nothing of runs."""
 
 from ruledsl.figures.panels import NOTE, SMOOTHED, Colour, Curve, Guide, Mark, Panel
 from ruledsl.figures.print import draw_panels

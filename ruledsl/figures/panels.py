@@ -1,5 +1,5 @@
-"""A figure as data: panels of curves with bands, points with whiskers, bars or shares, drawn alike by every
-renderer."""
+"""A figure as data: panels of curves with bands, points with whiskers, bars or shares,
+drawn alike by every renderer."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Mark:
-    """A printed number: a dashed line between two x, a cross at one, or a line through all of the panel at an
-    x."""
+    """A printed number: a dashed line between two x, a cross at one,
+    or a line through all of the panel at an x."""
 
     y: float
     label: str
@@ -167,8 +167,8 @@ class Panel:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Where the y axis begins and ends: the limits, else what holds every mean, mark and guide, and most
-        of the bands."""
+        """Where the y axis begins and ends: the limits, else what holds every mean, mark and guide,
+        and most of the bands."""
         if self.limits:
             return self.limits
         values = [v for c in self.curves for v in c.mean]
@@ -189,8 +189,8 @@ def clipped(values: Iterable[float], limits: tuple[float, float] | None) -> list
 
 
 def spread_labels(panel: Panel, gap: float) -> list[tuple[Curve, float]]:
-    """Where the labels of curves stand beside their ends, as fractions of the axis' height, at least `gap`
-    apart."""
+    """Where the labels of curves stand beside their ends, as fractions of the axis' height,
+    at least `gap` apart."""
     low, high = panel.extent
     placed = [(c, (c.end - low) / (high - low)) for c in panel.curves if c.label and math.isfinite(c.end)]
     placed.sort(key=lambda p: p[1])

@@ -1,5 +1,5 @@
-"""Frozen data that the stages hand on: positions, diagnostics, trees, shapes, programs. Depends on nothing
-above."""
+"""Frozen data that the stages hand on: positions, diagnostics, trees, shapes, programs.
+Depends on nothing above."""
 
 from ruledsl.ir.diagnostics import Diagnostic, InternalError, Location, RuleError, raise_errors
 from ruledsl.ir.facts import FEEDBACK, LOCALITY_NAMES, SCALAR, WEIGHTS, Locality, Shape, Side

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SUM, PRODUCT, UNARY, POSTFIX, ATOM = range(5)
-"""How tightly an expression holds together, from loose to tight: what stands inside needs parentheses when it
-is looser than its place asks for."""
+"""How tightly an expression holds together, from loose to tight:
+what stands inside needs parentheses when it is looser than its place asks for."""
 
 
 @dataclass(frozen=True)

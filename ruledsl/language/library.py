@@ -3,7 +3,7 @@
 The search path is the file's own folder, `./rules`, every folder of `$RULEDSL_PATH`, and the packaged rules.
 A file's own definitions come first, so that two variants of a rule can lie side by side. The user's other
 files are equals: a name that a file takes from elsewhere, and that two of them define differently, is an
-    error. The packaged rules come last,
+error. The packaged rules come last,
 like a standard library: a user's definition of the same name replaces the packaged one.
 """
 
@@ -144,8 +144,8 @@ class Library:
     def _pick(
         self, name: str, seen_from: Module, at: Location, faults: list[Diagnostic]
     ) -> Definition | None:
-        """The definition that a name in a module stands for; one that others settle differently is reported
-        there."""
+        """The definition that a name in a module stands for;
+        one that others settle differently is reported there."""
         found = self._definitions.get(name, [])
         own = [d for d in found if d.module is seen_from]
         if own:

@@ -1,5 +1,5 @@
-"""What is measured of networks: alignment angles, E_W, what terms hold of the gradient, and where streams
-blow up."""
+"""What is measured of networks: alignment angles, E_W, what terms hold of the gradient,
+and where streams blow up."""
 
 from ruledsl.measures.alignment import Measurements, measure
 from ruledsl.measures.blow_ups import Norms, StreamReport, inspect_stream

@@ -97,8 +97,8 @@ def inspect_stream(rule: CompiledRule, theta: Tensor, episode: Episode, network:
 
 
 def _walk(programs: StepPrograms, stream: Stream, theta: Tensor) -> tuple[list[State], list[list[float]]]:
-    """The state before each of the samples walked, and ‖ΔW‖/‖W‖ of every layer; ends at what is not
-    finite."""
+    """The state before each of the samples walked, and ‖ΔW‖/‖W‖ of every layer;
+    ends at what is not finite."""
     runner = EagerProgram(programs.step, stream.sizes)
     state, history, ratios = dict(stream.state), [], []
     for time in range(stream.length):

@@ -31,13 +31,13 @@ class LearningCurve:
 
 
 WORTH_COMPILING = 4000
-"""Samples, all networks together, after which compiling (8 s) has paid: eager torch takes about 3 ms for
-each."""
+"""Samples, all networks together, after which compiling (8 s) has paid:
+eager torch takes about 3 ms for each."""
 
 
 def backend_for(asked: Backend, samples: int) -> Backend:
-    """`auto` settled by the work ahead, never by what is in the cache: the same command must give the same
-    bits."""
+    """`auto` settled by the work ahead, never by what is in the cache:
+    the same command must give the same bits."""
     if asked != "auto":
         return asked
     return "compiled" if samples >= WORTH_COMPILING else "eager"

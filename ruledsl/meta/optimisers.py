@@ -1,8 +1,7 @@
 """How one run's Θ moves from episode to episode: what every recipe and meta-optimiser is built on.
 
 All have one shape: `ask` names the Θ to be tried next, one or a whole population, and `tell` is given what
-    each of
-them led to. Those with `needs_gradient` are given exact gradients too.
+each of them led to. Those with `needs_gradient` are given exact gradients too.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class Coefficients:
     lower: Tensor
     upper: Tensor
     scales: Tensor
-    """What divides steps: how much of F⁰ each term holds in a naive network (`gradient_content`), where more
-    than 1."""
+    """What divides steps: how much of F⁰ each term holds in a naive network (`gradient_content`),
+    where more than 1."""
     worst_loss: float
     """A query loss beyond this is that of a stream that diverged."""
 

@@ -77,8 +77,8 @@ class MetaTrainer:
         self.states = [self._new_state(spec) for spec in runs]
 
     def _coefficients(self) -> Coefficients:
-        """The coefficients' starts and bounds, and what each holds of F⁰, measured in a few naive
-        networks."""
+        """The coefficients' starts and bounds, and what each holds of F⁰,
+        measured in a few naive networks."""
         program, added = self.rule.program, self.programs.pathway_coefficients
         naive = naive_networks(program, self.variants[0], self.source)
         initial = torch.tensor([*program.initial, *(c.start for c in added)], dtype=torch.float64)

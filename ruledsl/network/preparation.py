@@ -94,8 +94,8 @@ class _Checker:
         return {name: self._merged(named[name]) for name in needed}
 
     def state(self) -> State:
-        """What the step updates: W as given, B as given where the rule trains it, everything else from
-        zero."""
+        """What the step updates: W as given, B as given where the rule trains it,
+        everything else from zero."""
         known = {Slot(Kind.weights, n): self._merged(w) for n, w in enumerate(self.given.W)} | self._back()
         zero = self.given.W[0]
         shapes = self.programs.shapes

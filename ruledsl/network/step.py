@@ -52,8 +52,8 @@ def forward_layers(b: Builder, depth: int, network: Network) -> Activity:
 
 @dataclass(frozen=True)
 class Coefficient:
-    """A number that a feedback pathway adds to Θ: where it starts, its bounds, and how large its steps
-    are."""
+    """A number that a feedback pathway adds to Θ:
+    where it starts, its bounds, and how large its steps are."""
 
     name: str
     start: float
@@ -134,8 +134,8 @@ class Pathway:
         self.errors[layer] = signal * self._slope(layer)
 
     def _slope(self, layer: int) -> Value:
-        """σ'; at the input, which no cell computes, as if x were the activity of such cells (paper, below Eq.
-        3)."""
+        """σ'; at the input, which no cell computes, as if x were the activity of such cells (paper,
+        below Eq. 3)."""
         plugin = find("activation", self.network.activation)
         z, y = self.activity.z[layer], self.activity.y[layer]
         if "slope" in plugin.options:
@@ -161,8 +161,8 @@ def backward_errors(b: Builder, activity: Activity, network: Network, rule_terms
 
 @dataclass(frozen=True)
 class SampleView:
-    """What an objective with `when="sample"` sees of one sample: values of the step, before its update is
-    made."""
+    """What an objective with `when="sample"` sees of one sample:
+    values of the step, before its update is made."""
 
     depth: int
     z: list[Value]

@@ -126,8 +126,8 @@ def _section(e: Evidence, name: str, title: str) -> dict[str, Any]:
 
 
 def _numbers(e: Evidence) -> list[tuple[str, str]]:
-    """The result in figures; accuracy on tasks that were never trained on comes first, where it was
-    measured."""
+    """The result in figures; accuracy on tasks that were never trained on comes first,
+    where it was measured."""
     found: list[tuple[str, str]] = []
     groups = e.run.result.get("groups", []) if e.run.state == "finished" else []
     several = len(e.groups) > 1
@@ -144,8 +144,8 @@ def _numbers(e: Evidence) -> list[tuple[str, str]]:
 
 
 def _equation(terms: Sequence[dict[str, Any]]) -> list[Any]:
-    """The sum by name, in pieces between which a line may break; the table below it has the terms
-    themselves."""
+    """The sum by name, in pieces between which a line may break;
+    the table below it has the terms themselves."""
     parts = [rf"\theta_{{{n}}}\,F^{{\text{{{t['name'].replace('_', ' ')}}}}}" for n, t in enumerate(terms)]
     pieces = [r"\Delta \mathbf{W}_{\ell-1,\ell} = " + parts[0], *(f"+ {p}" for p in parts[1:])]
     return [_mathml(piece) for piece in pieces]

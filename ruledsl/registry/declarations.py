@@ -146,7 +146,7 @@ def read_declarations(path: Path, origin: str) -> Iterator[Declaration]:
                 )
             text = ast.get_docstring(node) or ""
             size = (node.end_lineno or node.lineno) - decorator.lineno + 1
-            yield Declaration(kind, name, path, decorator.lineno, size, _first_line(text), origin)
+            yield Declaration(kind, name, path, decorator.lineno, size, _summary(text), origin)
 
 
 def _kind_of(decorator: ast.expr) -> str | None:
@@ -162,8 +162,9 @@ def _literal_name(decorator: ast.expr) -> str | None:
     return None
 
 
-def _first_line(text: str) -> str:
-    return text.strip().split("\n", 1)[0].rstrip(".")
+def _summary(text: str) -> str:
+    """The first paragraph of a docstring, in one line."""
+    return " ".join(text.strip().split("\n\n", 1)[0].split()).rstrip(".")
 
 
 def _short(path: Path) -> str:

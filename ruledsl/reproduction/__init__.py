@@ -1,5 +1,5 @@
-"""A paper as a list of claims that can be run: what is printed, what is measured here, and whether they
-agree."""
+"""A paper as a list of claims that can be run:
+what is printed, what is measured here, and whether they agree."""
 
 from __future__ import annotations
 

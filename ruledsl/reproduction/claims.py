@@ -61,8 +61,8 @@ Experiment = Training | LongStream | Theory
 
 @dataclass(frozen=True)
 class Measure:
-    """A number for every seed: `accuracy`, `theta[oja_subspace]` … of one experiment, or a difference of
-    two."""
+    """A number for every seed: `accuracy`, `theta[oja_subspace]` … of one experiment,
+    or a difference of two."""
 
     what: str
     argument: str = ""
@@ -73,8 +73,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a claim most likely fails, and the experiment, or the measure, in which it would hold if that is
-    right."""
+    """Why a claim most likely fails, and the experiment, or the measure,
+    in which it would hold if that is right."""
 
     reason: str
     of: str
@@ -113,8 +113,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another way to read the paper, or what the released code does; compared with an experiment of the
-    file."""
+    """Another way to read the paper, or what the released code does;
+    compared with an experiment of the file."""
 
     name: str
     here: str

@@ -116,8 +116,8 @@ def _fields(budget: Budget) -> dict[str, Any]:
 
 
 def seconds_file(out: Path, place: Path) -> Path:
-    """Where the seconds that an experiment took are kept: one file for each, since several may run at
-    once."""
+    """Where the seconds that an experiment took are kept:
+    one file for each, since several may run at once."""
     return out / "seconds" / f"{place.name.removesuffix('.json')}.json"
 
 

@@ -48,8 +48,8 @@ class Seen:
         return self.columns[name]
 
     def theta(self, name: str) -> str:
-        """The column of a coefficient, by name or number; `a` also means `a[2]` and `a_24th`, which stand for
-        it."""
+        """The column of a coefficient, by name or number;
+        `a` also means `a[2]` and `a_24th`, which stand for it."""
         terms = self.result.metrics.terms
         if name.isdecimal() and int(name) < len(terms):
             return THETA.named(terms[int(name)])
@@ -137,16 +137,16 @@ _DIAGNOSTIC = COLUMNS["diagnostics"]
 MEASURES: Mapping[str, Row] = {
     "accuracy": Row(TRAINING, "query accuracy, mean over the episodes", lambda s, _: s.mean(ACCURACY)),
     "loss": Row(TRAINING, "meta-loss, mean over the episodes", lambda s, _: s.mean(LOSS)),
-    "refused": Row(TRAINING, "share of the episodes that diverged or were not finite", lambda s,
-    _: s.mean(DIVERGED)),
+    "refused": Row(TRAINING, "share of the episodes that diverged or were not finite",
+        lambda s, _: s.mean(DIVERGED)),
     "angle": Row(
         TRAINING, "angle[ℓ] α_ℓ in degrees; without ℓ the mean of layers 1 … L−1",
         lambda s, layer: s.over_layers(ALPHA, layer), may_name_layer=True,
     ),
     "deep_angle": Row(TRAINING, "α of the last hidden layer minus α of the first", _deep),
     "ortho": Row(
-        TRAINING, "ortho[ℓ] the orthonormality error E_W (Eq. 10)", lambda s, layer: s.over_layers(ORTHO,
-        layer),
+        TRAINING, "ortho[ℓ] the orthonormality error E_W (Eq. 10)",
+        lambda s, layer: s.over_layers(ORTHO, layer),
         may_name_layer=True,
     ),
     "ortho_sum": Row(
@@ -154,8 +154,8 @@ MEASURES: Mapping[str, Row] = {
         lambda s, layer: s.over_layers(ORTHO, layer) * s.queries, may_name_layer=True,
     ),
     "log_ortho": Row(
-        TRAINING, "log_ortho[ℓ] its decimal logarithm", lambda s, layer: s.over_layers(ORTHO, layer,
-        _logarithm),
+        TRAINING, "log_ortho[ℓ] its decimal logarithm",
+        lambda s, layer: s.over_layers(ORTHO, layer, _logarithm),
         may_name_layer=True,
     ),
     "theta": Row(
@@ -198,8 +198,8 @@ MEASURES: Mapping[str, Row] = {
         THEORY, "decimal digits in which F⁰ through Wᵀ and autograd's gradient agree", lambda v, _: v
     ),
     "angle_to_B": Row(
-        THEORY, "angle_to_B[ℓ] degrees between ⟨e_ℓ e_{ℓ−1}ᵀ⟩ and Bᵀ, weights that enter layer ℓ", lambda v,
-        _: v, LAYER
+        THEORY, "angle_to_B[ℓ] degrees between ⟨e_ℓ e_{ℓ−1}ᵀ⟩ and Bᵀ, weights that enter layer ℓ",
+        lambda v, _: v, LAYER
     ),
     "angle_to_covariance": Row(
         THEORY, "angle_to_covariance[ℓ] degrees between ⟨e_ℓ e_{ℓ−1}ᵀ⟩ and Cov(e_ℓ) Bᵀ", lambda v, _: v, LAYER
@@ -241,8 +241,8 @@ def measured(result: Result, measure: Measure, window: Window, share: float) -> 
 
 
 def episodes_of(window: Window, count: int, share: float) -> tuple[int, int]:
-    """First and last (exclusive) row of a window of the paper's episodes. Raises `RunError` for one past the
-    end."""
+    """First and last (exclusive) row of a window of the paper's episodes.
+    Raises `RunError` for one past the end."""
     first, last = window or (0, 10**9)
     low, high = round(first * share), min(count, round(last * share))
     if low >= high:

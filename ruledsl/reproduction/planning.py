@@ -209,8 +209,8 @@ class Planner:
 
 
 def _meant(name: str, learned: Collection[str]) -> str:
-    """The coefficient of another rule that stands for one: `a` for `a[2]`. Raises `RunError` when there is
-    none."""
+    """The coefficient of another rule that stands for one: `a` for `a[2]`.
+    Raises `RunError` when there is none."""
     base = name.partition("[")[0]
     if base not in learned and name not in learned:
         raise RunError(

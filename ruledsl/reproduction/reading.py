@@ -161,8 +161,8 @@ class _Reader:
                     other = getattr(self.experiments[other], "frozen_at", "")
 
     def _claims(self, body: Mapping[str, Any], n: int) -> Iterator[Claim]:
-        """One claim, or one for each entry of `each`: `{}` stands for it, and lists give one value to
-        each."""
+        """One claim, or one for each entry of `each`:
+        `{}` stands for it, and lists give one value to each."""
         place = _Place(f"[[claim]] number {n + 1}", "claim", number=n)
         if "each" not in body:
             yield self._claim(body, place)
@@ -208,8 +208,8 @@ class _Reader:
     def _accepted(
         self, body: Mapping[str, Any], found: Mapping[str, Any], place: _Place
     ) -> tuple[float, float]:
-        """The numbers that agree: `between`, `at_least` and `at_most`, or `mark` and `within`; one way
-        only."""
+        """The numbers that agree: `between`, `at_least` and `at_most`, or `mark` and `within`;
+        one way only."""
         ways = [key for key in ("between", "within") if key in body]
         ways += ["at"] if {"at_least", "at_most"} & set(body) else []
         if "within" in body and "mark" not in body:
@@ -322,8 +322,8 @@ class _Reader:
         )
 
     def _at(self, place: _Place) -> Location | None:
-        """A key, with its value's line, inside the n-th table of a name; else the table's own head; else
-        nothing."""
+        """A key, with its value's line, inside the n-th table of a name; else the table's own head;
+        else nothing."""
         text = self.source.text
         if place.text:
             start = text.find(place.text)

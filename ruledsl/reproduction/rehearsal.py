@@ -1,5 +1,5 @@
-"""Whatever can be known to fail before hours are spent: experiments are planned, claims are measured on
-blanks."""
+"""Whatever can be known to fail before hours are spent:
+experiments are planned, claims are measured on blanks."""
 
 from __future__ import annotations
 

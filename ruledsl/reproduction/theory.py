@@ -1,5 +1,5 @@
-"""Equations measured by letting the real engine run: what it learns is compared with what the equation
-says."""
+"""Equations measured by letting the real engine run:
+what it learns is compared with what the equation says."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ruledsl.tasks import STREAM, WEIGHTS, draw_networks, draw_weights, generato
 PUSH = 1e-12
 """|θ_2| of Eq. 13's streams: so small that W stays what it is while its changes add up."""
 TARGETS = 10.0
-"""Standard deviation of the targets: errors at the output are then nearly independent and alike, as Eq. 13
-assumes."""
+"""Standard deviation of the targets: errors at the output are then nearly independent and alike, as Eq.
+13 assumes."""
 
 Values = Mapping[str, tuple[float, ...]]
 
@@ -78,8 +78,8 @@ def _normal_samples(sizes: Sequence[int], seed: int, samples: int) -> tuple[Tens
 
 
 def _output_covariance(weights: Sequence[Tensor]) -> Tensor:
-    """Cov(e_L) = M Mᵀ + σ² 1: M the linear network's whole map of standard normal inputs, σ the targets'
-    deviation."""
+    """Cov(e_L) = M Mᵀ + σ² 1: M the linear network's whole map of standard normal inputs,
+    σ the targets' deviation."""
     whole = weights[0]
     for matrix in weights[1:]:
         whole = matrix @ whole

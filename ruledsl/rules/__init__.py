@@ -1,5 +1,5 @@
-"""Rules: text to a checked `Rule`, and what can be said of one: its text, LaTeX, parts per layer,
-differences."""
+"""Rules: text to a checked `Rule`, and what can be said of one:
+its text, LaTeX, parts per layer, differences."""
 
 from ruledsl.rules.checking import check, check_file, checked_file, load, load_each, rule
 from ruledsl.rules.difference import RuleDifference, TermDifference, rule_difference

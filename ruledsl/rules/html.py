@@ -1,5 +1,5 @@
-"""What a notebook shows: formulas as MathML, which browsers draw by themselves; plain text where it cannot be
-made."""
+"""What a notebook shows: formulas as MathML, which browsers draw by themselves;
+plain text where it cannot be made."""
 
 from __future__ import annotations
 

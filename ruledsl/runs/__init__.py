@@ -1,5 +1,5 @@
-"""Run folders: what a training leaves on disk, and how it continues. Reading one loads neither torch nor
-matplotlib."""
+"""Run folders: what a training leaves on disk, and how it continues.
+Reading one loads neither torch nor matplotlib."""
 
 from __future__ import annotations
 

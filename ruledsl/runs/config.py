@@ -1,5 +1,5 @@
-"""config.toml: everything that decides a training and is not its rule, as text that `train --config` reads
-again."""
+"""config.toml: everything that decides a training and is not its rule,
+as text that `train --config` reads again."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The panels of a training, as in the paper's figures: accuracy, loss, angles, Θ. A further panel is a
-function here."""
+"""The panels of a training, as in the paper's figures: accuracy, loss, angles, Θ.
+A further panel is a function here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ruledsl.statistics import Interval, finite_mean
 EPISODES = "meta-training episode"
 Groups = Mapping[str, Sequence[int]]
 NEAR_ZERO = 0.02
-"""A coefficient whose mean ends below this share of the largest is near zero: its band would only hide
-others."""
+"""A coefficient whose mean ends below this share of the largest is near zero:
+its band would only hide others."""
 
 
 def training_panels(
@@ -74,8 +74,8 @@ def accuracy_panel(config: RunConfig, metrics: Metrics, groups: Groups) -> Panel
 
 
 def loss_panel(config: RunConfig, metrics: Metrics, groups: Groups) -> Panel:
-    """Query loss with the penalty; the axis ends above a naive network's, since one lost stream would flatten
-    all."""
+    """Query loss with the penalty; the axis ends above a naive network's,
+    since one lost stream would flatten all."""
     first = [v for v in (c[LOSS][0] for c in metrics.runs.values()) if math.isfinite(v)]
     unit = "nats" if config.settings.network.output == "softmax" else "squared units"
     return Panel(

@@ -172,8 +172,8 @@ class Run:
         return open_dataset(spec, Path(self.config.data_root))
 
     def trained_rule(self) -> Rule:
-        """The rule, once more certain that it belongs to the configuration. Raises `RunError` when it does
-        not."""
+        """The rule, once more certain that it belongs to the configuration.
+        Raises `RunError` when it does not."""
         from ruledsl.meta import coefficient_names
 
         if coefficient_names(self.rule.program, self.config.settings) != self.config.terms:
@@ -236,8 +236,8 @@ class Run:
         return Run(out).start(Spec(self.trained_rule(), self.config, self.source()), listen)
 
     def difference(self, other: Run) -> str | None:
-        """Where the metrics of two runs part, in words; None when one begins with all that the other
-        holds."""
+        """Where the metrics of two runs part, in words;
+        None when one begins with all that the other holds."""
         return first_difference(self.folder, other.folder)
 
     # showing -----------------------------------------------------------------

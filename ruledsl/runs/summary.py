@@ -21,8 +21,8 @@ def late_episodes(count: int) -> int:
 
 @dataclass(frozen=True)
 class Learned:
-    """What the trainer knows when it stops: each run's Θ, and its accuracy on fresh tasks where that was
-    measured."""
+    """What the trainer knows when it stops: each run's Θ,
+    and its accuracy on fresh tasks where that was measured."""
 
     theta: Mapping[int, Sequence[float]]
     fresh: Mapping[int, float]

@@ -11,8 +11,8 @@ from ruledsl.runs import Run
 from ruledsl.statistics import Interval
 
 STABLE = 0.5
-"""A term survives a penalty when its coefficient is not zero, with one sign, in more than this share of the
-seeds."""
+"""A term survives a penalty when its coefficient is not zero, with one sign,
+in more than this share of the seeds."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def _point(terms: Sequence[str], rows: Sequence[Mapping[str, Any]], penalty: flo
 
 
 def stable_support(path: Sequence[PathPoint]) -> tuple[PathPoint, tuple[str, ...]]:
-    """Where the search for a smaller rule starts: the smallest penalty above 0, or, without one, every
-    term."""
+    """Where the search for a smaller rule starts:
+    the smallest penalty above 0, or, without one, every term."""
     penalised = [p for p in path if p.l1 > 0]
     if penalised:
         return penalised[0], penalised[0].support

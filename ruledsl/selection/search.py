@@ -46,8 +46,8 @@ class _Search:
     def fits(
         self, stage: Stage, groups: Sequence[Support], seeds: Sequence[int], warm: Mapping[str, float]
     ) -> list[Fit]:
-        """Train groups of terms side by side, one run per seed each; a stage that is finished is only
-        read."""
+        """Train groups of terms side by side, one run per seed each;
+        a stage that is finished is only read."""
         rule, config = self.run.rule, self.run.config
         warmed = tuple(warm.get(name, 0.0) for name in rule.names) if warm else ()
         each = ((terms, seed) for terms in groups for seed in seeds)
@@ -154,8 +154,8 @@ def _smallest_as_good(fits: Sequence[Fit], tolerance: float) -> Fit:
 def _knock_outs(
     search: _Search, chosen: Fit, known: Sequence[Fit], seeds: Sequence[int], episodes: int
 ) -> dict[str, Fit]:
-    """The chosen rule without each of its terms, refitted from scratch; what is known is not trained
-    again."""
+    """The chosen rule without each of its terms, refitted from scratch;
+    what is known is not trained again."""
     without = {name: tuple(t for t in chosen.terms if t != name) for name in chosen.terms}
     found = {fit.terms: fit for fit in known}
     missing = [terms for terms in without.values() if terms not in found]

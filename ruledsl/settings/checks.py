@@ -1,5 +1,5 @@
-"""What a value must be. Each check is said in words once; it reads a value of Python or TOML, and a text of
-the command line."""
+"""What a value must be. Each check is said in words once;
+it reads a value of Python or TOML, and a text of the command line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """`expected` completes "needs …"; `read` gives the value in its type or raises; `parse` makes one from
-    text."""
+    """`expected` completes "needs …"; `read` gives the value in its type or raises;
+    `parse` makes one from text."""
 
     expected: str
     read: Callable[[Any], Any]

@@ -1,5 +1,5 @@
-"""What a training is asked for besides the settings that its runs share: which rules, which data, which
-runs."""
+"""What a training is asked for besides the settings that its runs share:
+which rules, which data, which runs."""
 
 from __future__ import annotations
 

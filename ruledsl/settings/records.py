@@ -29,8 +29,8 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of metrics.csv, or a family of them: `theta[{}]` for every term, `alpha_{}` for every
-    layer."""
+    """One column of metrics.csv, or a family of them:
+    `theta[{}]` for every term, `alpha_{}` for every layer."""
 
     pattern: str
     of: str = ""

@@ -81,8 +81,8 @@ def field(
     claimed: bool = True,
     shown_default: str = "",
 ) -> Any:
-    """A dataclass field that is a row of the table; without `option` the command line names it after
-    itself."""
+    """A dataclass field that is a row of the table;
+    without `option` the command line names it after itself."""
     said = {
         "check": check, "help": help, "group": group, "option": option, "kind": kind, "deciding": deciding,
         "claimed": claimed, "shown_default": shown_default,

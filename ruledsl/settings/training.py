@@ -1,5 +1,5 @@
-"""What decides a meta-training, with the paper's values as defaults. This is the one place where settings
-stand."""
+"""What decides a meta-training, with the paper's values as defaults.
+This is the one place where settings stand."""
 
 from __future__ import annotations
 

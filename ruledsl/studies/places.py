@@ -1,5 +1,5 @@
-"""Where cells run: here, one after the other, or in worker processes of this machine. A further place is a
-class here."""
+"""Where cells run: here, one after the other, or in worker processes of this machine.
+A further place is a class here."""
 
 from __future__ import annotations
 

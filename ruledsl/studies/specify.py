@@ -119,8 +119,8 @@ def known_terms(rule: str, named: Mapping[str, float], known: Sequence[str], opt
 
 
 def open_data(dataset: Any, root: Path, download: bool, out: Path | None) -> tuple[str, ImageSource]:
-    """The name under which a run folder keeps its data, and the data; arrays are written into the folder
-    `out`."""
+    """The name under which a run folder keeps its data, and the data;
+    arrays are written into the folder `out`."""
     if isinstance(dataset, str | Path):
         return str(dataset), open_dataset(str(dataset), root, download)
     if out is None:

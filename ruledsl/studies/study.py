@@ -23,8 +23,8 @@ from ruledsl.studies.specify import specify
 
 
 def digest(spec: Spec, *more: Any) -> str:
-    """Ten letters that everything which decides the numbers of a training decides; the data count by their
-    name."""
+    """Ten letters that everything which decides the numbers of a training decides;
+    the data count by their name."""
     config = spec.config
     deciding = [config.settings.deciding(), *(plugin["sha256"] for plugin in used_plugins(config.settings))]
     return hashed([spec.rule.source, config.dataset, *deciding, [asdict(r) for r in config.runs], *more])
@@ -97,8 +97,8 @@ class Study:
         out: str | Path = "runs/study",
         **settings: Any,
     ) -> None:
-        """Rules, and keywords of `train` with several values each; `settings` are those that all cells
-        share."""
+        """Rules, and keywords of `train` with several values each;
+        `settings` are those that all cells share."""
         self.out, self.vary = Path(out), dict(vary or {})
         shared = tuple(settings.items())
         combinations = list(itertools.product(*self.vary.values()))

@@ -1,5 +1,5 @@
-"""A user's own samples as arrays: checked, scaled where that is plain, and kept in a file that a run can be
-resumed from."""
+"""A user's own samples as arrays: checked, scaled where that is plain,
+and kept in a file that a run can be resumed from."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ruledsl.storage import write_atomically
 from ruledsl.tasks.source import ImageSource, Indices, Pixels
 
 USUAL = 10.0
-"""Inputs beyond this, as a multiple of a grey value's whole range, are no inputs that the paper's settings
-can learn from."""
+"""Inputs beyond this, as a multiple of a grey value's whole range,
+are no inputs that the paper's settings can learn from."""
 
 
 class DataWarning(UserWarning):

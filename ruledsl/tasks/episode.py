@@ -1,5 +1,5 @@
-"""Everything an episode is given: a task, initial weights, feedback and noise, of many streams stacked into
-one batch."""
+"""Everything an episode is given: a task, initial weights, feedback and noise,
+of many streams stacked into one batch."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ StreamKey = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a network's programs read besides weights and samples, with numbers of cells: what has to be
-    drawn."""
+    """What a network's programs read besides weights and samples, with numbers of cells:
+    what has to be drawn."""
 
     matrices: Mapping[str, tuple[int, int]]
     signals: Mapping[str, int]
@@ -105,8 +105,8 @@ class Episode:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Networks before they learn: weights, feedback, and the noise of `length` samples, one row per
-    stream."""
+    """Networks before they learn: weights, feedback, and the noise of `length` samples,
+    one row per stream."""
 
     W: list[Tensor]
     B: dict[str, Tensor]

@@ -83,8 +83,8 @@ class TaskRequest:
         return classes, units
 
     def draw_places(self, classes: Places) -> tuple[Places, Places]:
-        """Distinct images of each class, for training (M, K) and for the query set (M, Q), by their
-        places."""
+        """Distinct images of each class, for training (M, K) and for the query set (M, Q),
+        by their places."""
         each = self.shape.shots + self.shape.queries
         members = self.source.members
         places = np.stack([self.random.choice(members[c], size=each, replace=False) for c in classes])
@@ -104,8 +104,8 @@ class TaskRequest:
         return Task(pixels[: len(train)], labels, pixels[len(train) :], asked, heard)
 
     def draw_any(self) -> Places:
-        """M (K + Q) distinct samples of a data set with real targets. Raises `DataError` where there are
-        fewer."""
+        """M (K + Q) distinct samples of a data set with real targets.
+        Raises `DataError` where there are fewer."""
         if self.source.targets is None:
             raise DataError(f"`{self.source.name}` has labels, no real targets; use `--task classes`")
         wanted, held = self.shape.labels * (self.shape.shots + self.shape.queries), len(self.source.labels)

@@ -1,5 +1,5 @@
-"""The adjoint gauntlet: every row of the op table, whole steps, every engine, on gradients that are not
-zero."""
+"""The adjoint gauntlet: every row of the op table, whole steps, every engine,
+on gradients that are not zero."""
 
 from __future__ import annotations
 

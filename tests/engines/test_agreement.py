@@ -1,5 +1,5 @@
-"""What every engine must agree on: objectives, costs, losses alone, long streams, the released code's
-gradient."""
+"""What every engine must agree on: objectives, costs, losses alone, long streams,
+the released code's gradient."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_noise_on_the_feedback_is_an_objective_that_can_be_added_to_others() -> 
 
 
 def test_the_released_codes_gradient_is_that_of_a_b_whose_data_is_overwritten() -> None:
-    """The released code's way, written out: B is a tensor of its own, and `.data` hides the ties from
-    autograd."""
+    """The released code's way, written out: B is a tensor of its own,
+    and `.data` hides the ties from autograd."""
     drawn = draw_episode(SIZES, SAMPLES, seed=8)
     theta = THETA.clone().requires_grad_()
     back = [w.T.clone() for w in drawn.W]

@@ -1,5 +1,5 @@
-"""Everything an episode can be made of, against sample-by-sample loops; every engine against autograd through
-them."""
+"""Everything an episode can be made of, against sample-by-sample loops;
+every engine against autograd through them."""
 
 from __future__ import annotations
 

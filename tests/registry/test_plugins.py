@@ -1,5 +1,5 @@
-"""Plugins: found without being executed, refused with a place, tested by contracts that nothing idle can
-pass."""
+"""Plugins: found without being executed, refused with a place,
+tested by contracts that nothing idle can pass."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Files of claims: they read well, or say where and why not; what must fail is told before anything is
-run."""
+"""Files of claims: they read well, or say where and why not;
+what must fail is told before anything is run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Run folders under attack: killed, full disks, other hands. What is there afterwards is right, or is
-refused."""
+"""Run folders under attack: killed, full disks, other hands.
+What is there afterwards is right, or is refused."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def attempt(
 
 
 def random_moments(folder: Path, count: int) -> Iterator[Callable[[], None]]:
-    """Half of them at any time from the start on, half some milliseconds after some more episodes were
-    recorded."""
+    """Half of them at any time from the start on,
+    half some milliseconds after some more episodes were recorded."""
     chance = random.Random(0)
 
     def after_rows(more: int, seconds: float) -> None:
@@ -323,3 +323,21 @@ def test_pandas_reads_a_batch_as_one_table(tmp_path: Path) -> None:
         (l1, seed): 6 for l1 in (0.0, 1.0) for seed in (0, 1)
     }
     assert table["theta[oja_subspace]"].dtype.kind == "f"
+
+
+def test_ctrl_c_in_the_first_second_leaves_a_folder_that_goes_on(tmp_path: Path) -> None:
+    """Pressed while torch is still being loaded."""
+    out = tmp_path / "run"
+    command = [sys.executable, "cli.py", "train", "bio", *TOY, "--episodes", "100000", "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 60
+    while "libtorch" not in maps.read_text() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert not out.exists()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert run("resume", out, "--episodes", 2).exit_code == 0
+    assert read_metrics(out).column(0, "episode") == [0.0, 1.0]

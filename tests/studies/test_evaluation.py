@@ -64,8 +64,8 @@ def test_evaluating_a_run_uses_its_own_network_unless_told_otherwise(tmp_path: P
 
 
 def test_learning_works_on_easy_data(tmp_path: Path) -> None:
-    """Backprop with a fixed rate must learn three glyph classes far above chance: progress, not only
-    plumbing."""
+    """Backprop with a fixed rate must learn three glyph classes far above chance:
+    progress, not only plumbing."""
     options = ["--sizes", "196-40-47", "--samples", 600, "--classes", 3, "--test-images", 60, "--seeds", 3]
     result = run("evaluate", "backprop", "--theta", "pseudo_gradient=0.03", "--out", tmp_path, *options)
     assert result.exit_code == 0, result.output

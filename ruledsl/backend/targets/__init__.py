@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -14,7 +15,13 @@ def targets() -> dict[str, Target]:
     """Every target by name."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
-    return {target.name: target() for target in Target.__subclasses__()}
+    return {target.name: target() for target in _below(Target)}
+
+
+def _below(base: type[Target]) -> Iterator[type[Target]]:
+    for target in base.__subclasses__():
+        yield target
+        yield from _below(target)
 
 
 __all__ = ["Target", "targets"]
