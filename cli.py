@@ -7,5 +7,7 @@ if __name__ == "__main__":
         from ruledsl.cli import main
 
         main()
-    except KeyboardInterrupt:  # pressed while Python was loading the package: there is nothing to go on with yet
+    except (
+        KeyboardInterrupt
+    ):  # pressed while Python was loading the package: there is nothing to go on with yet
         sys.exit(130)

@@ -38,6 +38,12 @@ def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr("ruledsl.runs.run.Run.plot", lambda run: [])
 
 
+@pytest.fixture(autouse=True)
+def few_fresh_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished training is judged on twenty fresh tasks: at toy size that is longer than the training."""
+    monkeypatch.setattr("ruledsl.runs.driver.FRESH_TASKS", 2)
+
+
 @pytest.fixture
 def emnist() -> Path:
     """The root of the real EMNIST files; skips where they are not at hand."""

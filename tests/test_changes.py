@@ -49,14 +49,14 @@ import ruledsl
 small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2, progress=False, threads=1)
 """
 
-CUBE = '''_ROWS = (
+CUBE = """_ROWS = (
     Function(
         "cube", "x³", r"\\operatorname{cube}", lambda sp, v: v**3,
         lambda np, x, _: x**3, lambda torch, x, _: x**3,
         "{0} ** 3", "{0} ** 3", "({0} * {0} * {0})",
         slope=lambda b, x, y, _: b.mul(b.const(3.0), b.mul(x, x)),
     ),
-'''
+"""
 
 
 def test_a_built_in_function_is_one_row(change: Change) -> None:
@@ -116,9 +116,9 @@ def half(net: Pathway) -> None:
 
 def test_an_option_of_train_is_a_row_and_its_reader(change: Change) -> None:
     """A row of the table is an option, a keyword, a line of config.toml and of help."""
-    row = '''    labels: int = field(5, checks.count, "M, labels in a task.", group=TASK)
+    row = """    labels: int = field(5, checks.count, "M, labels in a task.", group=TASK)
     patience: int = field(3, checks.count, "How long to wait.", group=TASK)
-'''
+"""
     script = f"""{TRAIN}
 from ruledsl.cli import main
 run = ruledsl.train("bio", patience=7, out="run", **small)
@@ -132,9 +132,9 @@ main(["train", "--help"], standalone_mode=False)
 
 
 def test_a_measure_is_one_row_and_a_claim_one_file(change: Change) -> None:
-    row = '''MEASURES: Mapping[str, Row] = {
+    row = """MEASURES: Mapping[str, Row] = {
     "worst": Row(TRAINING, "the largest loss of the episodes", lambda s, _: max(s.column(LOSS)[s.window])),
-'''
+"""
     claim = """title = "t"
 [training.a]
 rule = "bio"

@@ -24,9 +24,10 @@ def blocks(language: str) -> list[str]:
     ]
 
 
-def test_the_python_example_runs() -> None:
-    (example,) = blocks("python")
-    exec(example, {})
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_python_examples_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("python")[number], {})
 
 
 def test_the_rule_of_the_five_minutes_is_checked_as_shown(

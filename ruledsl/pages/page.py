@@ -107,7 +107,7 @@ def _section(e: Evidence, name: str, title: str) -> dict[str, Any]:
             (g, e.theta(g, row["name"]).text(".2e") if row["name"] in e.taking_part(g) else "–")
             for g in groups
         ]
-    charts = [chart(f"{name}-{n}", panel) for n, panel in enumerate(e.panels())]
+    charts = [chart(f"{name}-panel-{n}", panel) for n, panel in enumerate(e.panels())]
     return {
         "id": name,
         "name": title,

@@ -47,14 +47,9 @@ def test_a_page_holds_the_rule_the_evidence_and_how_to_reproduce_it(pages: tuple
     outside = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
     assert not re.search(r'(?:src|href)="(?:https?:)?//', outside), "the page needs the network"
     ids = {c["id"] for c in _charts(pages[0])}
-    assert {
-        "run-0-accuracy",
-        "run-0-loss",
-        "run-0-angles-0",
-        "run-0-theta-1",
-        "run-0-path",
-        "run-0-refits",
-    } <= ids
+    assert {"run-0-path", "run-0-refits"} <= ids
+    for caption in ("Accuracy on the query set", "Meta-loss", "Alignment angles", "Coefficients"):
+        assert re.search(rf"<figcaption[^>]*>[^<]*{caption}", text, re.IGNORECASE), caption
     assert all(f'id="{name}"' in text for name in ids)
 
 
@@ -141,11 +136,13 @@ def test_groups_are_chosen_by_keyboard_and_drawn(browser: Any, pages: tuple[Path
     page.wait_for_selector("html[data-drawn=yes]", state="attached")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the results"
-    assert page.locator("#run-0-theta-1").is_hidden()
+    first, second = page.locator("#run-0-group option").all_text_contents()
+    mine, other = (f'figure[data-group="{group}"] >> nth=0' for group in (first, second))
+    assert page.locator(other).is_hidden()
     page.locator("#run-0-group").focus()
     page.keyboard.press("ArrowDown")
-    page.wait_for_selector("#run-0-theta-1 .main-svg")
-    assert page.locator("#run-0-theta-0").is_hidden()
+    page.wait_for_selector(f'figure[data-group="{second}"] .main-svg')
+    assert page.locator(mine).is_hidden()
     page.close()
 
 

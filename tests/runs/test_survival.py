@@ -20,7 +20,7 @@ from ruledsl.storage import read_json
 from tests import ROOT
 from tests.commands import TOY, run, train
 
-KILLS = 20
+KILLS = 10
 EPISODES = 250
 OPTIONS = ["--seeds", "2", "--backend", "eager", "--meta-batch", "1", "--sizes", "49-6-47", "--labels", "2"]
 OPTIONS += ["--shots", "1", "--queries", "1", "--threads", "1"]
@@ -91,7 +91,7 @@ def random_moments(folder: Path, count: int) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path, zygote: subprocess.Popen[str]) -> None:
+def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path, zygote: subprocess.Popen[str]) -> None:
     options = [*OPTIONS, "--episodes", str(EPISODES)]
     assert attempt(zygote, ["train", "bio", *options, "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "killed"
