@@ -69,13 +69,14 @@ def test_integer_images_are_scaled_and_said_to_be(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     labels = np.arange(60) % 4
     bytes_ = generator.integers(0, 256, (60, 7, 7), dtype=np.uint8)
-    np.savez(tmp_path / "bytes.npz", images=bytes_, labels=labels)
+    np.savez(tmp_path / "bytes.npz", x=bytes_, y=labels)
     with pytest.warns(UserWarning, match="scaled"):
         ran = trained(tmp_path / "run", sizes="49-10-4", dataset=str(tmp_path / "bytes.npz"))
     assert ran.refused == 0
     assert max(ran.metrics.column(0, "meta_loss")) < 10
 
 
+@pytest.mark.figures
 def test_no_hidden_layer_is_a_valid_network(tmp_path: Path) -> None:
     ran = trained(tmp_path / "run", sizes="49-47")
     assert ran.state == "finished"
@@ -139,7 +140,7 @@ def test_evaluate_report_and_diff_from_python(tmp_path: Path) -> None:
     found = ruledsl.evaluate(one, samples=20, classes=3, test_images=30, seeds=2, progress=False)
     assert found.curve.samples[-1] == 20
     assert found.chance == pytest.approx(1 / 3)
-    assert ruledsl.report([one, two], tmp_path / "page.html").stat().st_size > 10_000
+    assert ruledsl.report(one, two, out=tmp_path / "page.html").stat().st_size > 10_000
     assert "error_hebb" in str(ruledsl.diff(one, two))
 
 

@@ -1,7 +1,7 @@
 """Metrics recorded by the code before the upper house was rebuilt (commit 06542fe): the same, bit for bit.
 
-Where the processor or torch is another than those that recorded them (tests/golden/machine.txt), sums come in another
-order; there the numbers must agree to float32's accuracy over so few episodes.
+Where the processor or torch is not that of tests/golden/machine.txt, sums come in another order; there
+the numbers must agree to float32's accuracy over so few episodes.
 """
 
 from __future__ import annotations

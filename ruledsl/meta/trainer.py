@@ -212,7 +212,9 @@ class MetaTrainer:
 
     def _per_run(self, values: Tensor) -> Tensor:
         """Mean over the streams of a meta-step: (runs · streams, …) to (runs, …)."""
-        return values.reshape(len(self.states), -1, *values.shape[1:]).mean(1)
+        # A network without hidden layers has no E_W: the streams must be counted, not left to `reshape`.
+        streams = len(values) // len(self.states)
+        return values.reshape(len(self.states), streams, *values.shape[1:]).mean(1)
 
     def _finish(
         self, number: int, episode: int, result: MetaGradient, measured: list[Tensor]

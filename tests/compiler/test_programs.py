@@ -25,5 +25,5 @@ def test_an_update_hears_a_third_factor() -> None:
     """By hand: the outer product, times what is passed as `third`, times θ."""
     F = ruledsl.compile_rule(ruledsl.rule("term reward = third * e_post * y_pre^T"))
     y, e = torch.rand(6), torch.randn(4)
-    change = F.update([0.5], W=torch.randn(4, 6), y_pre=y, e_post=e, third=torch.tensor(2.0))
+    change = F.update(torch.tensor([0.5]), W=torch.randn(4, 6), y_pre=y, e_post=e, third=torch.tensor(2.0))
     assert torch.allclose(change, torch.outer(e, y))
