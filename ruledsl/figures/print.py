@@ -12,6 +12,8 @@ from ruledsl.errors import RunError
 from ruledsl.figures.panels import NOTE, Curve, Panel, clipped, spread_labels
 
 GREY, DARK = "#8a8a8a", "#444444"
+LABEL_WIDTH = 40
+"""Letters to a line beside an axis: a longer label would not fit its panel."""
 LABEL_GAP = 0.052
 """Least distance of two labels at the ends of curves, as a fraction of a panel's height."""
 
@@ -63,7 +65,8 @@ def _pyplot() -> Any:
 
 def _draw(axis: Any, panel: Panel) -> None:
     {"curves": _curves, "points": _points, "bars": _bars, "shares": _shares}[panel.kind](axis, panel)
-    axis.set(xlabel=_plain(panel.x_label), ylabel=_plain(panel.y_label))
+    y_label = textwrap.fill(panel.y_label, LABEL_WIDTH)
+    axis.set(xlabel=_plain(panel.x_label), ylabel=_plain(y_label))
     axis.set_title(_plain(panel.title), fontsize=9)
 
 
