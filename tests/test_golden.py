@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,18 @@ def assert_close(found: Path, golden: Path) -> None:
             for value, number in zip(row, expected, strict=True):
                 if value != number:
                     assert math.isclose(float(value), float(number), rel_tol=1e-2, abs_tol=1e-5)
+
+
+def test_a_run_folder_of_the_code_before_opens_goes_on_and_reports(tmp_path: Path) -> None:
+    """tests/golden/old_run: `bio`, six episodes, made by commit 06542fe."""
+    folder = tmp_path / "run"
+    shutil.copytree(GOLDEN / "old_run", folder)
+    run = ruledsl.open_run(folder)
+    assert run.state == "finished"
+    assert list(run.theta) == ["pseudo_gradient", "error_hebb", "oja_subspace"]
+    run.resume(episodes=8)
+    again = ruledsl.open_run(folder)
+    assert again.metrics.column(0, "episode") == [float(n) for n in range(8)]
+    recorded = (GOLDEN / "old_run" / "metrics.csv").read_bytes()
+    assert (folder / "metrics.csv").read_bytes().startswith(recorded)
+    assert ruledsl.report(again).exists()
