@@ -250,9 +250,9 @@ class _Checker:
                        "trace(x, 1) is x itself")  # fmt: skip
             return None
         if shape.is_scalar:
-            self.fault("shape-argument", "`trace` follows a vector or a matrix: something that cells or "
-                "synapses can "
-                       "keep", node.arguments[0].span, "pre×1, post×1 or post×pre", str(shape))  # fmt: skip
+            message = "`trace` follows a vector or a matrix: something that cells or synapses can keep"
+            span = node.arguments[0].span
+            self.fault("shape-argument", message, span, "pre×1, post×1 or post×pre", str(shape))
             return None
         return shape
 

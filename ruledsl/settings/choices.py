@@ -18,9 +18,9 @@ class Choices:
     """Keywords of `ruledsl.train`, and options of `train`, that become the runs of a batch and their data."""
 
     theta_per: str = field(
-        "network", checks.choice("network", "layer", "population"), "One Θ for all, one for each layer, or "
-        "one for each "
-        "pair of excitatory and inhibitory populations.", group=RULE,
+        "network", checks.choice("network", "layer", "population"),
+        "One Θ for all, one for each layer, or one for each pair of excitatory and inhibitory populations.",
+        group=RULE,
     )  # fmt: skip
     allow: str = field(
         "layer", checks.choice(*LOCALITY_NAMES), "Least strict locality class that is accepted.", group=RULE

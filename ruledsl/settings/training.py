@@ -42,20 +42,19 @@ class Network:
         "softplus", checks.name, "Of hidden cells: an activation plugin.", group=NETWORK, kind="activation"
     )
     output: Literal["softmax", "linear"] = field(
-        "softmax", checks.choice("softmax", "linear"), "Softmax with cross-entropy, or linear with half the "
-        "squared "
-        "error.", group=NETWORK,
+        "softmax", checks.choice("softmax", "linear"),
+        "Softmax with cross-entropy, or linear with half the squared error.", group=NETWORK,
     )  # fmt: skip
     bias: bool = field(False, checks.flag, "Give cells biases, which terms `for bias` move.", group=NETWORK)
     third: Literal["task", "surprise", "reward"] = field(
-        "surprise", checks.choice("task", "surprise", "reward"), "What `third` broadcasts: a signal of the "
-        "task's, the "
-        "sample's loss, or the probability given to its label.", group=NETWORK,
+        "surprise", checks.choice("task", "surprise", "reward"),
+        "What `third` broadcasts: a signal of the task's, the sample's loss, or the probability given to "
+        "its label.", group=NETWORK,
     )  # fmt: skip
     inhibitory: float = field(
-        0.0, checks.fraction, "Fraction of inhibitory cells in hidden layers; above 0 every weight keeps its "
-            "cell's "
-        "sign (Dale).", group=NETWORK,
+        0.0, checks.fraction,
+        "Fraction of inhibitory cells in hidden layers; above 0 every weight keeps its cell's sign (Dale).",
+        group=NETWORK,
     )  # fmt: skip
     feedback_noise: float = field(
         0.0,
@@ -125,9 +124,8 @@ class TrainSettings:
         "How gradients are computed; forward keeps memory flat on very long streams.", group=RUN,
     )  # fmt: skip
     backend: Literal["auto", "compiled", "eager"] = field(
-        "auto", checks.choice("auto", "compiled", "eager"), "auto: compiled C++ when the episodes ahead "
-        "repay "
-        "compiling it.", group=RUN,
+        "auto", checks.choice("auto", "compiled", "eager"),
+        "auto: compiled C++ when the episodes ahead repay compiling it.", group=RUN,
     )  # fmt: skip
     dtype: Literal["float32", "float64"] = field(
         "float32", checks.choice("float32", "float64"), "Precision of every number.", group=RUN
