@@ -29,6 +29,7 @@ from tests.source import (
 
 FLOORS = (
     "errors",
+    "wording",
     "statistics",
     "stopping",
     "storage",

@@ -11,6 +11,7 @@ from ruledsl.ir import RuleError
 from ruledsl.language import load_file, packaged_rules, search_folders
 from ruledsl.registry import KINDS, check_file, declared, plugin_folders
 from ruledsl.reproduction import profiles, read_claims, shipped
+from ruledsl.wording import counted
 
 
 def rules() -> int:
@@ -52,7 +53,7 @@ def claims() -> int:
     width = max(map(len, shipped()))
     for name, path in shipped().items():
         file = read_claims(path)
-        count = f"{len(file.claims):>2} claim{'s' if len(file.claims) != 1 else ' '}"
+        count = f"{counted(len(file.claims), 'claim'):>9}"
         click.echo(f"{name:<{width}}  {count}  {file.title}")
     for name, path in profiles().items():
         click.echo(f"--profile {name}: {read_claims(path).title}")

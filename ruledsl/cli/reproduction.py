@@ -29,6 +29,7 @@ from ruledsl.reproduction import (
 )
 from ruledsl.reproduction import reproduce as reproduce_file
 from ruledsl.stopping import INTERRUPTED
+from ruledsl.wording import counted
 
 QUICK_SEEDS, QUICK_SHARE = 3, 0.3
 COLOURS = {"agrees": "green", "disagrees": "red", "open": "yellow"}
@@ -110,7 +111,7 @@ def _close(found: Sequence[Reproduced], written: Sequence[Path], strict: bool) -
     words = (("agrees", "agree"), ("disagrees", "disagree"), ("open", "open"))
     counts = ", ".join(f"{verdicts.count(v)} {word}" for v, word in words)
     if verdicts:
-        click.echo(f"{len(verdicts)} claim{'s' if len(verdicts) > 1 else ''}: {counts}")
+        click.echo(f"{counted(len(verdicts), 'claim')}: {counts}")
     for figure in (p for r in found for p in r.figures if p.suffix == ".png"):
         click.echo(f"figure: {figure}")
     click.echo(f"written: {', '.join(map(str, written))}")

@@ -14,6 +14,7 @@ from ruledsl.compiler import step_adjoint
 from ruledsl.ir import LOCALITY_NAMES, Locality, RuleError, program_cost, program_text
 from ruledsl.language import format_source, print_expression, read_source
 from ruledsl.rules import Rule, check_file, load
+from ruledsl.wording import counted
 
 
 def check_files(files: Sequence[str], allow: str | None) -> int:
@@ -35,7 +36,7 @@ def check_files(files: Sequence[str], allow: str | None) -> int:
                 moves = "" if piece.term.target == "W" else f"moves {piece.term.target}"
                 reasons = "".join(f"\n      {reason}" for reason in certificate.reasons)
                 seen.setdefault(name, f"  {name:<24} {certificate.locality!s:<9}{moves}{reasons}".rstrip())
-        count = f"{len(seen)} term{'s' if len(seen) != 1 else ''}"
+        count = counted(len(seen), "term")
         click.echo(f"{path}: ok, {count}, rules: {', '.join(r.name for r in rules)}")
         click.echo("\n".join(seen.values()))
     return failed

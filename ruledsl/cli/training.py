@@ -16,6 +16,7 @@ from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
 from ruledsl.studies import check_writable, default_folder, read_config_file
 from ruledsl.studies import train as train_rule
+from ruledsl.wording import counted
 
 
 def train(
@@ -81,16 +82,16 @@ def _warn_of_versions(run: Run, consequence: str) -> None:
 
 
 def _announcement(spec: Spec) -> str:
-    settings, terms, runs = spec.config.settings, len(spec.rule.names), len(spec.config.runs)
+    settings = spec.config.settings
+    terms, runs = counted(len(spec.rule.names), "term"), counted(len(spec.config.runs), "run")
     outputs, classes = settings.sizes[-1], spec.source.classes
     shared = (
         f"; {classes} classes share {outputs} outputs, drawn anew for each task" if outputs < classes else ""
     )
     return (
-        f"training {spec.rule.name} ({terms} term{'s' if terms > 1 else ''}) on {spec.config.dataset}, "
-        f"{'-'.join(map(str, settings.sizes))}, feedback {settings.network.feedback}, {settings.episodes} "
-        f"episodes, "
-        f"{runs} run{'s' if runs > 1 else ''}{shared}"
+        f"training {spec.rule.name} ({terms}) on {spec.config.dataset}, "
+        f"{'-'.join(map(str, settings.sizes))}, feedback {settings.network.feedback}, "
+        f"{counted(settings.episodes, 'episode')}, {runs}{shared}"
     )
 
 
@@ -118,7 +119,8 @@ def print_result(run: Run) -> None:
         if "fresh_accuracy" in group:
             click.echo(f"{head}accuracy on {tasks} fresh tasks: {_interval(group['fresh_accuracy'])}")
         click.echo(
-            f"{head}meta-accuracy, mean of the last {window} episodes: {_interval(group['meta_accuracy'])}"
+            f"{head}meta-accuracy, mean of the last {counted(window, 'episode')}: "
+            f"{_interval(group['meta_accuracy'])}"
         )
         width = max((len(name) for name in group["theta"]), default=0)
         for name, value in group["theta"].items():

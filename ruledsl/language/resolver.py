@@ -38,6 +38,7 @@ from ruledsl.language.vocabulary import (
     why_hidden,
 )
 from ruledsl.registry import find, names_of
+from ruledsl.wording import counted
 
 MAX_NODES = 5000
 
@@ -141,7 +142,7 @@ class ModuleResolver:
         if spec is None:
             return self._from_plugin(node, arguments)
         if spec.arity != len(arguments):
-            count = f"{spec.arity} argument{'s' if spec.arity > 1 else ''}"
+            count = counted(spec.arity, "argument")
             self._fault(
                 "wrong-arity", f"`{spec.name}` takes {count}, not {len(arguments)}", node.span, expected=count
             )

@@ -20,6 +20,7 @@ from ruledsl.runs import CONFIG, RULE, Run, curve_of
 from ruledsl.settings import ACCURACY
 from ruledsl.statistics import Interval
 from ruledsl.storage import write_text
+from ruledsl.wording import counted
 
 
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
@@ -94,7 +95,7 @@ def _subtitle(pages: Sequence[Evidence]) -> str:
     for e in pages:
         state = "" if e.finished else f", stopped or still running at episode {e.episodes}"
         runs = len(e.metrics.runs)
-        parts.append(f"{runs} run{'s' if runs > 1 else ''} of {e.config.settings.episodes} episodes{state}")
+        parts.append(f"{counted(runs, 'run')} of {counted(e.config.settings.episodes, 'episode')}{state}")
     return "; ".join(dict.fromkeys(parts))
 
 
@@ -136,7 +137,7 @@ def _numbers(e: Evidence) -> list[tuple[str, str]]:
             label = f"accuracy on fresh tasks{', ' + group['label'] if several else ''}"
             found.append((label, Interval.read(group["fresh_accuracy"]).text(".3f")))
     for g in e.groups:
-        label = f"accuracy, last {e.window} episodes{', ' + g if several else ''}"
+        label = f"accuracy, last {counted(e.window, 'episode')}{', ' + g if several else ''}"
         found.append((label, e.accuracy(g).text(".3f")))
     total = sum(len(c[ACCURACY]) for c in e.metrics.runs.values())
     found += [("seeds", str(len({r.seed for r in e.config.runs}))), ("episodes", str(e.episodes))]

@@ -12,6 +12,7 @@ from ruledsl.runs.metrics import Metrics
 from ruledsl.runs.summary import grouped, late_episodes
 from ruledsl.settings import ACCURACY, LOSS
 from ruledsl.statistics import Interval, finite_mean
+from ruledsl.wording import counted
 
 EPISODES = "meta-training episode"
 Groups = Mapping[str, Sequence[int]]
@@ -33,8 +34,7 @@ def training_panels(
         for panel in PER_GROUP
         for p in panel(config, metrics, {label: runs})
     ]
-    count = len(metrics.runs)
-    runs = f"{count} run{'s' if count > 1 else ''}"
+    runs = counted(len(metrics.runs), "run")
     title = f"{config.rule} on {config.dataset}, feedback {config.settings.network.feedback}, {runs}"
     return title, panels
 
@@ -68,7 +68,8 @@ def accuracy_panel(config: RunConfig, metrics: Metrics, groups: Groups) -> Panel
         "Accuracy on the query set", EPISODES,
         f"query accuracy (fraction), {SMOOTHED}" if classes else "explained variance",
         curves, limits=(0.0, 1.0), guides=(Guide(1 / config.settings.task.labels, "chance in the task"),),
-        summary=f"Accuracy at the end, mean over the last {late_episodes(metrics.episodes)} episodes and "
+        summary=f"Accuracy at the end, mean over the last "
+        f"{counted(late_episodes(metrics.episodes), 'episode')} and "
             f"seeds: {said}.",
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from ruledsl.settings import EVALUATED, NETWORK, TrainSettings, Wrong, checks
 from ruledsl.statistics import Interval, intervals
 from ruledsl.storage import make_folder, write_text
 from ruledsl.studies.specify import known_terms, specify
+from ruledsl.wording import counted
 
 SEEDS = 3
 
@@ -115,8 +116,10 @@ def evaluate(
             classes, test_images,
             lambda seen: line.tell(seen, "learning"),
         )  # fmt: skip
-    count = f"{seeds} seed{'s' if seeds > 1 else ''}"
-    title = f"{spec.rule.name} on {spec.config.dataset}, feedback {settings.network.feedback}, {count}"
+    title = (
+        f"{spec.rule.name} on {spec.config.dataset}, feedback {settings.network.feedback}, "
+        f"{counted(seeds, 'seed')}"
+    )
     return Evaluation(title, coefficients, numbers, curve, 1 / (classes or source.classes))
 
 
