@@ -90,17 +90,22 @@ def start(
     source: ImageSource,
     listen: Listener,
     fresh_tasks: int = FRESH_TASKS,
+    begun: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """A new training in a new folder. Raises `RunError` when the folder cannot be used.
+    """A new training in a new folder; `begun` is called when nothing stands in its way any more.
 
     The checkpoint comes last: a folder without it holds no training yet, and may be started again.
+
+    Raises:
+        RunError: the folder cannot be used.
+        UserError: a trainer cannot be made, for want of a package say; no folder was made then.
     """
     refuse_used(folder)
+    trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            # A trainer that cannot be made leaves no half of a run behind.
-            trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
+            begun()
             write_text(folder / RULE, rule.source)
             write_config(folder, config)
             header = metrics_header(config.terms, config.settings.depth, config.settings.diagnostics)

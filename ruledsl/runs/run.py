@@ -6,7 +6,7 @@ metrics, which grow by whole rows and are cut back to the checkpoint on resuming
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -189,12 +189,22 @@ class Run:
             compile_rule(self.trained_rule()), self.config.settings, self.config.runs, self.source()
         )
 
-    def start(self, spec: Spec, listen: Listener | None = None, fresh_tasks: int | None = None) -> Outcome:
-        """Train from the beginning. Raises `RunError` when the folder holds a run or cannot be used."""
+    def start(
+        self,
+        spec: Spec,
+        listen: Listener | None = None,
+        fresh_tasks: int | None = None,
+        begun: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Train from the beginning; `begun` is called before the first episode, when nothing is in its way.
+
+        Raises `RunError` when the folder holds a run or cannot be used.
+        """
         from ruledsl.runs import driver
 
         tasks = driver.FRESH_TASKS if fresh_tasks is None else fresh_tasks
-        return driver.start(self.folder, spec.rule, spec.config, spec.source, listen or driver.unheard, tasks)
+        heard = listen or driver.unheard
+        return driver.start(self.folder, spec.rule, spec.config, spec.source, heard, tasks, begun)
 
     def resume(
         self, episodes: int | None = None, listen: Listener | None = None, fresh_tasks: int | None = None

@@ -74,8 +74,11 @@ def train(
     check_writable(run.folder)
     for warning in spec.rule.warnings:
         warnings.warn(warning.render(), RuleWarning, stacklevel=2)
-    if started is not None:
-        started(Run(run.folder), spec)
+
+    def begun() -> None:
+        if started is not None:
+            started(Run(run.folder), spec)
+
     with TrainingProgress(spec.config.terms, spec.config.settings.episodes, not progress) as listen:
-        run.start(spec, listen)
+        run.start(spec, listen, begun=begun)
     return Run(run.folder)
