@@ -1,8 +1,7 @@
 """What can be wrong with a user's input: one family of errors, caught and printed in one place (`cli`).
 
 An error of this family carries a message for the person who gave the input: what is wrong, and what to do.
-    Anything else
-that is raised is a defect of ruledsl.
+Anything else that is raised is a defect of ruledsl.
 """
 
 from __future__ import annotations
@@ -12,7 +11,15 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Input that cannot be used. Its text is all that a user needs to read."""
+    """Input that cannot be used. Its text is all that a user needs to read.
+
+    >>> import ruledsl
+    >>> try:
+    ...     ruledsl.train("bio", seeds=0)
+    ... except ruledsl.UserError as error:
+    ...     type(error).__name__
+    'SettingsError'
+    """
 
     def render(self) -> str:
         """As it is printed on its own; `str()` is the sentence alone, for quoting inside another one."""
@@ -20,19 +27,47 @@ class UserError(Exception):
 
 
 class RunError(UserError):
-    """A run folder that cannot be written, read or continued."""
+    """A run folder that cannot be written, read or continued.
+
+    >>> import ruledsl
+    >>> ruledsl.open_run("nowhere")
+    Traceback (most recent call last):
+        ...
+    ruledsl.errors.RunError: nowhere is not a run folder: it has no config.toml
+    """
 
 
 class DataError(UserError):
-    """Data that cannot be found or used."""
+    """Data that cannot be found or used.
+
+    >>> import ruledsl
+    >>> ruledsl.train("bio", dataset="glyph")
+    Traceback (most recent call last):
+        ...
+    ruledsl.errors.DataError: ...did you mean `glyphs`?...
+    """
 
 
 class PluginError(UserError):
-    """A plugin that cannot be used; the message begins with its file and line where it has one."""
+    """A plugin that cannot be used; the message begins with its file and line where it has one.
+
+    >>> import ruledsl
+    >>> ruledsl.train("bio", feedback="fixd")
+    Traceback (most recent call last):
+        ...
+    ruledsl.errors.PluginError: there is no feedback `fixd`; did you mean `fixed`?...
+    """
 
 
 class SettingsError(UserError):
-    """Settings that cannot be, or that do not fit together."""
+    """Settings that cannot be, or that do not fit together.
+
+    >>> import ruledsl
+    >>> ruledsl.TrainSettings.of(beta=0)
+    Traceback (most recent call last):
+        ...
+    ruledsl.errors.SettingsError: ...above 0...
+    """
 
 
 class MissingExtra(UserError):

@@ -25,7 +25,13 @@ def compile_rule(rule: Rule) -> CompiledRule:
 
 
 class CompiledRule:
-    """What `compile_rule` returns: the update of one layer, and the program an episode is built from."""
+    """What `compile_rule` returns: the update of one layer, and the program an episode is built from.
+
+    >>> import ruledsl, torch
+    >>> F = ruledsl.compile_rule(ruledsl.load("feedback_alignment"))
+    >>> F.update(torch.ones(1), W=torch.zeros(2, 3), y_pre=torch.ones(3), e_post=torch.ones(2)).shape
+    torch.Size([2, 3])
+    """
 
     def __init__(self, program: RuleProgram) -> None:
         self.program = program

@@ -33,6 +33,9 @@ class MetaGradient:
             back.
         carried: everything the stream carried, by name, after it: W0 …, and B0 …, b1 …, traces where there
             are some.
+
+    >>> MetaGradient(torch.tensor(0.5), torch.tensor(1.0), torch.zeros(2), [], "rebuild").engine
+    'rebuild'
     """
 
     loss: Tensor
@@ -136,6 +139,14 @@ def meta_gradient(
 
     Raises:
         ValueError: as `adapt`, or the episode has no query set, or the engine cannot compute this rule.
+
+    >>> import ruledsl, torch
+    >>> F = ruledsl.compile_rule(ruledsl.load("backprop"))
+    >>> x, y = torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    >>> episode = ruledsl.Episode([torch.randn(3, 4)], None, x, y, x_query=x, y_query=y)
+    >>> found = meta_gradient(F, torch.tensor([0.01]), episode, ruledsl.Network(feedback="symmetric"))
+    >>> found.engine, found.grad.shape
+    ('rebuild', torch.Size([1]))
     """
     prepared = prepare(rule, theta, network or Network(), episode)
     flat, batch = prepared.theta.detach(), prepared.batch

@@ -142,9 +142,8 @@ class Guide:
 class Panel:
     """One set of axes.
 
-    `kind`: `curves`; `points`, with each curve's values as points with whiskers at named places; `bars`, one
-        for each name;
-    `shares`, a table of numbers from 0 to 1 with `names` down and `columns` across.
+    `kind`: `curves`; `points`, with each curve's values as points with whiskers at named places; `bars`,
+    one for each name; `shares`, a table of numbers from 0 to 1 with `names` down and `columns` across.
     """
 
     title: str

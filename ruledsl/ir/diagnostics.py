@@ -88,7 +88,15 @@ def _printable(text: str) -> str:
 
 
 class RuleError(UserError):
-    """Raised when the user's input cannot be used; carries every diagnostic that was found."""
+    """Raised when the user's input cannot be used; carries every diagnostic that was found.
+
+    >>> import ruledsl
+    >>> try:
+    ...     ruledsl.rule("term t = e_pots * y_pre^T")
+    ... except ruledsl.RuleError as error:
+    ...     error.diagnostics[0].code
+    'unknown-name'
+    """
 
     def __init__(self, diagnostics: Sequence[Diagnostic] | Diagnostic) -> None:
         self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)

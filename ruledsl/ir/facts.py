@@ -39,6 +39,10 @@ class Locality(IntEnum):
     """What a synapse (j, i) must know to compute its own update, from least to most.
 
     Each class may read what the classes before it may.
+
+    >>> import ruledsl
+    >>> ruledsl.load("bio").locality["error_hebb"] <= ruledsl.Locality.dendrite
+    True
     """
 
     synapse = 0

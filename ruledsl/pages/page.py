@@ -31,6 +31,11 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     Raises:
         RunError: a folder cannot be read, or the page cannot be written.
         MissingExtra: plotly, jinja2 or latex2mathml is not installed.
+
+    >>> import ruledsl, tempfile
+    >>> small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2, progress=False)
+    >>> ruledsl.report(ruledsl.train("bio", out=tempfile.mkdtemp(), **small)).name
+    'report.html'
     """
     opened = [run if isinstance(run, Run) else Run(Path(run)) for run in runs]
     path = (

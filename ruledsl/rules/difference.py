@@ -17,7 +17,7 @@ class TermDifference:
 
     `kind`: `same`, `renamed`, `scaled` (one other term times a factor), `sum` (of several), `added`, `gone`.
     `parts`: the first rule's terms it is made of, with factors. `options`: start, bounds or layers that
-        differ.
+    differ.
     """
 
     name: str

@@ -17,7 +17,7 @@ def apart(rule: Rule, per: str, depth: int) -> Rule:
     """The rule split per `layer` or `population`; `network` leaves it as it is.
 
     The result is a rule like any other: its text says `a[layers = 2]`, or multiplies by `exc_post`, `inh_pre`
-        ….
+    ….
     """
     if per == "network":
         return rule

@@ -47,6 +47,9 @@ class Run:
     """One run folder. Opening it reads nothing; each part is read when it is asked for.
 
     Raises `RunError`, from whatever reads, when the folder is none, or a file of it is missing or damaged.
+
+    >>> Run(Path("nowhere")).state
+    'new'
     """
 
     folder: Path
@@ -273,7 +276,14 @@ class Run:
 
 
 def open_run(folder: str | Path) -> Run:
-    """A run folder. Raises `RunError` when there is none."""
+    """A run folder. Raises `RunError` when there is none.
+
+    >>> import ruledsl, tempfile
+    >>> small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2, progress=False)
+    >>> folder = ruledsl.train("bio", out=tempfile.mkdtemp(), **small).folder
+    >>> open_run(folder).state
+    'finished'
+    """
     run = Run(Path(folder))
     if not run.exists:
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}")

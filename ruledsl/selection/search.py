@@ -93,6 +93,12 @@ def select(
     Raises:
         RunError: the run is no finished training of one pool, or `out` holds another selection.
         KeyboardInterrupt: stopped by a signal; calling it again goes on.
+
+    >>> import ruledsl, tempfile
+    >>> small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2, progress=False)
+    >>> run = ruledsl.train("feedback_alignment", out=tempfile.mkdtemp(), seeds=2, l1=(0, 1), **small)
+    >>> sorted(ruledsl.select(run, plan=Plan(seeds=1, episodes=2)))[:2]
+    ['chosen', 'dataset']
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     path = sparsity_path(run)

@@ -31,7 +31,11 @@ class TaskShape:
 
 @dataclass(frozen=True)
 class Network:
-    """How a network is wired: everything that decides its programs besides its rule and its depth."""
+    """How a network is wired: everything that decides its programs besides its rule and its depth.
+
+    >>> Network(feedback="symmetric").beta
+    10.0
+    """
 
     feedback: str = field(
         "fixed", checks.name, "How errors travel back: a feedback plugin (`list plugins`).",

@@ -51,6 +51,11 @@ class Episode:
             episode.
         signals: (…, T, n) what else comes with every sample, by name, such as `third` (…, T).
         keys: one number per run (batch axes merged), for objectives that draw random numbers.
+
+    >>> import torch
+    >>> episode = Episode([torch.zeros(3, 4)], None, torch.rand(5, 4), torch.zeros(5, dtype=torch.long))
+    >>> episode.feedback
+    {}
     """
 
     W: Sequence[Tensor]

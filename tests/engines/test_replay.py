@@ -2,7 +2,7 @@
 
 What CUDA graphs ask of a step, that it never waits for the device, mixes no host memory in and works in
 place, is shown on fake CUDA tensors: torch runs every operator's own shape and device rules on them, without
-    a device.
+a device.
 """
 
 from __future__ import annotations

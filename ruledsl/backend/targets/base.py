@@ -12,10 +12,9 @@ from ruledsl.ir import ELEMENTWISE, Instruction, InternalError, Kind, Program, U
 class Target(ABC):
     """Writes ΔW of one layer as a function `update(theta, …)` of the quantities that the rule reads.
 
-    A target is a file of this folder with one subclass: its class attributes say how things are written,
-        `ops` gives a
-    text for every op of `ir.ops` that is no elementwise function (those carry their own text), with the texts
-    of the arguments and the instruction.
+    A target is a file of this folder with one class: its class attributes say how things are written, `ops`
+    gives a text for every op of `ir.ops` that is no elementwise function (those carry their own), with the
+    texts of the arguments and the instruction.
     """
 
     name: ClassVar[str]
