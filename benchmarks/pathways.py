@@ -50,7 +50,7 @@ def row(source: ImageSource, name: str, label: str, seeds: int, episodes: int) -
     trained = train_in_memory(rule, settings, seeded(seeds), source)
     seconds = (time.monotonic() - began) / (episodes * seeds)
     accuracy, angle = trained.accuracy(LAST).text(".3f"), trained.angle(LAST)
-    degrees = f"{angle.mean:.0f}° ± {angle.half:.0f}°"
+    degrees = f"{angle.text('.0f')}°"
     last = f"{trained.refused} | {trained.engine} | {seconds:.2f}"
     return f"| {name} | {label} | {accuracy} | {degrees} | {last} |"
 

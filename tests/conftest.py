@@ -18,9 +18,12 @@ EMNIST = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Kernels and glyphs made by the tests, shared by the workers of one session."""
-    folder = tmp_path_factory.getbasetemp().parent / "ruledsl-cache"
+def cache(pytestconfig: pytest.Config) -> Iterator[Path]:
+    """Kernels and glyphs made by the tests: shared by all workers, and kept for the next session.
+
+    Compiling them is a fifth of a first session. Their names are digests of source, flags and processor.
+    """
+    folder = pytestconfig.rootpath / ".pytest_cache" / "ruledsl"
     before = os.environ.get("RULEDSL_CACHE")
     os.environ["RULEDSL_CACHE"] = str(folder)
     yield folder

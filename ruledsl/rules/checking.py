@@ -21,6 +21,9 @@ from ruledsl.language import (
 )
 from ruledsl.rules.rule import Rule
 
+RECORDED = "rule.rule"
+"""The rule inside a run folder: a folder is read as the rule that it trained."""
+
 
 def load(*specs: str | Path, allow: Locality = Locality.layer) -> Rule:
     """Read, check and certify a rule; several specs give the union of their terms.
@@ -50,7 +53,7 @@ def load_each(*specs: str | Path, allow: Locality = Locality.layer) -> tuple[Rul
 
 def _rule_file(spec: str | Path) -> str:
     """A run folder stands for the rule that it trained."""
-    recorded = Path(spec) / "rule.rule"
+    recorded = Path(spec) / RECORDED
     return str(recorded) if recorded.is_file() else str(spec)
 
 

@@ -1,7 +1,9 @@
 """The files of a run folder: the one place that knows their names."""
 
+from ruledsl.rules import RECORDED
+
 CONFIG = "config.toml"
-RULE = "rule.rule"
+RULE = RECORDED
 METRICS = "metrics.csv"
 CHECKPOINT = "checkpoint.json"
 RESULT = "result.json"
