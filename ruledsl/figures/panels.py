@@ -15,7 +15,7 @@ BAND_FROM = 3
 SMOOTHED = f"moving average over {AVERAGE} episodes"
 NOTE = (
     "Lines: means over seeds; bands and whiskers: 95 % interval (Student's t); "
-    "below three seeds, the runs themselves."
+    "below three seeds, the runs themselves. Coefficients whose last interval holds 0 have no band."
 )
 
 
@@ -103,6 +103,12 @@ class Curve:
         return replace(self, half=[math.nan] * len(self.mean))
 
     @property
+    def ends_near_zero(self) -> bool:
+        """Whether the last interval holds 0. Without one, nothing can be said."""
+        last = [h for h in self.half if math.isfinite(h)][-1:]
+        return bool(last) and abs(self.end) <= last[0]
+
+    @property
     def edges(self) -> tuple[list[float], list[float]]:
         """The lower and the upper border of the band."""
         points = [Interval(m, h) for m, h in zip(self.mean, self.half, strict=True)]
@@ -177,6 +183,11 @@ class Panel:
         low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
         margin = 0.04 * (high - low) or 0.5
         return low - margin, high + margin
+
+
+def clear_of_zero(curves: Iterable[Curve]) -> tuple[Curve, ...]:
+    """Coefficients, with bands for those whose last interval leaves 0 out: ten bands around it are mud."""
+    return tuple(c.without_band() if c.ends_near_zero else c for c in curves)
 
 
 def clipped(values: Iterable[float], limits: tuple[float, float] | None) -> list[float]:

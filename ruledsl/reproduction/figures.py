@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruledsl.figures import NOTE, SMOOTHED, Colour, Curve, Guide, Mark, Panel, draw_panels
+from ruledsl.figures import NOTE, SMOOTHED, Colour, Curve, Guide, Mark, Panel, clear_of_zero, draw_panels
 from ruledsl.reproduction.claims import ClaimFile, PanelSpec
 from ruledsl.reproduction.results import StreamResult, TrainingResult
 from ruledsl.reproduction.verdicts import Judged, Results
@@ -98,14 +98,18 @@ class _Drawn:
                 for n in range(depth)
             ]
         metrics = result.metrics
-        alive = [t for t in metrics.terms if any(metrics.theta(r, t)[-1] for r in metrics.runs)]
-        return [
+        # A term keeps its colour, whatever else is left beside it.
+        alive = {
+            t: n for n, t in enumerate(metrics.terms) if any(metrics.theta(r, t)[-1] for r in metrics.runs)
+        }
+        curves = [
             _over_episodes(
                 result, THETA.named(term), f"{label}: {term}" if several else term,
                 self.colour(name, place) if several else Colour("term", n), smooth=False,
             )
-            for n, term in enumerate(alive)
+            for term, n in alive.items()
         ]  # fmt: skip
+        return list(clear_of_zero(curves))
 
     def _marks(self, spec: PanelSpec, results: Mapping[str, TrainingResult]) -> tuple[Mark, ...]:
         """Printed numbers of what a panel shows, over the episodes that they are means of."""

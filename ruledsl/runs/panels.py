@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from ruledsl.figures import SMOOTHED, Colour, Curve, Guide, Panel
+from ruledsl.figures import SMOOTHED, Colour, Curve, Guide, Panel, clear_of_zero
 from ruledsl.runs.config import RunConfig
 from ruledsl.runs.metrics import Metrics
 from ruledsl.runs.summary import grouped, late_episodes
@@ -16,9 +16,6 @@ from ruledsl.wording import counted
 
 EPISODES = "meta-training episode"
 Groups = Mapping[str, Sequence[int]]
-NEAR_ZERO = 0.02
-"""A coefficient whose mean ends below this share of the largest is near zero:
-its band would only hide others."""
 
 
 def training_panels(
@@ -121,18 +118,17 @@ def _subscript(number: int) -> str:
 
 
 def theta_panels(config: RunConfig, metrics: Metrics, groups: Groups) -> list[Panel]:
-    """Coefficients of each group, with bands for those that are not near zero."""
+    """Coefficients of each group; see `clear_of_zero` for their bands."""
     several, panels = len(grouped(config.runs)) > 1, []
     specs = {r.run: r for r in config.runs}
     for label, runs in groups.items():
         terms = [(n, t) for n, t in enumerate(metrics.terms) if specs[runs[0]].takes_part(t)]
         curves = [Curve.of(t, [metrics.theta(r, t) for r in runs], Colour("term", n)) for n, t in terms]
-        largest = max((abs(c.end) for c in curves if math.isfinite(c.end)), default=0.0)
-        shown = tuple(c if abs(c.end) > NEAR_ZERO * largest else c.without_band() for c in curves)
         panels.append(Panel(
-            f"Coefficients Θ{f', {label}' if several else ''}", EPISODES, "coefficient θ (per sample)", shown,
+            f"Coefficients Θ{f', {label}' if several else ''}", EPISODES, "coefficient θ (per sample)",
+            clear_of_zero(curves),
             guides=(Guide(0.0),), group=label if several else "",
-            summary="Coefficients of the terms; bands are left out of those that end near zero.",
+            summary="Coefficients of the terms; bands for those whose last interval leaves 0 out.",
         ))  # fmt: skip
     return panels
 

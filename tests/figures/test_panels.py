@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import ruledsl
-from ruledsl.figures import Colour, Curve, Guide, Panel, chart, draw_panels
+from ruledsl.figures import Colour, Curve, Guide, Panel, chart, clear_of_zero, draw_panels
 from tests.commands import SMALL
 
 
@@ -29,6 +29,15 @@ def test_bands_stay_where_their_numbers_can_be() -> None:
     borders = [y for t in drawn["data"] for y in t["y"] if y is not None]
     assert min(borders) == 0.0
     assert max(borders) == 1.0
+
+
+def test_a_coefficient_has_a_band_where_its_last_interval_leaves_0_out() -> None:
+    clear = Curve("a", [0, 1], [0.0, 1.0], [0.1, 0.5])
+    around = Curve("b", [0, 1], [1.0, 0.2], [0.1, 0.5])
+    unknown = Curve("c", [0, 1], [1.0, 0.0], [math.nan, math.nan])
+    shown = clear_of_zero([clear, around, unknown])
+    assert [c.has_band for c in shown] == [True, False, False]
+    assert [list(c.mean) for c in shown] == [[0.0, 1.0], [1.0, 0.2], [1.0, 0.0]]
 
 
 @pytest.mark.figures
