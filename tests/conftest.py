@@ -47,6 +47,12 @@ def few_fresh_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ruledsl.runs.driver.FRESH_TASKS", 2)
 
 
+@pytest.fixture(autouse=True)
+def no_named_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders that a command names with `--plugins` hold for its process: here, for its test."""
+    monkeypatch.setattr("ruledsl.registry.declarations._named", [])
+
+
 @pytest.fixture
 def emnist() -> Path:
     """The root of the real EMNIST files; skips where they are not at hand."""

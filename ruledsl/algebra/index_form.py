@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import sympy as sp
 
@@ -65,8 +66,9 @@ class IndexForm:
         return tuple(summands_of(self.entry))  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=1024)
 def index_form(term: Term) -> IndexForm:
-    """The canonical index form of a shape-checked term.
+    """The canonical index form of a shape-checked term; kept, since a file is checked before its rules are.
 
     Raises `RuleError` when the term is identically zero, holds a number that is not finite, or
     grows beyond reason when multiplied out.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -86,6 +86,13 @@ def parse(source: SourceFile) -> Module:
 
 def parse_partly(source: SourceFile) -> tuple[Module, list[Diagnostic]]:
     """The statements that parse, and a diagnostic for each that does not."""
+    module, faults = _parsed(source)
+    return module, list(faults)
+
+
+@lru_cache(maxsize=256)
+def _parsed(source: SourceFile) -> tuple[Module, tuple[Diagnostic, ...]]:
+    """`parse_partly`, kept: a search path of files is read again by every rule that is loaded."""
     statements: list[Statement] = []
     faults: list[Diagnostic] = []
     chunks = split_statements(source)
@@ -104,7 +111,7 @@ def parse_partly(source: SourceFile) -> tuple[Module, list[Diagnostic]]:
                 help="write, for example: term my_term = -e_post * y_pre^T",
             )
         )
-    return Module(source, tuple(statements)), faults
+    return Module(source, tuple(statements)), tuple(faults)
 
 
 def _parse_chunk(source: SourceFile, chunk: Chunk) -> Statement:
