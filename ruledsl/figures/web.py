@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ruledsl.statistics import Interval
 
 Chart = dict[str, Any]
 LABEL_GAP = 0.062
+Y_LABEL_WIDTH = 32
 
 
 def chart(name: str, panel: Panel) -> Chart:
@@ -18,7 +20,9 @@ def chart(name: str, panel: Panel) -> Chart:
     traces, layout = {"curves": _curves, "points": _points, "bars": _bars, "shares": _shares}[panel.kind](
         panel
     )
-    axes = {"xaxis": {"title": {"text": panel.x_label}}, "yaxis": {"title": {"text": panel.y_label}}}
+    # A panel is no higher than this many letters: what a longer label says would be cut off.
+    y_label = "<br>".join(textwrap.wrap(panel.y_label, Y_LABEL_WIDTH))
+    axes = {"xaxis": {"title": {"text": panel.x_label}}, "yaxis": {"title": {"text": y_label}}}
     for key, more in layout.items():
         axes[key] = {**axes[key], **more} if key in axes else more
     return {
