@@ -137,7 +137,9 @@ class RobustRecipe(Recipe):
             self._go_back()
             return False
         longest = self.CLIP * self._usual(norms.tolist())
-        gradient = (gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)).mean(0)
+        if longest > 0.0:  # where most gradients are exactly zero nothing says what is long
+            gradients = gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)
+        gradient = gradients.mean(0)
         self.caution.good = [
             *self.caution.good[-self.MEMORY + 1 :],
             _Good(self.theta.tolist(), self.adam.state()),
@@ -155,7 +157,7 @@ class RobustRecipe(Recipe):
         caution = self.caution
         caution.norms = [*caution.norms, *norms][-self.MEMORY :]
         usual = sorted(caution.norms)[len(caution.norms) // 2]
-        if len(caution.norms) >= 10:
+        if len(caution.norms) >= 10 and usual > 0.0:
             caution.healthy = min(caution.healthy, usual)
         return usual
 

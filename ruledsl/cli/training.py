@@ -106,6 +106,13 @@ def close(run: Run) -> int:
     if run.state != "finished":
         click.echo(f"stopped after {run.episodes} episodes; continue with: ruledsl resume {run.folder}")
         return INTERRUPTED
+    if run.refused == run.episodes * len(run.config.runs):
+        click.echo(
+            "error: every episode diverged or was not finite: Θ is where it started and says nothing. Try a "
+            "smaller start (`[init = …]` in the rule), a smaller `--lr`, or `--recipe robust`",
+            err=True,
+        )
+        return 1
     return 0
 
 

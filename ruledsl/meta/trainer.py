@@ -226,7 +226,7 @@ class MetaTrainer:
         gradients = result.grad[own].double().cpu().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
         theta = state.recipe.theta.clone()
         penalty = state.recipe.penalty()
-        moved = state.recipe.tell(losses, gradients if self.needs_gradient else None)
+        moved = _told(state.recipe, losses, gradients if self.needs_gradient else None)
         state.diverged += not moved
         alpha, ortho, *diagnostics = measured
         return EpisodeRecord(
@@ -291,6 +291,20 @@ class MetaTrainer:
         if not self.settings.teacher:
             return batch
         return replace(batch, y_query=teacher_labels(self.rule, self.settings, batch, streams, self.backend))
+
+
+def _told(recipe: Optimiser, losses: Tensor, gradients: Tensor | None) -> bool:
+    """Let Θ move, unless that would make it infinite or NaN: it then goes back to where it was, moments too.
+
+    A rate may be absurd and a recipe may be anybody's; what they do must not be believed.
+    """
+    # Lists are copied: a recipe may hand out the one that it goes on writing to.
+    before = {k: list(v) if isinstance(v, list) else v for k, v in recipe.state().items()}
+    moved = recipe.tell(losses, gradients)
+    if bool(recipe.theta.isfinite().all()):
+        return moved
+    recipe.restore(before)
+    return False
 
 
 def _single(batch: Episode, row: int) -> Episode:

@@ -1,4 +1,4 @@
-from .fits import Fit, Round, Stage
+from .fits import Fit, Round, Stage, smallest_as_good
 from .outcome import SELECTED, SELECTION, read_selection, selected_rule
 from .path import PathPoint, sparsity_path, stable_support
 from .plan import PLAN, Plan
@@ -17,6 +17,7 @@ __all__ = [
     "read_selection",
     "select",
     "selected_rule",
+    "smallest_as_good",
     "sparsity_path",
     "stable_support",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from statistics import fmean
 
+from ruledsl.errors import RunError
 from ruledsl.runs import Run
 from ruledsl.settings import ACCURACY, LOSS
-from ruledsl.statistics import Interval
+from ruledsl.statistics import Interval, finite_mean
 
 Support = tuple[str, ...]
 """The names of the terms that a rule keeps."""
@@ -35,7 +36,9 @@ class Fit:
 
     @property
     def mean(self) -> float:
-        return fmean(self.scores)
+        """Over seeds; where a seed has no finite score, worse than anything that has."""
+        value = fmean(self.scores)
+        return value if isfinite(value) else -inf
 
     def against(self, other: Fit) -> Interval:
         """The difference in accuracy to another fit, seed by seed."""
@@ -58,7 +61,7 @@ def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst
     metrics = run.metrics
     learned = {r["run"]: r["theta"] for r in run.result["runs"]}
     half = metrics.episodes // 2
-    accuracy = tuple(fmean(metrics.column(n, ACCURACY)[half:]) for n in numbers)
+    accuracy = tuple(finite_mean(metrics.column(n, ACCURACY)[half:]) for n in numbers)
     # Capped, since one diverged stream would outweigh all others; a mean, so that differences are those of
     # tasks.
     loss = tuple(-fmean(_capped(metrics.column(n, LOSS)[half:], worst)) for n in numbers)
@@ -68,3 +71,14 @@ def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst
 
 def _capped(losses: Sequence[float], worst: float) -> list[float]:
     return [min(loss, worst) if isfinite(loss) else worst for loss in losses]
+
+
+def smallest_as_good(fits: Sequence[Fit], tolerance: float) -> Fit:
+    """The smallest rule whose score is within `tolerance` of the best.
+
+    Raises `RunError` when no rule has a finite score.
+    """
+    best = max(fit.mean for fit in fits)
+    if best == -inf:
+        raise RunError("no set of terms was refitted to a finite score: nothing can be chosen")
+    return min((f for f in fits if f.mean >= best - tolerance), key=lambda f: (len(f.terms), -f.mean))

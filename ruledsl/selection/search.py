@@ -19,7 +19,7 @@ from typing import Any
 from ruledsl.errors import RunError
 from ruledsl.meta import naive_networks, worst_loss
 from ruledsl.runs import Run, Spec
-from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of
+from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good
 from ruledsl.selection.outcome import Outcome, write_selection
 from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
 from ruledsl.selection.plan import Plan
@@ -120,7 +120,7 @@ def _searched(search: _Search, path: Sequence[PathPoint]) -> Outcome:
     groups = [terms for terms in found if len(terms) <= plan.largest and terms != names]
     stage = Stage("refits", f"{len(groups)} smaller rules, from scratch", episodes)
     smaller = search.fits(stage, groups, seeds, {})
-    chosen = _smallest_as_good([full, *smaller], plan.tolerance)
+    chosen = smallest_as_good([full, *smaller], plan.tolerance)
     knocked = _knock_outs(search, chosen, [full, *smaller], seeds, episodes)
     return Outcome(path, start, rounds, full, smaller, chosen, knocked)
 
@@ -150,11 +150,6 @@ def _eliminate(
         support, warm = without[best], {name: value.mean for name, value in fits[best].theta.items()}
         nested.append(support)
     return ([*nested, ()] if support else nested), rounds
-
-
-def _smallest_as_good(fits: Sequence[Fit], tolerance: float) -> Fit:
-    best = max(fit.mean for fit in fits)
-    return min((f for f in fits if f.mean >= best - tolerance), key=lambda f: (len(f.terms), -f.mean))
 
 
 def _knock_outs(
