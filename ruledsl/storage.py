@@ -53,16 +53,17 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """JSON with NaN and infinities as null: any reader accepts it."""
-    write_text(path, json.dumps(_finite(document), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(finite(document), indent=2, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON value with null for every number that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value
 
 
@@ -72,6 +73,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path} is missing") from None
+    except RecursionError:
+        raise RunError(f"{path} is damaged: it is nested too deeply") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
 

@@ -33,6 +33,7 @@ FLOORS = (
     "statistics",
     "stopping",
     "storage",
+    "evidence",
     "ir",
     "registry",
     "settings",

@@ -15,6 +15,7 @@ from ruledsl.cli.options import (
     PATH,
     Commands,
     Grouped,
+    accept_option,
     allow_option,
     given,
     out_option,
@@ -71,6 +72,7 @@ def fmt(files: tuple[str, ...], check_only: bool, write: bool) -> None:
     "--as", "form", type=click.Choice(FORMS), default="text", show_default=True, help="Which level to print."
 )
 @allow_option
+@accept_option
 def show(rule: str, form: str, allow: str | None) -> None:
     """Show what a rule became. RULE is FILE, FILE:NAME, a name on the search path, or a run folder."""
     from ruledsl.cli import rules
@@ -112,6 +114,7 @@ def plugin_test(file: Path) -> None:
 @out_option("Run folder (default: runs/RULE-DATE).")
 @plugins_option
 @quiet_option
+@accept_option
 def train(
     files: tuple[str, ...],
     rule_name: str | None,
@@ -148,6 +151,7 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
 @click.argument("folder", type=PATH)
 @out_option("New run folder (default: runs/NAME-again).")
 @quiet_option
+@accept_option
 def rerun(folder: Path, out: Path | None, quiet: bool) -> None:
     """Train a run folder's config and rule text again, and compare every number."""
     with stopping():
@@ -161,6 +165,7 @@ def rerun(folder: Path, out: Path | None, quiet: bool) -> None:
 @setting_options(PLAN)
 @out_option("Folder for the evidence (default: RUN/selection).")
 @quiet_option
+@accept_option
 def select(folder: Path, out: Path | None, quiet: bool, **_: Any) -> None:
     """Find the smallest rule that does as well as a trained pool, with the evidence for each term."""
     with stopping():
@@ -217,6 +222,7 @@ def reproduce(claims: tuple[str, ...], **options: Any) -> None:
 @click.option(
     "--episode", type=click.IntRange(0), default=None, help="Which episode (default: the first diverged)."
 )
+@accept_option
 def diagnose(folder: Path, number: int | None, episode: int | None) -> None:
     """Walk through a diverged episode: the first sample, layer and term that blew up,
     and the norms before."""
@@ -230,6 +236,7 @@ def diagnose(folder: Path, number: int | None, episode: int | None) -> None:
 @click.option(
     "--every", "seconds", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds."
 )
+@accept_option
 def watch(folder: Path, seconds: float) -> None:
     """Follow a run that another terminal trains."""
     from ruledsl.cli import inspection
@@ -240,6 +247,7 @@ def watch(folder: Path, seconds: float) -> None:
 @main.command()
 @click.argument("folders", type=PATH, nargs=-1, required=True)
 @out_option("HTML file (default: RUN/report.html, or ./comparison.html).")
+@accept_option
 def report(folders: tuple[Path, ...], out: Path | None) -> None:
     """Write one HTML page of a run, or of several side by side, with differences and intervals."""
     from ruledsl import pages
@@ -250,6 +258,7 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
 @main.command()
 @click.argument("first")
 @click.argument("second")
+@accept_option
 def diff(first: str, second: str) -> None:
     """Say what differs between two rules, or two runs, by algebra. Exit code 0 when nothing does, else 1."""
     from ruledsl import pages
@@ -261,6 +270,7 @@ def diff(first: str, second: str) -> None:
 
 @main.command()
 @click.argument("folder", type=PATH)
+@accept_option
 def tensorboard(folder: Path) -> None:
     """Write a run's metrics as TensorBoard event files, under RUN/tensorboard."""
     from ruledsl.runs import export_events, open_run
@@ -270,6 +280,7 @@ def tensorboard(folder: Path) -> None:
 
 @main.command()
 @click.argument("folder", type=PATH)
+@accept_option
 def plot(folder: Path) -> None:
     """Draw the figures of a run folder again."""
     from ruledsl.runs import open_run
@@ -299,6 +310,7 @@ def plot(folder: Path) -> None:
 @out_option("Folder for the curve (default: the run, or runs/RULE-evaluate).")
 @plugins_option
 @quiet_option
+@accept_option
 def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) -> None:
     """Train naive networks online with a fixed Θ:
     accuracy against samples seen, with an interval over seeds."""

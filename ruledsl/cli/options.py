@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from ruledsl.errors import UserError
+from ruledsl.evidence import accepting_edited
 from ruledsl.registry import use_folders
 from ruledsl.settings import META, NETWORK, OPTIONS, RULE, RUN, TASK, Setting
 from ruledsl.stopping import INTERRUPTED
@@ -133,6 +134,20 @@ plugins_option = click.option(
     is_eager=True,
     expose_value=False,
     help="A folder whose plugin files may be run (also: $RULEDSL_PLUGINS); may be repeated.",
+)
+
+
+def accept_edited(context: click.Context, _option: click.Parameter, accept: bool) -> None:
+    """Let files that were changed since their run be read, for one command."""
+    context.with_resource(accepting_edited(accept))
+
+
+accept_option = click.option(
+    "--accept-edited",
+    is_flag=True,
+    callback=accept_edited,
+    expose_value=False,
+    help="Read a run folder although a file of it was changed since its training.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print the result only.")
 allow_option = setting_options({"allow": OPTIONS["allow"]})

@@ -19,7 +19,7 @@ from ruledsl.meta.optimisers import Coefficients, Optimiser
 from ruledsl.meta.teacher import teacher_labels
 from ruledsl.network import endings_of, programs_of, variants_of
 from ruledsl.registry import find
-from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings
+from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings, refuse_too_large
 from ruledsl.tasks import Episode, ImageSource, cell_signs, draw_episodes
 
 SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
@@ -67,6 +67,7 @@ class MetaTrainer:
     def __init__(
         self, rule: CompiledRule, settings: TrainSettings, runs: Sequence[RunSpec], source: ImageSource
     ) -> None:
+        refuse_too_large(settings, len(runs))
         self.rule, self.settings, self.source = rule, settings, source
         self.variants = variants_of(settings)
         self.programs = programs_of(rule.program, self.variants[0])

@@ -10,10 +10,9 @@ from typing import Any
 from ruledsl.figures import Panel
 from ruledsl.rules import Rule, term_latex
 from ruledsl.runs import Metrics, Run, RunConfig, late_episodes, training_panels
-from ruledsl.selection import SELECTION
+from ruledsl.selection import SELECTION, read_selection
 from ruledsl.settings import TABLE
 from ruledsl.statistics import Interval
-from ruledsl.storage import read_json
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Evidence:
     @cached_property
     def selection(self) -> Mapping[str, Any] | None:
         """The document of a selection inside the run, if there is one."""
-        path = self.run.folder / "selection" / SELECTION
-        return read_json(path) if path.exists() else None
+        folder = self.run.folder / "selection"
+        return read_selection(folder) if (folder / SELECTION).exists() else None
 
     @property
     def title(self) -> str:

@@ -1,7 +1,7 @@
 """Rules: text to a checked `Rule`, and what can be said of one:
 its text, LaTeX, parts per layer, differences."""
 
-from ruledsl.rules.checking import RECORDED, check, check_file, checked_file, load, load_each, rule
+from ruledsl.rules.checking import check, check_file, checked_file, load, load_each, rule
 from ruledsl.rules.difference import RuleDifference, TermDifference, rule_difference
 from ruledsl.rules.html import formula, table
 from ruledsl.rules.latex import rule_latex, term_latex
@@ -10,7 +10,6 @@ from ruledsl.rules.source import rule_source
 from ruledsl.rules.splitting import SPLITS, apart
 
 __all__ = [
-    "RECORDED",
     "SPLITS",
     "Piece",
     "Rule",

@@ -8,6 +8,7 @@ from pathlib import Path
 from ruledsl.algebra import Certificate, IndexForm, certify, index_form, linear_relations
 from ruledsl.checks import check_term
 from ruledsl.compiler import OtherForm
+from ruledsl.evidence import RULE, refuse_edited
 from ruledsl.ir import Diagnostic, Locality, Location, RuleError, SourceFile, raise_errors
 from ruledsl.language import (
     LoadedFile,
@@ -21,9 +22,6 @@ from ruledsl.language import (
 )
 from ruledsl.rules.rule import Rule
 
-RECORDED = "rule.rule"
-"""The rule inside a run folder: a folder is read as the rule that it trained."""
-
 
 def load(*specs: str | Path, allow: Locality = Locality.layer) -> Rule:
     """Read, check and certify a rule; several specs give the union of their terms.
@@ -35,6 +33,7 @@ def load(*specs: str | Path, allow: Locality = Locality.layer) -> Rule:
 
     Raises:
         RuleError: with every fault that was found.
+        RunError: files of the run folder were changed since its training.
 
     >>> load("rules/pool.rule").names[:2]
     ('pseudo_gradient', 'activity_error')
@@ -52,9 +51,12 @@ def load_each(*specs: str | Path, allow: Locality = Locality.layer) -> tuple[Rul
 
 
 def _rule_file(spec: str | Path) -> str:
-    """A run folder stands for the rule that it trained."""
-    recorded = Path(spec) / RECORDED
-    return str(recorded) if recorded.is_file() else str(spec)
+    """A run folder stands for the rule it trained. Raises `RunError` for one that was changed since."""
+    recorded = Path(spec) / RULE
+    if not recorded.is_file():
+        return str(spec)
+    refuse_edited(Path(spec))
+    return str(recorded)
 
 
 def rule(text: str, allow: Locality = Locality.layer) -> Rule:

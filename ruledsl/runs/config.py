@@ -17,7 +17,8 @@ from ruledsl import __version__
 from ruledsl.errors import RunError, SettingsError
 from ruledsl.registry import declared
 from ruledsl.runs.names import CONFIG
-from ruledsl.settings import TABLE, RunSpec, TrainSettings
+from ruledsl.runs.schema import CONFIG_FILE, RECORDED, checked
+from ruledsl.settings import TABLE, RunSpec, TrainSettings, Wrong, checks
 from ruledsl.storage import write_text
 
 FORMAT = 1
@@ -85,7 +86,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise RunError(f"{path} cannot be read: it is nested too deeply") from None
+    except (OSError, ValueError) as error:  # among them no UTF-8, no TOML, a number of a million digits
         raise RunError(f"{path} cannot be read: {error}") from None
 
 
@@ -99,19 +102,17 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(
             f"{path} has format {document.get('format')!r}; this version of ruledsl reads format {FORMAT}"
         )
+    found = checked(path, CONFIG_FILE, document)
     try:
-        return RunConfig(
-            document["rule"],
-            document["dataset"],
-            document["data_root"],
-            recorded_settings(document["settings"]),
-            tuple(run_spec(r) for r in document["runs"]),
-            tuple(document["terms"]),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
+        settings = recorded_settings(found["settings"])
+    except (SettingsError, Wrong) as error:
         raise RunError(f"{path} is damaged: {error}") from None
-    except SettingsError as error:
-        raise RunError(f"{path} is damaged: {error}") from None
+    runs = tuple(run_spec(r) for r in found["runs"])
+    if not runs or len({r.run for r in runs}) < len(runs):
+        raise RunError(f"{path} is damaged: it needs `runs`, each with a number of its own")
+    return RunConfig(
+        found["rule"], found["dataset"], found["data_root"], settings, runs, tuple(found["terms"])
+    )
 
 
 def recorded_settings(table: dict[str, Any]) -> TrainSettings:
@@ -122,21 +123,17 @@ def recorded_settings(table: dict[str, Any]) -> TrainSettings:
     """
     known = {name: value for name, value in table.items() if name in TABLE}
     read = {
-        name: _as_tuples(value) if name in _UNCHECKED else TABLE[name].check(value)
+        name: _UNCHECKED[name](value) if name in _UNCHECKED else TABLE[name].check(value)
         for name, value in known.items()
     }
     return TrainSettings().put(**read)
 
 
-_UNCHECKED = ("learning_rate", "teacher", "optimiser")
+_UNCHECKED = {"learning_rate": checks.not_negative, "optimiser": checks.text}
 
 
 def _as_lists(value: Any) -> Any:
     return [_as_lists(v) for v in value] if isinstance(value, tuple) else value
-
-
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def run_spec(row: dict[str, Any]) -> RunSpec:
@@ -145,12 +142,18 @@ def run_spec(row: dict[str, Any]) -> RunSpec:
     return RunSpec(**values)
 
 
+def _recorded(folder: Path) -> dict[str, Any]:
+    """Versions and plugins that a run folder was made with; none where it does not say:
+    whoever reads the configuration itself says what is wrong with it."""
+    try:
+        return checked(folder / CONFIG, RECORDED, read_toml(folder / CONFIG))
+    except RunError:
+        return {}
+
+
 def recorded_versions(folder: Path) -> dict[str, str]:
     """The versions that a run folder was made with; none when it does not say."""
-    try:
-        return dict(read_toml(folder / CONFIG)["versions"])
-    except (RunError, KeyError, TypeError, ValueError):
-        return {}
+    return _recorded(folder).get("versions", {})
 
 
 def version_differences(folder: Path) -> list[str]:
@@ -167,13 +170,9 @@ def changed_plugins(folder: Path) -> list[str]:
 
     Raises `RunError` for one that is in no named folder: a run folder must not choose what is executed.
     """
-    try:
-        recorded = read_toml(folder / CONFIG).get("plugins", [])
-    except RunError:
-        return []  # whoever reads the configuration itself says what is wrong with it
     changed = []
-    for entry in recorded:
-        kind, name, file = (str(entry.get(key, "")) for key in ("kind", "name", "file"))
+    for entry in _recorded(folder).get("plugins", []):
+        kind, name, file = (entry.get(key, "") for key in ("kind", "name", "file"))
         declaration = declared().found.get((kind, name))
         if declaration is None:
             raise RunError(

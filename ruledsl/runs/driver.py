@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from ruledsl.backend import compile_rule
 from ruledsl.errors import RunError
+from ruledsl.evidence import refuse_edited, write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -31,7 +32,7 @@ from ruledsl.runs.names import CHECKPOINT, LOCK, RESULT, RULE
 from ruledsl.runs.summary import Learned, summary
 from ruledsl.settings import EpisodeRecord
 from ruledsl.stopping import stopping
-from ruledsl.storage import sweep, write_json, write_text
+from ruledsl.storage import sweep, write_text
 from ruledsl.tasks import ImageSource
 
 CHECKPOINT_SECONDS = 5.0
@@ -80,7 +81,9 @@ class _Session:
         judged = self.trainer.judge_fresh(fresh_tasks) if fresh_tasks and not interrupted else {}
         learned = Learned(self.trainer.theta, judged, fresh_tasks if judged else 0)
         document = summary(self.config, read_metrics(self.folder), learned, interrupted) if self.done else {}
-        write_json(self.folder / RESULT, document or {"finished": not interrupted, "groups": [], "runs": []})
+        write_sealed(
+            self.folder / RESULT, document or {"finished": not interrupted, "groups": [], "runs": []}
+        )
 
 
 def start(
@@ -142,6 +145,7 @@ def resume(
         raise RunError(
             f"{folder} has no {CHECKPOINT}: its training never began, or lost it; use `rerun {folder}`"
         )
+    refuse_edited(folder, always=True)
     try:
         with _locked(folder):
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)

@@ -1,12 +1,9 @@
-"""The files of a run folder: the one place that knows their names."""
+"""The files of a run folder, besides those that are evidence."""
 
-from ruledsl.rules import RECORDED
+from ruledsl.evidence import CHECKPOINT, CONFIG, METRICS, RESULT, RULE
 
-CONFIG = "config.toml"
-RULE = RECORDED
-METRICS = "metrics.csv"
-CHECKPOINT = "checkpoint.json"
-RESULT = "result.json"
+__all__ = ["CHECKPOINT", "CONFIG", "DATA", "FIGURE", "LOCK", "METRICS", "RESULT", "RULE"]
+
 FIGURE = "training.png"
 DATA = "data.npz"
 """Arrays that a user handed in, kept so that the run can go on."""

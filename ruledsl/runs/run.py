@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ruledsl.errors import RunError
+from ruledsl.evidence import refuse_edited
 from ruledsl.figures import draw_panels
 from ruledsl.ir import Locality
 from ruledsl.rules import Rule, formula, load, table
 from ruledsl.runs.config import RunConfig, read_config, recorded_versions, version_differences
 from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
-from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, RESULT, RULE
+from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, RULE
 from ruledsl.runs.panels import training_panels
-from ruledsl.runs.summary import grouped, late_episodes
+from ruledsl.runs.summary import grouped, late_episodes, read_result
 from ruledsl.settings import ACCURACY, DIVERGED
 from ruledsl.statistics import Interval, finite_mean
 from ruledsl.storage import read_json
@@ -46,22 +47,34 @@ class Spec:
 class Run:
     """One run folder. Opening it reads nothing; each part is read when it is asked for.
 
-    Raises `RunError`, from whatever reads, when the folder is none, or a file of it is missing or damaged.
+    Raises `RunError`, from whatever reads, when the folder is none, or a file of it is missing, damaged or
+    not what its training wrote.
 
     >>> Run(Path("nowhere")).state
     'new'
     """
 
     folder: Path
+    accept_edited: bool = False
+    """Read it although a file was changed since its training."""
+
+    @cached_property
+    def _is_evidence(self) -> bool:
+        """Checked once, before anything else is read. Raises `RunError`."""
+        if not self.accept_edited:
+            refuse_edited(self.folder)
+        return True
 
     @cached_property
     def config(self) -> RunConfig:
         """Settings, data and runs."""
+        assert self._is_evidence
         return read_config(self.folder)
 
     @cached_property
     def rule(self) -> Rule:
         """The rule that was trained. Its locality was judged when it was: any class is accepted now."""
+        assert self._is_evidence
         path = self.folder / RULE
         if not path.exists():
             raise RunError(f"{path} is missing: without it nobody can say what was trained")
@@ -70,17 +83,20 @@ class Run:
     @property
     def metrics(self) -> Metrics:
         """Every recorded episode, as columns."""
+        assert self._is_evidence
         return read_metrics(self.folder)
 
     @property
     def metrics_so_far(self) -> Metrics:
         """The same while another process may be writing."""
+        assert self._is_evidence
         return read_metrics(self.folder, complete_lines=True)
 
     @property
     def result(self) -> Mapping[str, Any]:
         """result.json: what was found, by group and by run."""
-        return read_json(self.folder / RESULT)
+        assert self._is_evidence
+        return read_result(self.folder)
 
     # where it stands ---------------------------------------------------------
 
@@ -94,8 +110,8 @@ class Run:
         if not (self.folder / CHECKPOINT).exists():
             return "new"
         try:
-            return "finished" if self.result["finished"] else "started"
-        except (RunError, KeyError, TypeError):
+            return "finished" if read_result(self.folder)["finished"] else "started"
+        except RunError:
             return "started"
 
     @property
@@ -275,8 +291,12 @@ class Run:
         return f"<div><b>{self.folder.name}</b>: {self.state}<br>{formula(self.rule.latex())}{shown}</div>"
 
 
-def open_run(folder: str | Path) -> Run:
-    """A run folder. Raises `RunError` when there is none.
+def open_run(folder: str | Path, accept_edited: bool = False) -> Run:
+    """A run folder. Raises `RunError` when there is none, or when a file of it was changed since.
+
+    Args:
+        folder: what `train` wrote.
+        accept_edited: read it all the same.
 
     >>> import ruledsl, tempfile
     >>> small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2, progress=False)
@@ -284,7 +304,8 @@ def open_run(folder: str | Path) -> Run:
     >>> open_run(folder).state
     'finished'
     """
-    run = Run(Path(folder))
+    run = Run(Path(folder), accept_edited)
     if not run.exists:
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}")
+    assert run._is_evidence
     return run

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ruledsl.runs.config import RunConfig
 from ruledsl.runs.metrics import Metrics
+from ruledsl.runs.names import RESULT
+from ruledsl.runs.schema import RESULT_FILE, checked
 from ruledsl.settings import ACCURACY, DIVERGED, LOSS, RunSpec
 from ruledsl.statistics import Interval, finite_mean
+from ruledsl.storage import read_json
 
 LONGEST_WINDOW = 100
 
@@ -17,6 +21,11 @@ LONGEST_WINDOW = 100
 def late_episodes(count: int) -> int:
     """How many last episodes stand for the end of a training: a fifth of it, 100 at most."""
     return max(1, min(LONGEST_WINDOW, count // 5))
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The document of result.json. Raises `RunError` when it is missing or damaged."""
+    return checked(folder / RESULT, RESULT_FILE, read_json(folder / RESULT))
 
 
 @dataclass(frozen=True)

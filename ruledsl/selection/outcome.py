@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.errors import RunError
+from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.rules import Rule, rule_source
 from ruledsl.runs import Run
 from ruledsl.selection.fits import Fit, Round
 from ruledsl.selection.path import PathPoint
 from ruledsl.selection.plan import Plan
 from ruledsl.statistics import Interval
-from ruledsl.storage import read_json, write_json, write_text
+from ruledsl.storage import read_json, write_text
 
 SELECTION, SELECTED = "selection.json", "selected.rule"
 
@@ -76,7 +77,7 @@ def selected_rule(rule: Rule, theta: Mapping[str, float], comment: str) -> str:
 def write_selection(out: Path, run: Run, plan: Plan, found: Outcome) -> dict[str, Any]:
     """Write selection.json and, unless nothing is worth keeping, selected.rule; the document."""
     document = found.document(run, plan)
-    write_json(out / SELECTION, document)
+    write_sealed(out / SELECTION, document)
     chosen = found.chosen
     if chosen.terms:
         comment = (
@@ -101,7 +102,11 @@ def _fit(fit: Fit, reference: Fit) -> dict[str, Any]:
 
 
 def read_selection(folder: Path) -> dict[str, Any]:
-    """The document of a selection folder; raises `RunError` when it holds none that is finished."""
+    """The document of a selection folder.
+
+    Raises `RunError` when it holds none that is finished, or one that was changed since.
+    """
     if not (folder / SELECTION).exists():
         raise RunError(f"{folder} holds no finished selection")
+    refuse_edited_document(folder / SELECTION)
     return read_json(folder / SELECTION)

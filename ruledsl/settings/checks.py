@@ -8,6 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+LARGEST = 10**12
+"""Of whole numbers: what is counted is smaller, and every sum of such numbers fits 64 bits."""
+WIDEST = 10**7
+"""Cells of a layer."""
+MOST_LAYERS = 1000
+
 
 class Wrong(Exception):
     """A value that cannot be used; says what was expected."""
@@ -50,7 +56,7 @@ def _that(holds: bool, value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return _that(isinstance(value, str), value)
+    return _that(isinstance(value, str) and "\0" not in value, value)
 
 
 def _flag(value: Any) -> bool:
@@ -67,8 +73,8 @@ def _whole(value: Any) -> int:
     return _that(isinstance(value, int) and not isinstance(value, bool), value)
 
 
-def _from(least: int) -> Callable[[Any], int]:
-    return lambda value: _that(_whole(value) >= least, value)
+def _from(least: int, most: int = LARGEST) -> Callable[[Any], int]:
+    return lambda value: _that(least <= _whole(value) <= most, value)
 
 
 def _listed(value: Any) -> Sequence[Any]:
@@ -78,7 +84,7 @@ def _listed(value: Any) -> Sequence[Any]:
 def _sizes(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         value = _parsed_sizes(value)
-    return tuple(_from(1)(v) for v in _that(len(_listed(value)) >= 2, value))
+    return tuple(_from(1, WIDEST)(v) for v in _that(2 <= len(_listed(value)) <= MOST_LAYERS, value))
 
 
 def _parsed_sizes(text: str) -> list[int]:
@@ -110,6 +116,11 @@ def _numbers(value: Any) -> tuple[float, ...]:
         value = [float(p) for p in value.split(",")]
     listed = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(_that(_number(v) >= 0, float(v)) for v in _that(bool(listed), listed)))
+
+
+def numbers_of(value: Any) -> tuple[float, ...]:
+    """Finite numbers, any number of them. Raises what `Check` expects."""
+    return tuple(_number(v) for v in _listed(value))
 
 
 def _coefficients(value: Any) -> dict[str, float]:
@@ -150,6 +161,13 @@ fraction = Check(
     "a number from 0 to below 1", lambda v: _that(0 <= _number(v) < 1, float(v)), float, "NUMBER"
 )
 count, whole, several = (Check(f"a whole number from {n}", _from(n), int, "N") for n in (1, 0, 2))
+
+
+def whole_up_to(least: int, most: int) -> Check:
+    """A whole number in a range."""
+    return Check(f"a whole number from {least} to {most}", _from(least, most), int, "N")
+
+
 numbers = Check("finite numbers from 0, such as 0,0.1,1", _numbers, str, "NUMBERS")
 sizes = Check("at least two layer sizes, such as 784-170-47 or [784, 170, 47]", _sizes, str, "SIZES")
 objective = Check(
@@ -171,3 +189,49 @@ entries = Check(
         _that(isinstance(e, str) or _whole(e) is not None, e) for e in _that(len(_listed(v)) > 0, v)
     ),
 )
+
+
+def record(needed: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
+    """A table with known fields; others are passed over, as a later version may write them."""
+    more = optional or {}
+
+    def read(value: Any) -> dict[str, Any]:
+        _that(isinstance(value, Mapping), value)
+        missing = [field for field in needed if field not in value]
+        if missing:
+            raise Wrong(f"a field `{missing[0]}`")
+        found = {**needed, **{field: check for field, check in more.items() if field in value}}
+        return {field: _inside(check, value[field], f"`{field}`") for field, check in found.items()}
+
+    return Check(f"a table with {', '.join(needed)}", read)
+
+
+def each(check: Check) -> Check:
+    """A list of equal things."""
+    return Check(
+        f"a list, each {check.expected}",
+        lambda value: [_inside(check, v, f"number {n}") for n, v in enumerate(_listed(value))],
+    )
+
+
+def mapping(check: Check) -> Check:
+    """A table with any names."""
+
+    def read(value: Any) -> dict[str, Any]:
+        return {k: _inside(check, v, f"`{k}`") for k, v in _that(isinstance(value, Mapping), value).items()}
+
+    return Check(f"a table, each {check.expected}", read)
+
+
+def _inside(check: Check, value: Any, where: str) -> Any:
+    """A part of a table or list; what is wrong with it is said with its place."""
+    try:
+        return check(value)
+    except Wrong as expected:
+        inner = str(expected)
+        raise Wrong(
+            f"{where}: {inner}" if inner.startswith(("`", "number ")) else f"{where} as {inner}"
+        ) from None
+
+
+maybe_number = Check("a number, or null for what is not finite", lambda v: None if v is None else _number(v))

@@ -12,6 +12,8 @@ from ruledsl.settings import checks
 from ruledsl.settings.table import Setting, field, rows_of
 from ruledsl.settings.training import META, NETWORK, RULE, RUN, TABLE, TASK
 
+MOST_SEEDS = 100_000
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -48,7 +50,7 @@ class Choices:
         group=META, option="--teacher", shown_default="nothing",
     )  # fmt: skip
     seed: int = field(0, checks.whole, "First seed.", group=RUN)
-    seeds: int = field(1, checks.count, "How many, counting up.", group=RUN)
+    seeds: int = field(1, checks.whole_up_to(1, MOST_SEEDS), "How many, counting up.", group=RUN)
 
 
 CHOICES: Mapping[str, Setting] = {s.name: s for s in rows_of(Choices)}

@@ -114,8 +114,8 @@ class TrainSettings:
         shown_default="2 for robust, 1 for others",
     )  # fmt: skip
     teacher: tuple[float, ...] = field(
-        (), checks.Check("numbers, one for each coefficient", tuple), "A planted Θ*, one number per "
-            "coefficient: query "
+        (), checks.Check("numbers, one for each coefficient", checks.numbers_of),
+        "A planted Θ*, one number per coefficient: query "
         "labels come from networks that learned by it.", group=META, option="", claimed=False,
     )  # fmt: skip
     diagnostics: tuple[str, ...] = field(
@@ -135,7 +135,9 @@ class TrainSettings:
         "float32", checks.choice("float32", "float64"), "Precision of every number.", group=RUN
     )
     device: str = field("cpu", checks.name, "Torch device: cpu, cuda …", group=RUN, claimed=False)
-    threads: int = field(0, checks.whole, "CPU threads; 0 is all.", group=RUN, deciding=False, claimed=False)
+    threads: int = field(
+        0, checks.whole_up_to(0, 512), "CPU threads; 0 is all.", group=RUN, deciding=False, claimed=False
+    )
 
     @classmethod
     def of(cls, **settings: Any) -> TrainSettings:

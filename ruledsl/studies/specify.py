@@ -10,13 +10,23 @@ from typing import Any
 
 from ruledsl.compiler import check_layers
 from ruledsl.errors import RunError, SettingsError
+from ruledsl.evidence import refuse_edited
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.language import closest
 from ruledsl.meta import coefficient_names
 from ruledsl.registry import find
 from ruledsl.rules import Rule, apart, load_each
 from ruledsl.runs import DATA, RULE, RunConfig, Spec, read_toml, run_spec
-from ruledsl.settings import CHOICES, OPTIONS, TABLE, Choices, RunSpec, TrainSettings, known_names
+from ruledsl.settings import (
+    CHOICES,
+    OPTIONS,
+    TABLE,
+    Choices,
+    RunSpec,
+    TrainSettings,
+    known_names,
+    refuse_too_large,
+)
 from ruledsl.tasks import ImageSource, draw_task, open_dataset, write_arrays
 
 
@@ -37,11 +47,12 @@ def specify(rules: str | Path | Rule | Sequence[str | Path], out: Path | None = 
     rule, groups = _loaded(rules, chosen)
     rule = apart(rule, chosen.theta_per, settings.depth)
     settings = _completed(settings, rule, chosen, given)
+    each = [(terms, l1) for terms in (groups if chosen.separately else [()]) for l1 in chosen.l1]
+    refuse_too_large(settings, len(each) * chosen.seeds)
     _fits(rule, settings)
     dataset, source = open_data(chosen.dataset, Path(chosen.data_root), chosen.download, out)
     draw_task(source, settings, 0, 0, 0)  # before a folder is made for a run that cannot start
     names = coefficient_names(rule.program, settings)
-    each = [(terms, l1) for terms in (groups if chosen.separately else [()]) for l1 in chosen.l1]
     seeds = range(chosen.seed, chosen.seed + chosen.seeds)
     runs = tuple(
         RunSpec(n, seed, l1, terms)
@@ -134,8 +145,10 @@ def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], d
     A file has `rule`, the choices (`dataset`, `seeds`, `l1` …) and a table `[settings]`; the config.toml of a
     run folder is one, and means the rule that lies beside it.
 
-    Raises `RunError` for a file that cannot be read, `SettingsError` for what it must not say.
+    Raises `RunError` for a file that cannot be read, or of a run folder that was changed since;
+    `SettingsError` for what it must not say.
     """
+    refuse_edited(path.parent)
     document = read_toml(path)
     settings = document.get("settings", {})
     if not isinstance(settings, dict):

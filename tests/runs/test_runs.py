@@ -129,7 +129,7 @@ def test_a_non_finite_episode_never_moves_theta(tmp_path: Path) -> None:
         "term wild = exp(exp(exp(100 * y_post))) * y_pre^T [init = 1]", encoding="utf-8"
     )
     result = train(tmp_path / "run", rule=str(tmp_path / "wild.rule"), episodes=3)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     metrics = read_metrics(tmp_path / "run")
     assert metrics.column(0, "diverged") == [1.0, 1.0, 1.0]
     assert metrics.column(0, "theta[wild]") == [1.0, 1.0, 1.0]

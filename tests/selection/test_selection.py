@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_selected_from_says_why(tmp_path: Path) -> None:
     path = tmp_path / "run" / "result.json"
     path.write_text(path.read_text().replace('"finished": true', '"finished": false'))
     with pytest.raises(RunError, match="is not finished"):
-        sparsity_path(Run(tmp_path / "run"))
+        sparsity_path(Run(tmp_path / "run", accept_edited=True))
     run("train", "ehebb", "oja", "--separately", "--sizes", "49-5-47", "--labels", 2, "--shots", 1,
         "--queries", 1,
         "--episodes", 1, "--out", tmp_path / "apart")  # fmt: skip

@@ -1,0 +1,103 @@
+"""Evidence that was altered after its run is refused by every command that reads it, first of all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import ruledsl
+from ruledsl import Run, RunError
+from tests.commands import run, train
+
+READERS = {
+    "show": ("show", "{}"),
+    "report": ("report", "{}"),
+    "diff": ("diff", "{}", "bio"),
+    "plot": ("plot", "{}"),
+    "evaluate": ("evaluate", "{}", "--samples", "3", "--test-images", "47"),
+    "select": ("select", "{}", "--seeds", "1", "--episodes", "2"),
+    "diagnose": ("diagnose", "{}", "--episode", "0"),
+    "watch": ("watch", "{}", "--every", "0.1"),
+    "tensorboard": ("tensorboard", "{}"),
+    "rerun": ("rerun", "{}", "--out", "{}-again"),
+    "resume": ("resume", "{}"),
+    "train": ("train", "{}", "--episodes", "1", "--out", "{}-more"),
+    "train --config": ("train", "--config", "{}/config.toml", "--out", "{}-more"),
+}
+EDITS = {
+    "metrics.csv": ("0.", "1."),
+    "result.json": ('"meta_accuracy": 0', '"meta_accuracy": 1'),
+    "config.toml": ("beta = 10.0", "beta = 11.0"),
+    "rule.rule": ("e_post", "y_post"),
+    "checkpoint.json": ('"diverged": 0', '"diverged": 1'),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    train(tmp_path / "run", episodes=2)
+    return tmp_path / "run"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_every_command_that_reads_a_run_names_the_file_that_was_changed(command: str, folder: Path) -> None:
+    arguments = [part.format(folder) for part in READERS[command]]
+    edit(folder / "result.json", *EDITS["result.json"])
+    before = contents(folder)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert f"{folder / 'result.json'} was changed since it was written" in result.output
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_whatever_file_was_changed_is_named(name: str, folder: Path) -> None:
+    edit(folder / name, *EDITS[name])
+    with pytest.raises(RunError, match=f"{name} was changed since"):
+        ruledsl.open_run(folder)
+    with pytest.raises(RunError, match=f"{name} was changed since"):
+        _ = Run(folder).config
+
+
+@pytest.mark.parametrize("command", ["report", "plot", "evaluate", "show", "diff"])
+def test_accepting_what_was_changed_reads_it(command: str, folder: Path) -> None:
+    pytest.importorskip("plotly")
+    edit(folder / "metrics.csv", *EDITS["metrics.csv"])
+    arguments = [part.format(folder) for part in READERS[command]]
+    result = run(*arguments, "--accept-edited")
+    assert result.exit_code in (0, 1), result.output
+    assert ruledsl.open_run(folder, accept_edited=True).metrics.runs
+    assert run(*arguments).exit_code == 2, "accepted once is not accepted for ever"
+
+
+def test_a_selection_that_was_changed_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    train(tmp_path / "run", "--seeds", 2, "--l1", "0,0.01", rule="bio", episodes=2)
+    budget = ["--seeds", 1, "--episodes", 2, "--refit-episodes", 2]
+    assert run("select", tmp_path / "run", *budget, "--quiet").exit_code == 0
+    path = tmp_path / "run" / "selection" / "selection.json"
+    document = json.loads(path.read_text())
+    document["plan"]["tolerance"] = 0.5
+    path.write_text(json.dumps(document))
+    result = run("report", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "selection.json was changed since it was written" in result.output
+
+
+def test_a_training_at_work_can_be_read(folder: Path) -> None:
+    """Rows below those that the checkpoint knows are news, not edits."""
+    with (folder / "metrics.csv").open("a") as file:
+        file.write((folder / "metrics.csv").read_text().splitlines()[-1] + "\n")
+    assert ruledsl.open_run(folder).metrics.episodes == 3
