@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +24,67 @@ def cache_folder() -> Path:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ruledsl"
+
+
+class NotOurs(Exception):
+    """A folder or file that another user owns or may write: nothing in it is believed."""
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that only this user can write, made if need be.
+
+    Raises:
+        NotOurs: it belongs to somebody else.
+        OSError: it cannot be made.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix" and path.stat().st_uid == os.getuid() and path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+    if not _is_ours(path):
+        raise NotOurs(f"{path} belongs to another user")
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    if os.name != "posix":
+        return True
+    known = path.stat()
+    return known.st_uid == os.getuid() and not known.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def keep(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Keep a derived file in a private folder, its digest beside it. Raises as `private_folder`."""
+    private_folder(path.parent)
+    write_atomically(path, write)
+    write_text(_digest_beside(path), _digest_of(path))
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a file that `keep` wrote is there as it was written, and in nobody else's hands."""
+    try:
+        trusted = _is_ours(path.parent) and _is_ours(path)
+        return trusted and _digest_beside(path).read_text(encoding="ascii") == _digest_of(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _digest_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep_old(folder: Path, prefix: str, seconds: float = 3600.0) -> None:
+    """Remove what an interrupted process left behind so long ago that nobody works there."""
+    for path in [*folder.glob(f"{prefix}*"), *folder.glob(f".*{_UNFINISHED}*")]:
+        try:
+            if time.time() - path.stat().st_mtime > seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError:
+            continue  # another process was faster, or it is not ours
 
 
 _UNFINISHED = ".unfinished-"

@@ -1,4 +1,4 @@
-from .build import CannotBuild, is_built, load_library
+from .build import CannotBuild, compiler, is_built, load_library
 from .compiled_rule import CompiledRule, compile_rule
 from .cpp import KernelSource, NotPrintable, print_kernel, stride_of
 from .eager import BINARY, KERNELS, SHAPED, EagerProgram, Operand, apply_update, change_of, undo_update
@@ -20,6 +20,7 @@ __all__ = [
     "apply_update",
     "change_of",
     "compile_rule",
+    "compiler",
     "is_built",
     "load_library",
     "print_kernel",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ruledsl.storage import cache_folder
+from ruledsl.storage import NotOurs, cache_folder, is_kept, keep, private_folder, sweep_old
 
 FLAGS = (
     "-O2",
@@ -27,6 +28,9 @@ FLAGS = (
     "-fopenmp-simd",
     "-fno-math-errno",
 )
+
+
+BUILDING = ".building-"
 
 
 class CannotBuild(Exception):
@@ -78,32 +82,47 @@ def library_path(code: str) -> Path:
 
 
 def is_built(code: str) -> bool:
-    return compiler() is not None and library_path(code).is_file()
+    return compiler() is not None and is_kept(library_path(code))
 
 
 def load_library(code: str) -> ctypes.CDLL:
     """Compile if needed (seconds, once), and load. Raises `CannotBuild`.
 
-    Processes that want the same code at the same time wait for the first; a half-written library
-    is never seen, since it is moved into place when done.
+    Processes that want the same code at the same time wait for the first. A library is loaded only when it
+    is byte for byte what was built, from a folder that nobody else can write; else it is built again, and
+    where the cache cannot be used, in a folder of this process's own.
     """
     command = compiler()
     if command is None:
         raise CannotBuild("no C++ compiler was found")
     path = library_path(code)
     try:
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_kept(path):
+            private_folder(path.parent)
             with FileLock(path.with_suffix(".lock")):
-                if not path.is_file():
+                if not is_kept(path):
                     _compile(command, code, path)
+    except (OSError, NotOurs):
+        path = _own_folder() / path.name
+        if not is_kept(path):
+            _compile(command, code, path)
+    try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise CannotBuild(str(error)) from None
 
 
+@cache
+def _own_folder() -> Path:
+    """Where this process builds when it cannot use the cache; gone when it ends."""
+    folder = tempfile.mkdtemp(prefix="ruledsl-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def _compile(command: str, code: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    sweep_old(path.parent, BUILDING)
+    with tempfile.TemporaryDirectory(prefix=BUILDING, dir=path.parent) as folder:
         source, target = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         source.write_text(code, encoding="utf-8")
         done = subprocess.run(
@@ -111,4 +130,5 @@ def _compile(command: str, code: str, path: Path) -> None:
         )
         if done.returncode:
             raise CannotBuild("\n".join(done.stderr.splitlines()[-5:]))
-        os.replace(target, path)
+        data = target.read_bytes()
+    keep(path, lambda file: file.write(data))

@@ -138,13 +138,18 @@ def train(
     default=None,
     help="Go on to this many episodes instead of the planned number.",
 )
+@click.option(
+    "--other-backend",
+    is_flag=True,
+    help="Go on although compiled code computed it and eager torch would go on, or the other way round.",
+)
 @quiet_option
-def resume(folder: Path, episodes: int | None, quiet: bool) -> None:
+def resume(folder: Path, episodes: int | None, other_backend: bool, quiet: bool) -> None:
     """Continue an interrupted training from its last checkpoint, bit for bit."""
     with stopping():
         from ruledsl.cli import training
 
-        sys.exit(training.resume(folder, episodes, quiet))
+        sys.exit(training.resume(folder, episodes, other_backend, quiet))
 
 
 @main.command()

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from ruledsl.errors import UserError
 from ruledsl.evidence import accepting_edited
-from ruledsl.registry import use_folders
+from ruledsl.registry import plugin_at_fault, use_folders
 from ruledsl.settings import META, NETWORK, OPTIONS, RULE, RUN, TASK, Setting
 from ruledsl.stopping import INTERRUPTED
 
@@ -31,12 +31,29 @@ class Commands(click.Group):
             with warnings.catch_warnings():
                 warnings.showwarning = _show
                 return super().invoke(ctx)
-        except UserError as error:
-            click.echo(error.render(), err=True)
-            sys.exit(BAD_INPUT)
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             sys.exit(INTERRUPTED)
+        except BaseException as error:
+            told = _told(error)
+            if not told:
+                raise
+            click.echo("\n".join([told, *getattr(error, "__notes__", ())]), err=True)
+            sys.exit(BAD_INPUT)
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong, where a user can do something about it; nothing for a defect of ours."""
+    place = plugin_at_fault(error)
+    if isinstance(error, UserError):
+        return error.render()
+    if place:
+        return f"error: {place}: {type(error).__name__}: {error}"
+    if isinstance(error, MemoryError):
+        return f"error: there is not enough memory: {error or 'make sizes, seeds or tasks smaller'}"
+    if isinstance(error, OSError) and error.filename and not isinstance(error, BrokenPipeError):
+        return f"error: {error.filename}: {(error.strerror or str(error)).lower()}"
+    return ""
 
 
 def _show(message: Warning | str, category: type[Warning], *_: Any) -> None:

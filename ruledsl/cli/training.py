@@ -45,7 +45,7 @@ def train(
     return close(train_rule(rules, out=out, progress=not quiet, started=announce, **given))
 
 
-def resume(folder: Path, episodes: int | None, quiet: bool) -> int:
+def resume(folder: Path, episodes: int | None, other_backend: bool, quiet: bool) -> int:
     """Continue a run folder; the exit code."""
     refuse_edited(folder, always=True)
     run = open_run(folder)
@@ -54,7 +54,7 @@ def resume(folder: Path, episodes: int | None, quiet: bool) -> int:
     if not quiet and run.episodes >= total:
         click.echo(f"{folder} is finished; go on with `--episodes N`, N above {total}", err=True)
     with TrainingProgress(run.config.terms, total, quiet) as progress:
-        outcome = run.resume(episodes, progress)
+        outcome = run.resume(episodes, progress, other_backend=other_backend)
     return close(Run(outcome.folder))
 
 
@@ -103,7 +103,7 @@ def close(run: Run) -> int:
         print_result(run)
         try:
             click.echo(f"figures: {', '.join(str(p) for p in run.plot())}")
-        except RunError as error:  # the numbers are safe
+        except (RunError, OSError) as error:  # the numbers are safe
             click.echo(f"warning: {error}", err=True)
     if run.state != "finished":
         click.echo(f"stopped after {run.episodes} episodes; continue with: ruledsl resume {run.folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +45,22 @@ def kernel_source(programs: StepPrograms, sizes: Sizes, real: str) -> KernelSour
         return print_kernel(programs.adjoint, dict(sizes), real)
     except NotPrintable:
         return None
+
+
+def computed_by(programs: StepPrograms, sizes: Sequence[int], dtype: torch.dtype) -> str:
+    """`compiled` when a step on the CPU can be built here (seconds, the first time); else why not."""
+    named = tuple((f"n{n}", size) for n, size in enumerate(sizes))
+    source = kernel_source(programs, named, _REAL[dtype])
+    if source is None:
+        return "this rule in this network has no compiled form"
+    try:
+        load_library(source.code)
+    except CannotBuild as problem:
+        return str(problem)
+    return COMPILED
+
+
+COMPILED = "compiled"
 
 
 @lru_cache(maxsize=64)

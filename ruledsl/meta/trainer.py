@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ruledsl.backend import CompiledRule
+from ruledsl.backend import CompiledRule, compiler
 from ruledsl.compiler import RuleProgram
-from ruledsl.engines import Backend, MetaGradient, meta_gradient
-from ruledsl.errors import PluginError
+from ruledsl.engines import COMPILED, Backend, MetaGradient, computed_by, meta_gradient
+from ruledsl.errors import PluginError, SettingsError
 from ruledsl.ir import Kind, Slot
 from ruledsl.measures import AdaptedView, StreamReport, gradient_content, inspect_stream, measure
 from ruledsl.meta.optimisers import Coefficients, Optimiser
@@ -28,6 +30,10 @@ FRESH_EPISODE = 2**30
 """From here on count the episodes that no training reaches."""
 WORTH_COMPILING = 40
 """Episodes after which compiling (7 to 9 s) has paid: eager torch takes about 0.3 s more for each."""
+
+
+class SlowWarning(UserWarning):
+    """Something makes a training slower than it could be."""
 
 
 @dataclass
@@ -154,6 +160,23 @@ class MetaTrainer:
             return self.settings.backend
         ahead = self.settings.episodes * self.settings.meta_batch * len(self.states)
         return "compiled" if ahead >= WORTH_COMPILING else "eager"
+
+    @cached_property
+    def computed_by(self) -> str:
+        """`compiled` or `eager`: their numbers differ in the last bits. Builds what is not yet (seconds).
+
+        Raises `SettingsError` when compiled code was asked for and cannot be had.
+        """
+        if self.backend == "eager" or self.settings.device != "cpu":
+            return "eager"
+        found = computed_by(self.programs, self.settings.sizes, self.dtype)
+        if found == COMPILED:
+            return COMPILED
+        if self.settings.backend == "compiled":
+            raise SettingsError(f"--backend compiled: {found}; use `--backend eager`")
+        if compiler() is None:
+            warnings.warn(f"{found}: eager torch computes this, many times slower", SlowWarning, stacklevel=2)
+        return "eager"
 
     @property
     def engine(self) -> str:

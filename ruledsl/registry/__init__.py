@@ -1,6 +1,12 @@
 """Plugins: which there are, where each comes from, and how one is loaded."""
 
-from ruledsl.registry.declarations import Declaration, declared, plugin_folders, use_folders
+from ruledsl.registry.declarations import (
+    Declaration,
+    declared,
+    plugin_at_fault,
+    plugin_folders,
+    use_folders,
+)
 from ruledsl.registry.kinds import KINDS, Registered, register
 from ruledsl.registry.loading import check_file, find, names_of, replaced
 
@@ -12,6 +18,7 @@ __all__ = [
     "declared",
     "find",
     "names_of",
+    "plugin_at_fault",
     "plugin_folders",
     "register",
     "replaced",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruledsl.errors import RunError
+from ruledsl.errors import PluginError, RunError
 from ruledsl.evidence import FORMAT, digests, sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.runs.names import CHECKPOINT, METRICS
@@ -32,20 +32,32 @@ def save_checkpoint(folder: Path, trainer: MetaTrainer, episodes_done: int, metr
     document: dict[str, Any] = {
         "format": FORMAT,
         "episodes_done": episodes_done,
+        "computed_by": trainer.computed_by,
         "states": [{"diverged": state.diverged, "recipe": state.recipe.state()} for state in trainer.states],
         "sha256": digests(folder) | {METRICS: metrics_digest},
     }
-    write_text(folder / CHECKPOINT, json.dumps(sealed(document)))
+    try:
+        text = json.dumps(sealed(document))
+    except (TypeError, ValueError) as error:
+        name = trainer.settings.optimiser or trainer.settings.recipe
+        raise PluginError(f"the state of `{name}` is no JSON, so it could not be resumed: {error}") from None
+    write_text(folder / CHECKPOINT, text)
 
 
-def load_checkpoint(folder: Path, trainer: MetaTrainer) -> Checkpoint:
+def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = False) -> Checkpoint:
     """Put a checkpoint's state into a new trainer; that it is whole was seen before (`refuse_edited`).
 
-    Raises `RunError` when its state is not one that this trainer's recipes wrote; the trainer may then be
-    half restored, the folder is as it was.
+    Raises `RunError` when it was computed by other means and that is not accepted, or when its state is not
+    one that this trainer's recipes wrote; the trainer may then be half restored, the folder is as it was.
     """
     path = folder / CHECKPOINT
     document: Any = read_json(path)
+    before, now = document.get("computed_by"), trainer.computed_by
+    if before is not None and before != now and not other_backend:
+        raise RunError(
+            f"{folder} was computed by {before} code, and here {now} code would go on: its numbers would "
+            f"differ in their last bits. Use a machine like that one, or go on with `--other-backend`"
+        )
     try:
         for state, saved in zip(trainer.states, document["states"], strict=True):
             state.diverged = int(saved["diverged"])

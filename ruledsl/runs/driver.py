@@ -34,6 +34,7 @@ from ruledsl.settings import EpisodeRecord
 from ruledsl.stopping import stopping
 from ruledsl.storage import sweep, write_text
 from ruledsl.tasks import ImageSource
+from ruledsl.wording import counted
 
 CHECKPOINT_SECONDS = 5.0
 FRESH_TASKS = 20
@@ -105,6 +106,8 @@ def start(
     """
     refuse_used(folder)
     trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
+    if config.settings.backend == "compiled":
+        _ = trainer.computed_by  # what was asked for must be there before a folder is made
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -136,6 +139,7 @@ def resume(
     listen: Listener,
     episodes: int | None = None,
     fresh_tasks: int = FRESH_TASKS,
+    other_backend: bool = False,
 ) -> Outcome:
     """Continue a training from its last checkpoint, bit for bit; one that is finished is left as it is.
 
@@ -149,8 +153,13 @@ def resume(
     try:
         with _locked(folder):
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
-            checkpoint = load_checkpoint(folder, trainer)
+            checkpoint = load_checkpoint(folder, trainer, other_backend)
             done = checkpoint.episodes_done
+            if episodes is not None and episodes < done:
+                raise RunError(
+                    f"{folder} has {counted(done, 'episode')} already; `--episodes` counts from the first, "
+                    f"and cannot take any back"
+                )
             metrics = reopen_metrics(folder, done * len(config.runs), checkpoint.metrics_digest)
             return _run(_Session(folder, config, trainer, metrics, done, done), listen, episodes, fresh_tasks)
     except OSError as error:
@@ -174,16 +183,19 @@ def _run(session: _Session, listen: Listener, episodes: int | None, fresh_tasks:
         session.conclude(interrupted, fresh_tasks)
         return Outcome(session.folder, session.done, interrupted)
     except OSError as error:
-        raise RunError(_lost(session, error)) from None
+        head = f"{session.folder} cannot be written after episode {session.done}: {error.strerror or error}"
+        raise RunError(f"{head}. {_saved(session)}") from None
+    except (Exception, SystemExit) as error:
+        error.add_note(_saved(session))  # a plugin may raise anything, at any time
+        raise
 
 
-def _lost(session: _Session, error: OSError) -> str:
-    """What a full disk, or a folder that became read-only, cost."""
-    head = f"{session.folder} cannot be written after episode {session.done}: {error.strerror or error}"
+def _saved(session: _Session) -> str:
+    """What is left of a training that a full disk, or an exception, ended."""
     if session.saved is None:
-        return f"{head}. Nothing was saved"
+        return "Nothing was saved"
     return (
-        f"{head}. Saved: the checkpoint after episode {session.saved} and its metrics; "
+        f"Saved: the checkpoint after episode {session.saved} and its metrics; "
         f"when that is mended, `resume {session.folder}` continues there"
     )
 

@@ -226,16 +226,23 @@ class Run:
         return driver.start(self.folder, spec.rule, spec.config, spec.source, heard, tasks, begun)
 
     def resume(
-        self, episodes: int | None = None, listen: Listener | None = None, fresh_tasks: int | None = None
+        self,
+        episodes: int | None = None,
+        listen: Listener | None = None,
+        fresh_tasks: int | None = None,
+        other_backend: bool = False,
     ) -> Outcome:
-        """Go on from the last checkpoint, bit for bit; `episodes` in place of the planned number."""
+        """Go on from the last checkpoint, bit for bit; `episodes` in place of the planned number.
+
+        With `other_backend`, also where compiled code computed what only eager torch can go on with, or the
+        other way round: the last bits then differ from there on.
+        """
         from ruledsl.runs import driver
 
         tasks = driver.FRESH_TASKS if fresh_tasks is None else fresh_tasks
         rule = self.trained_rule()
-        return driver.resume(
-            self.folder, rule, self.config, self.source(), listen or driver.unheard, episodes, tasks
-        )
+        heard, source = listen or driver.unheard, self.source()
+        return driver.resume(self.folder, rule, self.config, source, heard, episodes, tasks, other_backend)
 
     def ensure(self, spec: Spec, listen: Listener | None = None, fresh_tasks: int | None = None) -> Run:
         """The same run, finished: started, gone on with, or only read.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ruledsl.storage import cache_folder, write_atomically
+from ruledsl.storage import NotOurs, cache_folder, is_kept, keep
 from ruledsl.tasks.source import ImageSource, Pixels
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
@@ -43,9 +43,9 @@ def load_glyphs(part: str) -> ImageSource:
     if images is None:
         images = draw_glyphs(PER_CLASS[part], _SEEDS[part])
         try:
-            write_atomically(path, lambda file: np.save(file, images))
-        except OSError:
-            pass  # A read-only machine draws them again next time; nothing depends on the cache.
+            keep(path, lambda file: np.save(file, images))
+        except (OSError, NotOurs):
+            pass  # A machine that cannot keep them draws them again next time; nothing depends on the cache.
     labels = np.repeat(np.arange(len(CHARACTERS), dtype=np.int64), PER_CLASS[part])
     pixels = images
 
@@ -56,6 +56,8 @@ def load_glyphs(part: str) -> ImageSource:
 
 
 def _cached(path: Path) -> NDArray[np.uint8] | None:
+    if not is_kept(path):
+        return None
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):

@@ -1,0 +1,166 @@
+"""Compiled and eager numbers are never mixed in silence; a damaged or foreign cache is never loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ruledsl
+from ruledsl.backend import build, load_library
+from ruledsl.storage import is_kept
+from ruledsl.tasks import glyphs
+from tests.commands import run, train
+
+CODE = 'extern "C" int answer() { return 42; }\n'
+needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="there is no C++ compiler")
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RULEDSL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Take the compiler away, as a machine without one."""
+
+    def take() -> None:
+        ruledsl.engines.forget_kernels()
+        for module in ("ruledsl.backend.build", "ruledsl.meta.trainer"):
+            monkeypatch.setattr(f"{module}.compiler", lambda: None)
+
+    return take
+
+
+@needs_compiler
+def test_a_run_that_was_compiled_is_not_gone_on_with_by_eager_torch(
+    tmp_path: Path, no_compiler: Callable[[], None]
+) -> None:
+    assert train(tmp_path / "run", "--backend", "compiled").exit_code == 0
+    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["computed_by"] == "compiled"
+    no_compiler()
+    result = run("resume", tmp_path / "run", "--episodes", 8)
+    assert result.exit_code == 2
+    assert "no C++ compiler was found" in result.output
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("default:no C")
+def test_other_means_are_refused_unless_they_are_accepted(
+    tmp_path: Path, no_compiler: Callable[[], None]
+) -> None:
+    assert train(tmp_path / "run", episodes=45).exit_code == 0  # long enough to be compiled by itself
+    no_compiler()
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    result = run("resume", tmp_path / "run", "--episodes", 46)
+    assert result.exit_code == 2
+    assert "warning: no C++ compiler was found: eager" in result.output
+    assert "was computed by compiled code, and here eager code would go on" in result.output
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+    result = run("resume", tmp_path / "run", "--episodes", 46, "--other-backend")
+    assert result.exit_code == 0, result.output
+
+
+def test_asking_for_compiled_code_without_a_compiler_says_so_and_makes_nothing(
+    tmp_path: Path, no_compiler: Callable[[], None]
+) -> None:
+    no_compiler()
+    result = train(tmp_path / "run", "--backend", "compiled")
+    assert result.exit_code == 2
+    assert "--backend compiled: no C++ compiler was found; use `--backend eager`" in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_episodes_than_there_are_take_none_back(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    result = run("resume", tmp_path / "run", "--episodes", 3)
+    assert result.exit_code == 2
+    assert "has 6 episodes already" in result.output
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, 1000)
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def another(path: Path) -> None:
+    """A library without the symbols that are wanted."""
+    other = build.library_path("int other;\n")
+    load_library("int other;\n")
+    path.write_bytes(other.read_bytes())
+
+
+def writable_by_all(path: Path) -> None:
+    path.chmod(0o666)
+
+
+@needs_compiler
+@pytest.mark.parametrize("harm", [truncated, flipped, empty, another, writable_by_all])
+def test_a_damaged_or_foreign_kernel_is_built_again_and_never_loaded(
+    harm: Callable[[Path], None], own_cache: Path
+) -> None:
+    path = build.library_path(CODE)
+    load_library(CODE)
+    assert is_kept(path)
+    # In a file of its own: what was loaded once must not be changed below a running process.
+    sound = path.read_bytes()
+    path.unlink()
+    path.write_bytes(sound)
+    harm(path)
+    assert not is_kept(path)
+    assert load_library(CODE).answer() == 42
+    assert is_kept(path)
+    assert path.read_bytes() == sound
+    assert own_cache.stat().st_mode & 0o077 == 0 or (own_cache / "kernels").stat().st_mode & 0o077 == 0
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_used_costs_a_compilation_and_nothing_else(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_cache.write_text("a file where a folder is wanted")
+    build._own_folder.cache_clear()
+    assert load_library(CODE).answer() == 42
+    monkeypatch.setattr(
+        "ruledsl.storage._is_ours", lambda path: "theirs" not in path.parts
+    )  # a folder of another user's
+    monkeypatch.setenv("RULEDSL_CACHE", str(own_cache.parent / "theirs"))
+    assert load_library(CODE).answer() == 42
+    assert not list((own_cache.parent / "theirs").glob("kernels/*.so"))
+
+
+@needs_compiler
+def test_leftovers_of_interrupted_builds_are_swept(own_cache: Path) -> None:
+    left = own_cache / "kernels" / ".building-x"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    at_work = own_cache / "kernels" / ".building-y"
+    at_work.mkdir()
+    load_library(CODE)
+    assert not left.exists()
+    assert at_work.exists()
+
+
+def test_glyphs_that_were_altered_are_drawn_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(glyphs.PER_CLASS, "test", 2)
+    first = glyphs.load_glyphs("test").read(slice(None))  # type: ignore[arg-type]
+    path = next(own_cache.glob("glyphs-*.npy"))
+    flipped(path)
+    again = glyphs.load_glyphs("test").read(slice(None))  # type: ignore[arg-type]
+    assert (first == again).all()
