@@ -31,6 +31,6 @@ def express(form: IndexForm, name: str, others: Mapping[str, IndexForm]) -> Term
 def _combination(form: IndexForm, others: Sequence[IndexForm]) -> list[Fraction] | None:
     """Factors c with form = Σ c_k others_k identically, or None."""
     for relation in linear_relations([form, *others]):
-        if relation[0]:
-            return [-c / relation[0] for c in relation[1:]]
+        if 0 in relation:
+            return [-relation.get(n, Fraction(0)) / relation[0] for n in range(1, len(others) + 1)]
     return None

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from sympy.polys.matrices import DomainMatrix
 
 from ruledsl.algebra.index_form import IndexForm
 
 
-def linear_relations(forms: Sequence[IndexForm]) -> list[list[Fraction]]:
-    """A basis of the coefficient vectors c with Σ_r c_r F^r = 0 identically; empty when independent."""
+def linear_relations(forms: Sequence[IndexForm]) -> list[dict[int, Fraction]]:
+    """A basis of the coefficients c with Σ_r c_r F^r = 0 identically, by r, zeros left out; empty when
+    independent."""
     rows = [dict(_coefficients(form)) for form in forms]
     monomials = sorted({m for row in rows for m in row}, key=sp.default_sort_key)
-    if not monomials:
+    if not monomials or not all(value.is_Rational for row in rows for value in row.values()):
         return []
-    table = [[row.get(m, sp.S.Zero) for row in rows] for m in monomials]
-    if not all(value.is_Rational for line in table for value in line):
-        return []
-    return [_normalised([_fraction(value) for value in vector]) for vector in sp.Matrix(table).nullspace()]
+    place = {m: n for n, m in enumerate(monomials)}
+    table: dict[int, dict[int, Any]] = {}
+    for r, row in enumerate(rows):
+        for monomial, value in row.items():
+            table.setdefault(place[monomial], {})[r] = sp.QQ.from_sympy(value)
+    # Most terms share no monomial: sparse matrices stay small where dense ones grow with their square.
+    basis = DomainMatrix(table, (len(monomials), len(rows)), sp.QQ).to_sparse().nullspace(divide_last=True)
+    return [_normalised(row) for _, row in sorted(basis.rep.to_sdm().items())]  # type: ignore[union-attr]
 
 
 def _coefficients(form: IndexForm) -> list[tuple[sp.Expr, sp.Expr]]:
@@ -31,10 +37,7 @@ def _coefficients(form: IndexForm) -> list[tuple[sp.Expr, sp.Expr]]:
     return pairs
 
 
-def _normalised(vector: list[Fraction]) -> list[Fraction]:
-    leading = next(value for value in vector if value)
-    return [value / leading for value in vector]
-
-
-def _fraction(value: Any) -> Fraction:
-    return Fraction(int(value.p), int(value.q))
+def _normalised(row: Mapping[int, Any]) -> dict[int, Fraction]:
+    exact = {r: Fraction(int(v.numerator), int(v.denominator)) for r, v in sorted(row.items()) if v}
+    leading = next(iter(exact.values()))
+    return {r: value / leading for r, value in exact.items()}

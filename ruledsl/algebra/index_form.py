@@ -47,6 +47,9 @@ from ruledsl.ir import (
 from ruledsl.language import OTHER_SIDE, Term, shape_of_quantity
 
 MAX_MONOMIALS = 500
+MAX_EXPONENT = 1000
+MAX_NUMBER_DIGITS = 308
+"""Digits that an exact number may have after a power: as a float it would be 0 or infinite beyond that."""
 LARGEST = 10**308
 
 
@@ -66,7 +69,7 @@ class IndexForm:
         return tuple(summands_of(self.entry))  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def index_form(term: Term) -> IndexForm:
     """The canonical index form of a shape-checked term; kept, since a file is checked before its rules are.
 
@@ -223,22 +226,27 @@ class _Folder:
                     "not-finite", "zero is raised to a negative power", Location(self.source, node.span)
                 )
             )
-        if value.is_number and value != 0 and abs(float(exponent) * math.log10(abs(float(value)))) > 308:
-            raise RuleError(
-                Diagnostic(
-                    "not-finite",
-                    "this power is too large or too small for floating point",
-                    Location(self.source, node.span),
-                )
-            )
-        if exponent.is_Integer and exponent > 1 and len(summands_of(value)) ** int(exponent) > MAX_MONOMIALS:
-            message = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"
-            raise RuleError(
-                Diagnostic(
-                    "too-large", message, Location(self.source, node.span), help="use a smaller exponent"
-                )
-            )
+        self._refuse_power(node, value, exponent)
         return expand(sp.Pow(value, exponent))
+
+    def _refuse_power(self, node: Power, value: sp.Expr, exponent: sp.Expr) -> None:
+        """Refuse what would grow beyond reason, by its size alone: the same text on every machine."""
+        fault: tuple[str, str] | None = None
+        if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
+            fault = ("not-finite", "this is a power of something divided by zero")
+        elif abs(exponent) > MAX_EXPONENT:
+            fault = ("too-large", f"this exponent is beyond ±{MAX_EXPONENT}")
+        elif abs(exponent) * max((_digits(n) for n in value.atoms(sp.Number)), default=0) > MAX_NUMBER_DIGITS:
+            fault = ("not-finite", "a number in this power is too large or too small for floating point")
+        elif exponent.is_Integer and exponent > 1:
+            count = math.log(len(summands_of(value))) * int(exponent)
+            if count > math.log(MAX_MONOMIALS):
+                text = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"
+                fault = ("too-large", text)
+        if fault:
+            at = Location(self.source, node.span)
+            hint = "use a smaller exponent" if fault[0] == "too-large" else None
+            raise RuleError(Diagnostic(*fault, at, help=hint))
 
     def _call(self, node: Call) -> sp.Expr:
         argument = node.arguments[0]
@@ -295,6 +303,13 @@ class _Folder:
             )
 
 
+def _digits(number: sp.Number) -> float:
+    """About how many digits an exact number adds with every factor of itself."""
+    if not number.is_Rational or number in (0, 1, -1):
+        return 0.0
+    return max(abs(int(number.p)).bit_length(), int(number.q).bit_length()) * math.log10(2)  # type: ignore[attr-defined]
+
+
 def column_index(shape: Shape) -> sp.Symbol:
     """The index symbol of a matrix's columns."""
     side: Side = shape.columns  # type: ignore[assignment]
@@ -338,6 +353,14 @@ def _elementwise(function: str, value: sp.Expr) -> sp.Expr:
         rewritten = row.rewritten(sp, value)
         return rewritten if row.atom else expand(rewritten) if rewritten.is_polynomial() else rewritten
     if value.is_number:
-        exact = row.exact(sp, value)
-        return exact if exact.is_finite and exact.is_real else sp.nan
+        return _exact(row.exact(sp, value))
     return make_function(function, value)
+
+
+def _exact(number: sp.Expr) -> sp.Expr:
+    """A number that a float can hold, or NaN: SymPy would go on with e^(e^1000) for as long as it takes."""
+    try:
+        size = float(number)
+    except (TypeError, ValueError, OverflowError):  # complex, undefined, or beyond any exponent
+        return sp.nan
+    return number if math.isfinite(size) else sp.nan

@@ -17,7 +17,7 @@ from ruledsl.ir import SourceFile, Span
 _KEYWORD = re.compile(r"[ \t]*(term|rule|let|const)\b")
 _STRANGE = re.compile(r"[^\W\d]\w*[ \t]+([^\W\d]\w*)[ \t]*(\"[^\"\n]*\"[ \t]*)?=(?!=)")
 _BARE = re.compile(r"([^\W\d]\w*)[ \t]*(\"[^\"\n]*\"[ \t]*)?=(?!=)")
-_BLANK = re.compile(r"[ \t]*((#|//).*)?$")
+_BLANK = re.compile(r"\s*((#|//).*)?$")
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def _indistinct(definition: RuleDefinition, forms: Sequence[IndexForm]) -> list[
     )
     warnings = []
     for relation in [] if confined else linear_relations(forms):
-        involved = [(c, definition.terms[r]) for r, c in enumerate(relation) if c]
+        involved = [(c, definition.terms[r]) for r, c in relation.items()]
         text = " ".join(
             f"{'-' if c < 0 else '+'} {'' if abs(c) == 1 else f'{abs(c)} '}{t.name}" for c, t in involved
         )
