@@ -32,10 +32,22 @@ def signs_of(named: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
     return found
 
 
+def _all_excitatory(matrix: Tensor) -> dict[str, Tensor]:
+    """What networks without inhibitory cells are."""
+    sides = {
+        "post": matrix.new_ones(matrix.shape[:2]),
+        "pre": matrix.new_ones(matrix.shape[0], matrix.shape[2]),
+    }
+    return {f"exc_{side}": one for side, one in sides.items()} | {
+        f"inh_{side}": torch.zeros_like(one) for side, one in sides.items()
+    }
+
+
 @torch.no_grad()
 def term_change(rule: RuleProgram, term: int, quantities: Mapping[str, Tensor], matrix: Tensor) -> Tensor:
     """F^r for weights (N, n_post, n_pre): the change for a coefficient of 1, of the same shape."""
     program = rule.single_program(term)
     sizes = {"post": matrix.shape[1], "pre": matrix.shape[2]}
-    run = EagerProgram(program, sizes).run({**quantities, Kind.weights: matrix}, matrix.new_ones(1))
+    given = {**_all_excitatory(matrix), **quantities, Kind.weights: matrix}
+    run = EagerProgram(program, sizes).run(given, matrix.new_ones(1))
     return change_of(program.updates[0], run, matrix).expand_as(matrix)

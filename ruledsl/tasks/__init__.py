@@ -1,6 +1,6 @@
 """Data sets, the tasks drawn from them, and all else that an episode is given."""
 
-from ruledsl.tasks.arrays import array_source, write_arrays
+from ruledsl.tasks.arrays import DataWarning, array_source, write_arrays
 from ruledsl.tasks.datasets import DATASETS, open_dataset
 from ruledsl.tasks.episode import (
     Drawn,
@@ -41,6 +41,7 @@ __all__ = [
     "STREAM",
     "TEACHER",
     "WEIGHTS",
+    "DataWarning",
     "Drawn",
     "Episode",
     "ImageSource",

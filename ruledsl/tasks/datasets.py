@@ -136,11 +136,20 @@ def _omniglot(root: Path, part: Part, download: bool) -> ImageSource:
     paths = [path for _, path in files]
 
     def read(places: NDArray[np.int64]) -> Pixels:
-        from PIL import Image
-
-        pictures = [Image.open(paths[i]).convert("L").resize((28, 28), Image.Resampling.BOX) for i in places]
-        return 1.0 - np.stack([np.asarray(p, dtype=np.float32) for p in pictures]) / 255.0
+        return np.stack([_picture(paths[i]) for i in places])
 
     return ImageSource(
         f"omniglot/{part}", 28, np.array([number for number, _ in files], dtype=np.int64), read
     )
+
+
+def _picture(path: Path) -> Pixels:
+    """(28, 28) ink of a drawing, black on white. Raises `DataError` for a file that is no picture."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            small = picture.convert("L").resize((28, 28), Image.Resampling.BOX)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # PIL raises them all
+        raise DataError(f"{path} is not a picture: {error}") from None
+    return 1.0 - np.asarray(small, dtype=np.float32) / np.float32(255.0)

@@ -43,5 +43,5 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:
         return dict(safetensors.load_file(path))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except (errors.SafetensorError, OSError, TypeError, KeyError) as error:
+    except (errors.SafetensorError, OSError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise DataError(f"{path} cannot be read as .safetensors: {error}") from None

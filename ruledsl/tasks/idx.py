@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ def open_idx(path: Path) -> NDArray[np.uint8]:
         head = file.read(4)
         if len(head) < 4 or head[:3] != b"\0\0\x08" or not 1 <= head[3] <= 3:
             raise DataError(f"{path} is not an idx file of unsigned bytes")
-        shape = tuple(int(n) for n in np.frombuffer(file.read(4 * head[3]), dtype=">u4"))
+        sizes = file.read(4 * head[3])
     start = 4 + 4 * head[3]
-    if path.stat().st_size != start + int(np.prod(shape)):
+    shape = tuple(int.from_bytes(sizes[n : n + 4], "big") for n in range(0, len(sizes), 4))
+    if len(sizes) < 4 * head[3] or path.stat().st_size != start + math.prod(shape) or not math.prod(shape):
         raise DataError(f"{path} is truncated or damaged: it does not hold {shape} bytes")
     return np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=shape)
 
