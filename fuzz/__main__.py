@@ -19,11 +19,11 @@ import click
 from fuzz.attack import Attack, Finding
 from fuzz.data import Data
 from fuzz.folders import Folders
+from fuzz.kills import Kills
 from fuzz.options import Options
 from fuzz.texts import Texts
 
-ATTACKS: dict[str, type[Attack]] = {a.name: a for a in (Texts, Folders, Data, Options)}
-SHOWN = 40
+ATTACKS: dict[str, type[Attack]] = {a.name: a for a in (Texts, Folders, Data, Options, Kills)}
 EVERY = 5.0
 
 
@@ -48,11 +48,8 @@ def main(
             click.echo(f"{tried.run(seed, only)}")
         return
     findings, ends = _watched(attack, count, seconds, seed, first)
-    for finding in findings[:SHOWN]:
-        click.echo(str(finding))
-    tried = sum(ends.values())
-    click.echo(f"{attack}, seed {seed}: {tried} cases ({', '.join(f'{n} {e}' for e, n in ends.most_common())}); "
-               f"{len(findings)} wrong")  # fmt: skip
+    told = ", ".join(f"{n} {e}" for e, n in ends.most_common())
+    click.echo(f"{attack}, seed {seed}: {sum(ends.values())} cases ({told}); {len(findings)} wrong")
     sys.exit(int(bool(findings)))
 
 
@@ -90,7 +87,9 @@ def _watched(
                 elif line.startswith("< "):
                     number, said = at, json.loads(line[2:])
                     ends[said["ended"]] += 1
-                    findings += [Finding(**said["finding"])] if said["finding"] else []
+                    if said["finding"]:
+                        findings.append(Finding(**said["finding"]))
+                        click.echo(str(findings[-1]))
                 if time.monotonic() - told > EVERY:
                     told = time.monotonic()
                     click.echo(f"{sum(ends.values())} of {count}, {len(findings)} wrong", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import shutil
 import struct
@@ -91,8 +92,9 @@ class Data(Attack):
         shape = chance.choice([s for s in SHAPES if s])
         count = int(np.prod(shape)) * size
         ends = chance.choice((count, count, count + 1, 10**15, -1))
-        head = '{"x":{"dtype":"%s","shape":%s,"data_offsets":[0,%d]},"y":{"dtype":"I64","shape":[1],"data_offsets":[%d,%d]}}'
-        text = (head % (kind, list(shape), ends, ends, ends + 8)).encode()
+        x = {"dtype": kind, "shape": shape, "data_offsets": [0, ends]}
+        y = {"dtype": "I64", "shape": [1], "data_offsets": [ends, ends + 8]}
+        text = json.dumps({"x": x, "y": y}).encode()
         path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(count + 8))
         return self._harmed(path, case, chance)
 

@@ -1,4 +1,4 @@
-"""Run folders that another hand changed, by one command each: refused in words, or read; nothing else changes."""
+"""Run folders that another hand changed, a command each: refused in words or read; nothing else changes."""
 
 from __future__ import annotations
 
@@ -41,14 +41,15 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "resume": ("resume", "RUN"),
     "resume on": ("resume", "RUN", "--episodes", "3"),
     "train": ("train", "RUN", "--episodes", "1", *SMALL, "--out", "OUT"),
-    "train --config": ("train", "--config", "RUN/config.toml", "--episodes", "1", "--out", "OUT"),
+    "train --config": ("train", "--config", "RUN/config.toml", "--episodes", "1", *SMALL, "--out", "OUT"),
 }
 WRITES = {"plot": ("training.",), "report": ("report.html",), "evaluate": ("learning_curve",),
           "tensorboard": ("tensorboard",), "select": ("selection",),
           "resume": ("",), "resume on": ("",)}  # fmt: skip
 ODD: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 3, 10**5, 10**20, -(10**20), 1e308, -1e-300, float("nan"), float("inf"), "", "x", "\0",
-    "é" * 300, [], [[]], {}, {"x": 1}, [0, "a"], "../../x", 0.5, [1e400], "nan", "cpu", "cuda:7", "9" * 5000,
+    None, True, -1, 0, 1, 3, 10**5, 10**20, -(10**20), 1e308, -1e-300, float("nan"), float("inf"), "", "x",
+    "\0", "é" * 300, [], [[]], {}, {"x": 1}, [0, "a"], "../../x", 0.5, [1e400], "nan", "cpu", "cuda:7",
+    "9" * 5000,
 )  # fmt: skip
 
 
@@ -88,8 +89,8 @@ class Folders(Attack):
             "bytes",
         )
         return Damage(
-            chance.choice(FILES), chance.choice(kinds), chance.randrange(10**9), chance.choice(list(COMMANDS)),
-            chance.random() < 0.5, chance.random() < 0.4,
+            chance.choice(FILES), chance.choice(kinds), chance.randrange(10**9),
+            chance.choice(list(COMMANDS)), chance.random() < 0.5, chance.random() < 0.4,
         )  # fmt: skip
 
     def attempt(self, case: Damage) -> str:

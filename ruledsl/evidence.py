@@ -113,7 +113,7 @@ def edits(folder: Path) -> list[str]:
         expected, rows = checkpoint["sha256"], int(checkpoint["episodes_done"]) * len(checkpoint["states"])
         found = [text for name in WHOLE if (text := _file_edit(folder / name, expected[name]))]
         table = _table_edit(folder / METRICS, rows, expected[METRICS])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return [f"{path} is damaged"]
     result = _document(folder / RESULT)
     if result is not None and is_broken(result):

@@ -11,7 +11,9 @@ from tests import ROOT
 
 PACKAGE = ROOT / "ruledsl"
 FILES = sorted(PACKAGE.rglob("*.py"))
-OTHERS = sorted(p for folder in ("plugins", "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py"))
+OTHERS = sorted(
+    p for folder in ("plugins", "tests", "benchmarks", "fuzz") for p in (ROOT / folder).rglob("*.py")
+)
 
 
 def unit(path: Path) -> str:

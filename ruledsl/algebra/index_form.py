@@ -13,6 +13,7 @@ from ruledsl.algebra.entries import (
     COLUMN,
     ROW,
     SIZE,
+    Contract,
     Entry,
     entry,
     factors_of,
@@ -48,6 +49,8 @@ from ruledsl.language import OTHER_SIDE, Term, shape_of_quantity
 
 MAX_MONOMIALS = 500
 MAX_EXPONENT = 1000
+MAX_SUM_EXPONENT = 50
+"""Of a sum over cells: it is multiplied out as so many sums."""
 MAX_NUMBER_DIGITS = 308
 """Digits that an exact number may have after a power: as a float it would be 0 or infinite beyond that."""
 LARGEST = 10**308
@@ -236,6 +239,8 @@ class _Folder:
             fault = ("not-finite", "this is a power of something divided by zero")
         elif abs(exponent) > MAX_EXPONENT:
             fault = ("too-large", f"this exponent is beyond ±{MAX_EXPONENT}")
+        elif value.has(Contract) and abs(exponent) > MAX_SUM_EXPONENT:
+            fault = ("too-large", f"this exponent of a sum over cells is beyond ±{MAX_SUM_EXPONENT}")
         elif abs(exponent) * max((_digits(n) for n in value.atoms(sp.Number)), default=0) > MAX_NUMBER_DIGITS:
             fault = ("not-finite", "a number in this power is too large or too small for floating point")
         elif exponent.is_Integer and exponent > 1:
@@ -271,7 +276,11 @@ class _Folder:
             case "trace":
                 return self._trace(node, value)
         self._refuse_diagonal(value, node)
-        return _elementwise(node.function, value)
+        found = _elementwise(node.function, value)
+        if found is sp.nan:
+            message = f"`{node.function}` of this number is not real and finite"
+            raise RuleError(Diagnostic("not-finite", message, Location(self.source, node.span)))
+        return found
 
     def _trace(self, node: Call, value: sp.Expr) -> sp.Expr:
         """A trace is linear: one for each monomial, numbers and sizes in front of it."""

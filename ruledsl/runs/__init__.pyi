@@ -1,6 +1,6 @@
 from .again import Diagnosis, diagnose
 from .config import RunConfig, read_config, read_toml, run_spec, used_plugins
-from .driver import Listener, Outcome, is_in_use, refuse_used, use_threads
+from .driver import Listener, Outcome, is_in_use, locked, refuse_used, use_threads
 from .metrics import Metrics, metrics_header, read_metrics
 from .names import CONFIG, DATA, RULE
 from .panels import curve_of, end_accuracy, training_panels
@@ -26,6 +26,7 @@ __all__ = [
     "grouped",
     "is_in_use",
     "late_episodes",
+    "locked",
     "metrics_header",
     "open_run",
     "read_config",

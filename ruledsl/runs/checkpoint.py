@@ -63,5 +63,5 @@ def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = Fa
             state.diverged = int(saved["diverged"])
             state.recipe.restore(saved["recipe"])
         return Checkpoint(int(document["episodes_done"]), str(document["sha256"][METRICS]))
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{path} is damaged: {error}") from None

@@ -110,7 +110,7 @@ def start(
         _ = trainer.computed_by  # what was asked for must be there before a folder is made
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):
             begun()
             write_text(folder / RULE, rule.source)
             write_config(folder, config)
@@ -151,7 +151,7 @@ def resume(
         )
     refuse_edited(folder, always=True)
     try:
-        with _locked(folder):
+        with locked(folder):
             trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
             checkpoint = load_checkpoint(folder, trainer, other_backend)
             done = checkpoint.episodes_done
@@ -206,8 +206,9 @@ def use_threads(threads: int) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process per run folder; the lock goes with the process, however it ends."""
+def locked(folder: Path) -> Iterator[None]:
+    """One process per folder; the lock goes with the process, however it ends. What a killed one left half
+    written is swept. Raises `RunError` when another process has it."""
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()

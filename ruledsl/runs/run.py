@@ -18,8 +18,8 @@ from ruledsl.figures import draw_panels
 from ruledsl.ir import Locality
 from ruledsl.rules import Rule, formula, load, table
 from ruledsl.runs.config import RunConfig, read_config, recorded_versions, version_differences
-from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
-from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, RULE
+from ruledsl.runs.metrics import Metrics, first_difference, metrics_header, read_metrics
+from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, METRICS, RESULT, RULE
 from ruledsl.runs.panels import training_panels
 from ruledsl.runs.summary import grouped, late_episodes, read_result
 from ruledsl.settings import ACCURACY, DIVERGED
@@ -84,19 +84,32 @@ class Run:
     def metrics(self) -> Metrics:
         """Every recorded episode, as columns."""
         assert self._is_evidence
-        return read_metrics(self.folder)
+        return self._fitting(read_metrics(self.folder))
 
     @property
     def metrics_so_far(self) -> Metrics:
         """The same while another process may be writing."""
         assert self._is_evidence
-        return read_metrics(self.folder, complete_lines=True)
+        return self._fitting(read_metrics(self.folder, complete_lines=True))
+
+    def _fitting(self, metrics: Metrics) -> Metrics:
+        """The metrics, if they are of the runs and the columns that the configuration names."""
+        config = self.config
+        columns = metrics_header(config.terms, config.settings.depth, config.settings.diagnostics)
+        known, runs = set(next(iter(metrics.runs.values()))) | {"group"}, {r.run for r in config.runs}
+        if not set(columns) <= known or not set(metrics.runs) <= runs:
+            raise RunError(f"{self.folder / METRICS} is not of the training that {CONFIG} describes")
+        return metrics
 
     @property
     def result(self) -> Mapping[str, Any]:
         """result.json: what was found, by group and by run."""
         assert self._is_evidence
-        return read_result(self.folder)
+        found, runs = read_result(self.folder), {r.run for r in self.config.runs}
+        told = {r["run"] for r in found["runs"]}
+        if not told <= runs or (found["finished"] and told != runs):
+            raise RunError(f"{self.folder / RESULT} is not of the training that {CONFIG} describes")
+        return found
 
     # where it stands ---------------------------------------------------------
 

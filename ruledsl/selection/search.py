@@ -18,12 +18,13 @@ from typing import Any
 
 from ruledsl.errors import RunError
 from ruledsl.meta import naive_networks, worst_loss
-from ruledsl.runs import Run, Spec
+from ruledsl.runs import Run, Spec, locked
 from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good
 from ruledsl.selection.outcome import Outcome, write_selection
 from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
 from ruledsl.selection.plan import Plan
 from ruledsl.settings import NO_TERMS, EpisodeRecord, RunSpec
+from ruledsl.storage import make_folder
 from ruledsl.tasks import ImageSource
 
 StageListener = Callable[[Stage, Sequence[EpisodeRecord]], None]
@@ -105,7 +106,8 @@ def select(
     run.trained_rule()
     plan = plan or Plan()
     search = _Search(run, Path(out) if out else run.folder / "selection", plan, run.source(), listen)
-    return write_selection(search.out, run, plan, _searched(search, path))
+    with locked(make_folder(search.out)):
+        return write_selection(search.out, run, plan, _searched(search, path))
 
 
 def _searched(search: _Search, path: Sequence[PathPoint]) -> Outcome:

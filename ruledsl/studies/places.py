@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
@@ -120,6 +122,9 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+PARENT_SECONDS = 0.2
+GRACE_SECONDS = 60.0
+_at_work = threading.Event()
 _here: tuple[Any, Any, int] | None = None
 """Of a worker: the queue of ticks, the word to stop, and the parent's process."""
 
@@ -130,8 +135,20 @@ def _begin(ticks: Any, stop: Any, parent: int, plugins: tuple[Path, ...]) -> Non
     _here = (ticks, stop, parent)
     os.environ["OMP_NUM_THREADS"] = "1"
     use_folders(plugins)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which tells its workers once
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Nobody waits for a worker whose parent is gone. A training at work saves itself first."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGINT)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while _at_work.is_set() and time.monotonic() < deadline:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def _work(cell: Cell) -> str:
@@ -147,6 +164,7 @@ def _work(cell: Cell) -> str:
     if stop.is_set():
         return STOPPED
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _at_work.set()
     try:
         cell.run(tick)
     except KeyboardInterrupt:
@@ -155,4 +173,5 @@ def _work(cell: Cell) -> str:
         return _told(error)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _at_work.clear()
     return ""

@@ -44,7 +44,7 @@ def array_source(arrays: Mapping[str, Any], name: str) -> ImageSource:
     for key, array in (("x", x), ("y", y)):
         if array.dtype.kind not in "biuf":
             raise DataError(f"{name}: `{key}` holds {array.dtype}, not real numbers")
-    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or len(x) == 0:
+    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or x.size == 0 or y.size == 0:
         raise DataError(f"{name}: x has shape {x.shape} and y {y.shape}; both need one row for each sample")
     if not np.isfinite(x).all() or not np.isfinite(y).all():
         raise DataError(f"{name} holds numbers that are not finite")

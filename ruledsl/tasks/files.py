@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ruledsl.errors import DataError, require
+from ruledsl.settings import machine_bytes
 from ruledsl.tasks.arrays import array_source
 from ruledsl.tasks.source import ImageSource
 
 SUFFIXES = (".npz", ".safetensors")
+WANTED = ("x", "y")
 
 
 def open_file(path: Path) -> ImageSource:
@@ -27,7 +30,11 @@ def open_file(path: Path) -> ImageSource:
 def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            _refuse_huge(path, {i.filename.removesuffix(".npy"): i.file_size for i in file.zip.infolist()})
+            # What else a file holds is not unpacked: of the other arrays only the names are told.
+            return {name: file[name] if name in WANTED else np.empty(0) for name in file.files}
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except Exception as error:  # zipfile and numpy raise many types for a damaged file
@@ -35,6 +42,16 @@ def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         if "allow_pickle" in reason:  # numpy's advice is to load pickles, which could run anything
             reason = "it holds Python objects; save arrays of numbers, np.savez(file, x=x, y=y)"
         raise DataError(f"{path} cannot be read as .npz: {reason}") from None
+
+
+def _refuse_huge(path: Path, sizes: Mapping[str, int]) -> None:
+    """Before anything is unpacked: kilobytes may hold gigabytes."""
+    unpacked, there = sum(sizes.get(name, 0) for name in WANTED), machine_bytes()
+    if unpacked > there // 4:
+        raise DataError(
+            f"{path} holds {unpacked / 1e9:.3g} GB when unpacked, and this machine has {there / 1e9:.3g} GB: "
+            f"keep a part of it, or fewer bits a number"
+        )
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:
