@@ -57,8 +57,9 @@ class Data(Attack):
         kind = str(case["kind"])
         spec = getattr(self, f"_{kind}")(case, chance)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", DataWarning)
             source = open_dataset(spec, self.folder)
             draw_task(source, SETTINGS, 0, 0, 0)
         return "taken"

@@ -9,6 +9,7 @@ from ruledsl.ir import Atom, Attribute, Diagnostic, Location, SourceFile
 from ruledsl.language.definitions import LayerRange, TermOptions
 from ruledsl.language.messages import closest
 
+MAX_LAYER_DIGITS = 6
 TERM_ATTRIBUTES = ("init", "fixed", "sign", "min", "max", "bounds", "cite", "layers", "same")
 RULE_ATTRIBUTES = ("feedback", "cite")
 
@@ -144,6 +145,9 @@ class AttributeReader:
         for atom in attribute.values:
             first, _, last = atom.text.partition("..")
             if atom.kind not in ("number", "range") or not first.isdigit() or not (last or first).isdigit():
+                ranges = []
+                break
+            if len(first) > MAX_LAYER_DIGITS or len(last) > MAX_LAYER_DIGITS:
                 ranges = []
                 break
             ranges.append((int(first), int(last or first)))

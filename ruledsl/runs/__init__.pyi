@@ -5,12 +5,14 @@ from .metrics import Metrics, metrics_header, read_metrics
 from .names import CONFIG, DATA, RULE
 from .panels import curve_of, end_accuracy, training_panels
 from .run import Run, Spec, open_run
+from .schema import INTERVAL, checked
 from .summary import grouped, late_episodes
 from .tensorboard import export_events
 
 __all__ = [
     "CONFIG",
     "DATA",
+    "INTERVAL",
     "RULE",
     "Diagnosis",
     "Listener",
@@ -19,6 +21,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "Spec",
+    "checked",
     "curve_of",
     "diagnose",
     "end_accuracy",

@@ -10,12 +10,50 @@ from typing import Any
 from ruledsl.errors import RunError
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.rules import Rule, rule_source
-from ruledsl.runs import Run
+from ruledsl.runs import INTERVAL, Run, checked
 from ruledsl.selection.fits import Fit, Round
 from ruledsl.selection.path import PathPoint
 from ruledsl.selection.plan import Plan
+from ruledsl.settings import checks
 from ruledsl.statistics import Interval
 from ruledsl.storage import read_json, write_text
+
+FIT = checks.record(
+    {
+        "terms": checks.names,
+        "score": checks.maybe_number,
+        "meta_accuracy": INTERVAL,
+        "difference": INTERVAL,
+        "theta": checks.mapping(INTERVAL),
+    }
+)
+POINT = checks.record(
+    {
+        "l1": checks.not_negative,
+        "meta_accuracy": INTERVAL,
+        "survives": checks.mapping(checks.number),
+        "support": checks.names,
+    }
+)
+ROUND = checks.record(
+    {
+        "terms": checks.names,
+        "score": checks.maybe_number,
+        "without": checks.mapping(checks.maybe_number),
+        "dropped": checks.text,
+    }
+)
+SELECTION_FILE = checks.record(
+    {
+        "plan": checks.record({"tolerance": checks.not_negative, "measure": checks.text}),
+        "path": checks.each(POINT),
+        "rounds": checks.each(ROUND),
+        "refits": checks.each(FIT),
+        "chosen": FIT,
+        "knock_outs": checks.mapping(FIT),
+    },
+    {"run": checks.text, "rule": checks.text, "dataset": checks.text, "started_from_l1": checks.not_negative},
+)
 
 SELECTION, SELECTED = "selection.json", "selected.rule"
 
@@ -109,4 +147,4 @@ def read_selection(folder: Path) -> dict[str, Any]:
     if not (folder / SELECTION).exists():
         raise RunError(f"{folder} holds no finished selection")
     refuse_edited_document(folder / SELECTION)
-    return read_json(folder / SELECTION)
+    return checked(folder / SELECTION, SELECTION_FILE, read_json(folder / SELECTION))

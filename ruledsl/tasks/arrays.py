@@ -15,6 +15,7 @@ from ruledsl.errors import DataError
 from ruledsl.storage import write_atomically
 from ruledsl.tasks.source import ImageSource, Indices, Pixels
 
+LARGEST = float(np.finfo(np.float32).max)
 USUAL = 10.0
 """Inputs beyond this, as a multiple of a grey value's whole range,
 are no inputs that the paper's settings can learn from."""
@@ -55,6 +56,8 @@ def array_source(arrays: Mapping[str, Any], name: str) -> ImageSource:
         return samples[places]
 
     if np.issubdtype(y.dtype, np.floating):
+        if float(np.abs(y, dtype=np.float64).max()) > LARGEST:
+            raise DataError(f"{name}: y holds numbers beyond single precision")
         targets = np.asarray(y.reshape(len(y), -1), dtype=np.float32)
         return ImageSource(name, side, np.zeros(len(x), dtype=np.int64), read, targets)
     if y.ndim != 1:
@@ -73,7 +76,7 @@ def _scaled(x: NDArray[Any], name: str) -> Pixels:
         if x.dtype.kind == "f"
         else float(max(x.max(), -int(x.min())))
     )
-    if largest > np.finfo(np.float32).max:
+    if largest > LARGEST:
         raise DataError(f"{name}: x holds numbers as large as {largest:.3g}, beyond single precision")
     if largest > USUAL:
         warnings.warn(
