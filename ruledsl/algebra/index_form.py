@@ -243,11 +243,8 @@ class _Folder:
             fault = ("too-large", f"this exponent of a sum over cells is beyond ±{MAX_SUM_EXPONENT}")
         elif abs(exponent) * max((_digits(n) for n in value.atoms(sp.Number)), default=0) > MAX_NUMBER_DIGITS:
             fault = ("not-finite", "a number in this power is too large or too small for floating point")
-        elif exponent.is_Integer and exponent > 1:
-            count = math.log(len(summands_of(value))) * int(exponent)
-            if count > math.log(MAX_MONOMIALS):
-                text = f"this power has more than {MAX_MONOMIALS} summands when multiplied out"
-                fault = ("too-large", text)
+        elif _expanded(value, exponent) > math.log(MAX_MONOMIALS):
+            fault = ("too-large", f"this power has more than {MAX_MONOMIALS} summands when multiplied out")
         if fault:
             at = Location(self.source, node.span)
             hint = "use a smaller exponent" if fault[0] == "too-large" else None
@@ -310,6 +307,13 @@ class _Folder:
                     help="apply the function to the vector inside `diag(…)`",
                 )
             )
+
+
+def _expanded(value: sp.Expr, exponent: sp.Expr) -> float:
+    """The logarithm of how many summands a power has at most when multiplied out, divisors of it too."""
+    bases = [(value, exponent), *((p.base, p.exp * exponent) for p in value.atoms(sp.Pow))]
+    whole = [(base, abs(int(power))) for base, power in bases if power.is_Integer]
+    return max((math.log(len(summands_of(base))) * power for base, power in whole if power > 1), default=0.0)
 
 
 def _digits(number: sp.Number) -> float:

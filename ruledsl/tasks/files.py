@@ -29,7 +29,8 @@ def open_file(path: Path) -> ImageSource:
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since numpy leaves a file that is no archive open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             _refuse_huge(path, {i.filename.removesuffix(".npy"): i.file_size for i in file.zip.infolist()})
             # What else a file holds is not unpacked: of the other arrays only the names are told.
             return {name: file[name] if name in WANTED else np.empty(0) for name in file.files}

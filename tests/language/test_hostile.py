@@ -25,6 +25,7 @@ HOSTILE = {
     "term t = (sum(y_post)^1e15)*W": "beyond ±1000",
     "term t = ((W * y_pre).^1000) * y_pre^T": "sum over cells is beyond ±50",
     "term t = ((y_post+z_post).^499)*y_pre^T": "more than 500 summands",
+    "term t = diag(((y_post / (n_pre + 1)^1)).^1000) * W": "more than 500 summands",
     "term t = (1/3)^1000*W": "too large or too small",
     f"term t = {'1' * 5000}*W": "too large or too small",
     f"term t = y_post * y_pre^T [layers = {'9' * 5000}]": "",  # a number beyond any float, or no layer

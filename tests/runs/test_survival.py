@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,101 +14,39 @@ from pathlib import Path
 
 import pytest
 
+from fuzz.kills import TOY as SHORT
+from fuzz.kills import Zygote, evidence
+from ruledsl import Run
 from ruledsl.runs import read_metrics
 from ruledsl.storage import read_json
 from tests import ROOT
 from tests.commands import TOY, run, train
 
-KILLS = 10
-EPISODES = 250
-OPTIONS = ["--seeds", "2", "--backend", "eager", "--meta-batch", "1", "--sizes", "49-6-47", "--labels", "2"]
-OPTIONS += ["--shots", "1", "--queries", "1", "--threads", "1"]
-ZYGOTE = f"""
-OPTIONS = {OPTIONS!r}
-import os, sys, tempfile
-import ruledsl.runs.driver as driver
-from ruledsl.cli import main
-driver.CHECKPOINT_SECONDS = 0.01
-# torch and the programs of the rule are loaded once; every child starts at once
-with tempfile.TemporaryDirectory() as warm:
-    null = os.open(os.devnull, os.O_WRONLY)
-    kept = os.dup(1), os.dup(2)
-    os.dup2(null, 1); os.dup2(null, 2)
-    try: main(["train", "bio", *OPTIONS, "--episodes", "1", "--out", warm + "/run"])
-    except SystemExit: pass
-    os.dup2(kept[0], 1); os.dup2(kept[1], 2)
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1); os.dup2(null, 2)
-        main(line.split())
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-
 
 @pytest.fixture
-def zygote() -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", ZYGOTE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def zygote() -> Iterator[Zygote]:
+    process = Zygote()
     yield process
-    process.communicate(timeout=60)
-
-
-def attempt(
-    zygote: subprocess.Popen[str], arguments: list[str], moment: Callable[[], None] | None = None
-) -> int:
-    """Run a command in a fork, and kill it when `moment` returns. Its wait status."""
-    assert zygote.stdin
-    assert zygote.stdout
-    zygote.stdin.write(" ".join(arguments) + "\n")
-    zygote.stdin.flush()
-    child = int(zygote.stdout.readline())
-    if moment is not None:
-        moment()
-        os.kill(child, signal.SIGKILL)
-    return int(zygote.stdout.readline())
-
-
-def random_moments(folder: Path, count: int) -> Iterator[Callable[[], None]]:
-    """Half of them at any time from the start on,
-    half some milliseconds after some more episodes were recorded."""
-    chance = random.Random(0)
-
-    def after_rows(more: int, seconds: float) -> None:
-        start, deadline = _rows(folder), time.monotonic() + 20
-        while _rows(folder) < start + more and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(seconds)
-
-    for number in range(count):
-        seconds = chance.uniform(0, 0.3) if number % 2 else chance.uniform(0, 0.012)
-        more = 0 if number % 2 else chance.randint(2, 12)
-        yield lambda more=more, seconds=seconds: after_rows(more, seconds)
+    process.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path, zygote: subprocess.Popen[str]) -> None:
-    options = [*OPTIONS, "--episodes", str(EPISODES)]
-    assert attempt(zygote, ["train", "bio", *options, "--out", str(tmp_path / "whole")]) == 0
+def test_kills_at_calls_that_make_something_durable_leave_no_trace(tmp_path: Path, zygote: Zygote) -> None:
+    """Before and after a rename, an fsync, a lock, a row: at calls, not times, so equal on every machine."""
     out = tmp_path / "killed"
-    begin, go_on = ["train", "bio", *options, "--out", str(out)], ["resume", str(out)]
+    options = [*SHORT, "--seeds", 2, "--episodes", 12]
+    assert zygote.attempt("train", "bio", *options, "--out", tmp_path / "whole") == 0
     known = []
-    for moment in random_moments(out, KILLS):
+    for call in (1, 2, 5, 16, 24, 33, 26, 41, 5, 30):
         started = (out / "checkpoint.json").exists()
-        assert attempt(zygote, go_on if started else begin, moment) == signal.SIGKILL
-        known.append(
-            read_json(out / "checkpoint.json")["episodes_done"] if (out / "checkpoint.json").exists() else 0
-        )
-    assert len(set(known)) >= KILLS // 3, "the kills came before any work"
-    assert known[-1] < EPISODES
-    assert attempt(zygote, go_on) == 0
-    assert (out / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
-    whole, killed = (read_json(tmp_path / n / "result.json") for n in ("whole", "killed"))
-    assert whole == killed
-    assert not [p for p in out.iterdir() if "unfinished" in p.name]
+        command = ("resume", out, "--quiet") if started else ("train", "bio", *options, "--out", out)
+        assert zygote.attempt(*command, at_call=call) == signal.SIGKILL
+        known.append(Run(out).episodes)
+    assert known == sorted(known), "an episode that was saved was lost"
+    assert 0 < known[-1] < 12
+    assert len(set(known)) >= 4, "the kills came before any work"
+    assert zygote.attempt("resume", out, "--quiet") == 0
+    assert evidence(out) == evidence(tmp_path / "whole")
 
 
 def _rows(folder: Path) -> int:
