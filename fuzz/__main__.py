@@ -17,13 +17,14 @@ from pathlib import Path
 import click
 
 from fuzz.attack import Attack, Finding
+from fuzz.claims import Claims
 from fuzz.data import Data
 from fuzz.folders import Folders
 from fuzz.kills import Kills
 from fuzz.options import Options
 from fuzz.texts import Texts
 
-ATTACKS: dict[str, type[Attack]] = {a.name: a for a in (Texts, Folders, Data, Options, Kills)}
+ATTACKS: dict[str, type[Attack]] = {a.name: a for a in (Texts, Claims, Folders, Data, Options, Kills)}
 EVERY = 5.0
 
 

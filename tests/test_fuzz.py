@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from fuzz.attack import Attack
+from fuzz.claims import Claims
 from fuzz.data import Data
 from fuzz.folders import Folders
 from fuzz.options import Options
 
-CASES: dict[type[Attack], int] = {Data: 150, Options: 60, Folders: 60}
+CASES: dict[type[Attack], int] = {Data: 100, Options: 30, Folders: 30, Claims: 60}
 
 
 @pytest.mark.parametrize("attack", CASES, ids=lambda a: a.name)

@@ -112,6 +112,11 @@ class _Reader:
             raise RuleError(
                 Diagnostic("not-toml", f"this is not TOML: {message}", at, path=str(self.path))
             ) from None
+        except (RecursionError, ValueError) as error:  # nested too deeply, or a number of a million digits
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise RuleError(
+                Diagnostic("not-toml", f"cannot be read: {reason}", path=str(self.path))
+            ) from None
 
     def _experiment(self, kind: str, name: str, body: Any) -> None:
         place = _Place(f"[{kind}.{name}]", f"{kind}.{name}")

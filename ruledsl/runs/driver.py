@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ Listener = Callable[[Sequence[EpisodeRecord]], None]
 
 def unheard(records: Sequence[EpisodeRecord]) -> None:
     """For trainings that nobody watches."""
+
+
+class LockWarning(UserWarning):
+    """A folder that cannot be kept from other processes."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +219,8 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise RunError(f"{folder} is in use by another process") from None
+    except NotImplementedError:  # some network shares know no locks
+        warnings.warn(f"{folder} cannot be locked: let no other process use it", LockWarning, stacklevel=3)
     try:
         sweep(folder)
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import resource
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -125,6 +126,14 @@ def test_idx_files_that_overflow_or_stop_short_are_refused(sizes: tuple[int, ...
 
 # run folders -----------------------------------------------------------------
 
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train(out, episodes=1)
+    return out
+
+
 WRONG_TYPES: dict[str, tuple[str, Callable[[str], str]]] = {
     "dataset": (CONFIG, lambda t: t.replace('dataset = "glyphs"', "dataset = []")),
     "labels": (CONFIG, lambda t: t.replace("labels = 3", 'labels = "x"')),
@@ -139,8 +148,10 @@ WRONG_TYPES: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 @pytest.mark.parametrize("what", WRONG_TYPES)
-def test_values_of_the_wrong_type_are_named_even_when_edits_are_accepted(what: str, tmp_path: Path) -> None:
-    train(tmp_path / "run", episodes=1)
+def test_values_of_the_wrong_type_are_named_even_when_edits_are_accepted(
+    what: str, tmp_path: Path, trained: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
     name, change = WRONG_TYPES[what]
     path = tmp_path / "run" / name
     before, after = path.read_text(), change(path.read_text())
@@ -159,6 +170,18 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     result = run("resume", tmp_path / "run", "--episodes", 2)
     assert result.exit_code == 2
     assert "was changed since the last checkpoint" in result.output
+
+
+@pytest.mark.filterwarnings("default:.*cannot be locked")
+def test_a_share_without_locks_is_used_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: object) -> None:
+        raise NotImplementedError("flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuses)
+    result = train(tmp_path / "run", episodes=1)
+    assert result.exit_code == 0, result.output
+    assert "warning:" in result.output
+    assert "cannot be locked: let no other process use it" in result.output
 
 
 def test_figures_that_cannot_be_written_cost_no_result(

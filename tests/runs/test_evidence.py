@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,17 @@ EDITS = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train(out, episodes=2)
+    return out
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    train(tmp_path / "run", episodes=2)
-    return tmp_path / "run"
+def folder(tmp_path: Path, trained: Path) -> Path:
+    """A run folder of its own for each test."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 def edit(path: Path, old: str, new: str) -> None:
