@@ -105,7 +105,7 @@ class Death:
 class Kills(Attack):
     name = "kills"
     slow = 60.0
-    MOST = 8
+    MOST = 50
     """Kills in one case."""
 
     def __init__(self, folder: Path) -> None:
@@ -121,8 +121,8 @@ class Kills(Attack):
 
     def draw(self, chance: random.Random) -> Death:
         command = chance.choice(("train", "train", "select"))
-        calls = tuple(int(chance.expovariate(1 / 60)) + 1 for _ in range(chance.randrange(self.MOST)))
-        return Death(command, calls, tuple(chance.uniform(0, 0.4) for _ in range(chance.randrange(3))))
+        calls = tuple(int(chance.expovariate(1 / 25)) + 1 for _ in range(chance.randrange(self.MOST)))
+        return Death(command, calls, tuple(chance.uniform(0, 0.4) for _ in range(chance.randrange(10))))
 
     def attempt(self, case: Death) -> str:
         shutil.rmtree(self.folder / "run", ignore_errors=True)
