@@ -13,7 +13,7 @@ from ruledsl.language.loading import (
     split_spec,
 )
 from ruledsl.language.messages import closest
-from ruledsl.language.parser import parse, read_source
+from ruledsl.language.parser import MAX_STATEMENTS, parse, read_source
 from ruledsl.language.printer import format_number, print_expression, print_statement
 from ruledsl.language.resolver import children, count_nodes
 from ruledsl.language.vocabulary import (
@@ -27,6 +27,7 @@ from ruledsl.language.vocabulary import (
 
 __all__ = [
     "FUNCTIONS",
+    "MAX_STATEMENTS",
     "OTHER_SIDE",
     "QUANTITIES",
     "TARGETS",

@@ -4,7 +4,7 @@ Plain data."""
 from ruledsl.settings import checks
 from ruledsl.settings.checks import Check, Wrong
 from ruledsl.settings.choices import CHOICES, EVALUATED, OPTIONS, Choices
-from ruledsl.settings.memory import machine_bytes, refuse_too_large
+from ruledsl.settings.memory import least_bytes, machine_bytes, refuse_too_large
 from ruledsl.settings.records import (
     ACCURACY,
     ALPHA,
@@ -66,6 +66,7 @@ __all__ = [
     "columns_of",
     "field",
     "known_names",
+    "least_bytes",
     "machine_bytes",
     "refuse_too_large",
     "rows_of",

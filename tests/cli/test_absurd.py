@@ -16,7 +16,7 @@ import pytest
 
 from ruledsl import DataError
 from ruledsl.evidence import CHECKPOINT, CONFIG, RESULT
-from ruledsl.settings.memory import least_bytes
+from ruledsl.settings import least_bytes
 from ruledsl.studies import specify
 from ruledsl.tasks import open_dataset
 from tests.commands import run, train

@@ -10,7 +10,7 @@ import pytest
 import ruledsl
 from fuzz.texts import Texts
 from ruledsl import RuleError
-from ruledsl.language.parser import MAX_STATEMENTS
+from ruledsl.language import MAX_STATEMENTS
 
 HOSTILE = {
     "\x1e": "this file defines nothing",
