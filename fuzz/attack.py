@@ -13,10 +13,6 @@ from typing import Any, ClassVar
 
 from ruledsl import UserError
 
-HANG = 60
-"""Seconds after which a case is stopped."""
-
-
 class Hangs(BaseException):
     """A case that does not end: no `except Exception` on its way may take it for something else."""
 
@@ -45,6 +41,8 @@ class Attack(ABC):
     name: ClassVar[str]
     slow: ClassVar[float] = 1.0
     """CPU seconds beyond which a case that computes nothing is a finding."""
+    hang: ClassVar[int] = 60
+    """Seconds after which a case is stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,13 +60,13 @@ class Attack(ABC):
         case = self.draw(random.Random(f"{self.name}/{seed}/{number}"))
         started = time.process_time()
         signal.signal(signal.SIGALRM, _hang)
-        signal.alarm(HANG)
+        signal.alarm(self.hang)
         try:
             ended, what = self.attempt(case), ""
         except UserError as error:
             ended, what = "refused", _unreadable(str(error))
         except Hangs:
-            ended, what = "hangs", f"not done after {HANG} s"
+            ended, what = "hangs", f"not done after {self.hang} s"
         except Wrong as wrong:
             ended, what = "wrong", str(wrong)
         except BaseException as error:  # whatever it is, a user would see it

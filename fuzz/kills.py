@@ -104,7 +104,8 @@ class Death:
 
 class Kills(Attack):
     name = "kills"
-    slow = 60.0
+    slow = 600.0
+    hang = 600
     MOST = 50
     """Kills in one case."""
 

@@ -211,6 +211,7 @@ def select(folder: Path, out: Path | None, quiet: bool, **_: Any) -> None:
 @click.option(
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Experiments at once, a thread each."
 )
+@accept_option
 @plugins_option
 @quiet_option
 def reproduce(claims: tuple[str, ...], **options: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.backend import compile_rule
+from ruledsl.evidence import write_sealed
 from ruledsl.meta import learning_curve
 from ruledsl.reproduction.claims import ClaimFile, LongStream, Theory, Training
 from ruledsl.reproduction.planning import Budget, Planner
@@ -76,9 +77,9 @@ class Experiment:
                 case Training() as training:
                     self._train(training, tick)
                 case LongStream() as stream:
-                    write_json(path, self._live(stream))
+                    write_sealed(path, self._live(stream))
                 case Theory() as theory:
-                    write_json(path, self._measure(theory))
+                    write_sealed(path, self._measure(theory))
 
     def _train(self, training: Training, tick: Tick) -> None:
         def hear(_: Sequence[EpisodeRecord]) -> None:

@@ -8,12 +8,13 @@ they ask alike.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ruledsl.errors import RunError
+from ruledsl.evidence import refuse_edited_document
 from ruledsl.meta import coefficient_names
 from ruledsl.reproduction.claims import ClaimFile, LongStream, Theory, Training
 from ruledsl.reproduction.results import Result, StreamResult, TheoryResult, TrainingResult
@@ -173,7 +174,7 @@ class Planner:
         )
 
     def result(self, file: ClaimFile, name: str) -> Result:
-        """What an experiment left. Raises `RunError` when it is not done."""
+        """What an experiment left. Raises `RunError` when it is not done, damaged, or was changed since."""
         if not self.is_done(file, name):
             raise RunError(f"the experiment `{name}` of {file.name} was not run")
         path = self.place(file, name)
@@ -181,9 +182,10 @@ class Planner:
             case Training():
                 return TrainingResult.read(Run(path))
             case LongStream():
-                return StreamResult.read(read_json(path), self.source(file, name).classes)
+                classes = self.source(file, name).classes
+                return _read(path, lambda document: StreamResult.read(document, classes))
             case Theory():
-                return TheoryResult.read(read_json(path))
+                return _read(path, TheoryResult.read)
 
     def results(self, file: ClaimFile) -> dict[str, Result]:
         """What every experiment of a file left. Raises `RunError` when one is not done."""
@@ -221,3 +223,15 @@ def _meant(name: str, learned: Collection[str]) -> str:
 
 def _deciding(settings: TrainSettings) -> list[Any]:
     return [settings.deciding(), *(plugin["sha256"] for plugin in used_plugins(settings))]
+
+
+R = TypeVar("R")
+
+
+def _read(path: Path, reader: Callable[[Mapping[str, Any]], R]) -> R:
+    """A result that an experiment wrote. Raises `RunError` for one that is damaged or was changed since."""
+    refuse_edited_document(path)
+    try:
+        return reader(read_json(path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {error!r}; remove it, and it is made again") from None

@@ -108,6 +108,8 @@ def read_config(folder: Path) -> RunConfig:
     except (SettingsError, Wrong) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     runs = tuple(run_spec(r) for r in found["runs"])
+    if any(r.initial and len(r.initial) != len(found["terms"]) for r in runs):
+        raise RunError(f"{path} is damaged: it needs as many numbers in `initial` as there are terms")
     if not runs or len({r.run for r in runs}) < len(runs):
         raise RunError(f"{path} is damaged: it needs `runs`, each with a number of its own")
     return RunConfig(
