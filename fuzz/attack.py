@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from ruledsl import UserError
 
+
 class Hangs(BaseException):
     """A case that does not end: no `except Exception` on its way may take it for something else."""
 
