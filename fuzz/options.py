@@ -28,7 +28,8 @@ class Options(Attack):
 
     def draw(self, chance: random.Random) -> dict[str, str]:
         asked = dict(BASE)
-        named = [name for name in OPTIONS if name not in ("download", "separately", "bias", "out")]
+        # Flags take no value; as many episodes as one likes are a training as long as one likes.
+        named = [name for name in OPTIONS if name not in ("download", "separately", "bias", "episodes")]
         for name in chance.sample(named, chance.choice((1, 1, 2, 3))):
             setting = OPTIONS[name]
             known = setting.check.choices
