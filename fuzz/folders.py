@@ -65,7 +65,7 @@ class Damage:
 
 class Folders(Attack):
     name = "folders"
-    slow = 20.0
+    slow = 120.0
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -24,7 +24,7 @@ ODD = (
 
 class Options(Attack):
     name = "options"
-    slow = 20.0
+    slow = 120.0
 
     def draw(self, chance: random.Random) -> dict[str, str]:
         asked = dict(BASE)
