@@ -188,7 +188,6 @@ def memories(_: int) -> Iterator[Row]:
     """What an episode keeps, and the peak of the process."""
     programs = programs_for(rule("pool").program, 5, Network())
     source = kernel_source(programs, tuple(eight_sizes().items()), "float")
-    assert source is not None
     trace = source.trace_length * 4 * 250 / 1e6
     yield at_most("saved activity, MB per 250 samples and run", f"{trace:.1f} MB", "–", trace, 25)
     peak, literal_peak = memory.peak_megabytes("compiled"), memory.peak_megabytes("literal")

@@ -11,7 +11,7 @@ from typing import Any
 
 from fuzz.attack import Attack, Wrong
 from fuzz.commands import call
-from ruledsl.evidence import CHECKPOINT, CONFIG, METRICS, RESULT, RULE, digests, sealed
+from ruledsl.evidence import CHECKPOINT, CONFIG, METRICS, RESULT, RULE, digest, digests, sealed
 from ruledsl.storage import read_json
 
 FILES = (
@@ -109,8 +109,9 @@ class Folders(Attack):
         accepts = case.accept and not case.command.startswith("resume")
         result = call(*arguments, *(["--accept-edited"] if accepts else []))
         written = WRITES.get(case.command, ())
+        after = contents(run)
         changed = [
-            name for name, data in before.items() if contents(run).get(name) != data
+            name for name, data in before.items() if after.get(name) != data
             if not any(name.startswith(w) for w in written)
         ]  # fmt: skip
         if changed:
@@ -182,10 +183,7 @@ def reseal(run: Path) -> None:
     try:
         checkpoint = read_json(run / CHECKPOINT)
         checkpoint["sha256"] |= digests(run)
-        rows = (run / METRICS).read_bytes()
-        import hashlib
-
-        checkpoint["sha256"][METRICS] = hashlib.sha256(rows).hexdigest()
+        checkpoint["sha256"][METRICS] = digest((run / METRICS).read_bytes())
         checkpoint.pop("check", None)
         (run / CHECKPOINT).write_text(json.dumps(sealed(checkpoint)))
         for name in (RESULT, "selection/selection.json"):

@@ -1,7 +1,7 @@
 """Whether the files of a run folder are those that its training left: digests, checked first of all.
 
 A sealed document holds a digest of itself as `check`. A checkpoint also holds the digests of the
-configuration, the rule and the metrics it belongs to; result.json those of what it was made from.
+configuration, the rule and the metrics it belongs to; result.json those of the configuration and the rule.
 """
 
 from __future__ import annotations
@@ -83,18 +83,18 @@ def refuse_edited(folder: Path, always: bool = False) -> None:
     """
     faults = [] if _accepted.get() and not always else edits(folder)
     if faults:
-        raise RunError(_refused(faults, f", train again with `rerun {folder} --accept-edited`", not always))
+        raise RunError(_refused(faults, f", train again with `rerun {folder} --accept-edited`"))
 
 
 def refuse_edited_document(path: Path) -> None:
     """As `refuse_edited`, of one sealed document."""
     if not _accepted.get() and is_broken(_document(path)):
-        raise RunError(_refused([f"{path} was changed since it was written"], "", True))
+        raise RunError(_refused([f"{path} was changed since it was written"]))
 
 
-def _refused(faults: list[str], again: str, readable: bool) -> str:
-    more = ", or read it all the same with `--accept-edited`" if readable else ""
-    return f"{'; '.join(faults)}: it is no evidence of its training any more. Restore it{again}{more}"
+def _refused(faults: list[str], again: str = "") -> str:
+    head = f"{'; '.join(faults)}: it is no evidence of its training any more"
+    return f"{head}. Restore it{again}, or only read it, with `--accept-edited`"
 
 
 def edits(folder: Path) -> list[str]:
@@ -115,10 +115,20 @@ def edits(folder: Path) -> list[str]:
         table = _table_edit(folder / METRICS, rows, expected[METRICS])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return [f"{path} is damaged"]
-    result = _document(folder / RESULT)
-    if result is not None and is_broken(result):
-        found.append(f"{folder / RESULT} was changed since it was written")
-    return [*found, table] if table else found
+    found += [text for text in (table, _result_edit(folder, expected)) if text]
+    return found
+
+
+def _result_edit(folder: Path, expected: Mapping[str, str]) -> str:
+    """What is wrong with result.json, if there is one yet; one of another rule or other settings is."""
+    path, result = folder / RESULT, _document(folder / RESULT)
+    if result is None:
+        return ""
+    if is_broken(result):
+        return f"{path} was changed since it was written"
+    made_from = result.get("sha256", {})  # an older version wrote none
+    others = [name for name in WHOLE if name in made_from and made_from[name] != expected[name]]
+    return f"{path} is of another {' and '.join(others)}" if others else ""
 
 
 def _file_edit(path: Path, expected: str) -> str:

@@ -16,6 +16,9 @@ from typing import IO, Any
 
 from ruledsl.errors import RunError
 
+_UNFINISHED = ".unfinished-"
+"""In the name of a file that is being written."""
+
 
 def cache_folder() -> Path:
     """`$RULEDSL_CACHE`, else `ruledsl` under `$XDG_CACHE_HOME` or `~/.cache`."""
@@ -85,9 +88,6 @@ def sweep_old(folder: Path, prefix: str, seconds: float = 3600.0) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError:
             continue  # another process was faster, or it is not ours
-
-
-_UNFINISHED = ".unfinished-"
 
 
 def sweep(folder: Path) -> None:

@@ -51,8 +51,10 @@ MAX_MONOMIALS = 500
 MAX_EXPONENT = 1000
 MAX_SUM_EXPONENT = 50
 """Of a sum over cells: it is multiplied out as so many sums."""
-MAX_NUMBER_DIGITS = 308
-"""Digits that an exact number may have after a power: as a float it would be 0 or infinite beyond that."""
+MAX_MAGNITUDE = 308
+"""Powers of ten that a number may be away from 1 after a power: as a float it would be 0 or infinite."""
+MAX_DIGITS = 10_000
+"""Of an exact number after a power."""
 LARGEST = 10**308
 
 
@@ -235,14 +237,20 @@ class _Folder:
     def _refuse_power(self, node: Power, value: sp.Expr, exponent: sp.Expr) -> None:
         """Refuse what would grow beyond reason, by its size alone: the same text on every machine."""
         fault: tuple[str, str] | None = None
+        numbers = [n for n in value.atoms(sp.Rational) if n not in (0, 1, -1)]
         if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
             fault = ("not-finite", "this is a power of something divided by zero")
         elif abs(exponent) > MAX_EXPONENT:
             fault = ("too-large", f"this exponent is beyond ±{MAX_EXPONENT}")
         elif value.has(Contract) and abs(exponent) > MAX_SUM_EXPONENT:
             fault = ("too-large", f"this exponent of a sum over cells is beyond ±{MAX_SUM_EXPONENT}")
-        elif abs(exponent) * max((_digits(n) for n in value.atoms(sp.Number)), default=0) > MAX_NUMBER_DIGITS:
+        elif abs(exponent) * max(map(_magnitude, numbers), default=0) > MAX_MAGNITUDE:
             fault = ("not-finite", "a number in this power is too large or too small for floating point")
+        elif abs(exponent) * max(map(_digits, numbers), default=0) > MAX_DIGITS:
+            fault = (
+                "too-large",
+                f"a number in this power has more than {MAX_DIGITS} digits",
+            )
         elif _expanded(value, exponent) > math.log(MAX_MONOMIALS):
             fault = ("too-large", f"this power has more than {MAX_MONOMIALS} summands when multiplied out")
         if fault:
@@ -316,11 +324,14 @@ def _expanded(value: sp.Expr, exponent: sp.Expr) -> float:
     return max((math.log(len(summands_of(base))) * power for base, power in whole if power > 1), default=0.0)
 
 
-def _digits(number: sp.Number) -> float:
-    """About how many digits an exact number adds with every factor of itself."""
-    if not number.is_Rational or number in (0, 1, -1):
-        return 0.0
-    return max(abs(int(number.p)).bit_length(), int(number.q).bit_length()) * math.log10(2)  # type: ignore[attr-defined]
+def _magnitude(number: sp.Rational) -> float:
+    """How many powers of ten an exact number is away from 1."""
+    return abs(math.log10(abs(int(number.p))) - math.log10(int(number.q)))
+
+
+def _digits(number: sp.Rational) -> float:
+    """About how many digits an exact number is written with, which every factor of itself adds."""
+    return math.log10(max(abs(int(number.p)), int(number.q)))
 
 
 def column_index(shape: Shape) -> sp.Symbol:

@@ -29,6 +29,9 @@ GIVEN = (Kind.input, Kind.target, Kind.saved)
 class NotPrintable(Exception):
     """The step holds something this printer has no fused form for; eager torch runs it."""
 
+    def __str__(self) -> str:
+        return f"there is no compiled form of this rule in this network: {self.args[0]}"
+
 
 def stride_of(columns: int) -> int:
     """Distance between rows of a matrix in generated code."""

@@ -44,10 +44,9 @@ class Commands(click.Group):
 
 def _told(error: BaseException) -> str:
     """What went wrong, where a user can do something about it; nothing for a defect of ours."""
-    place = plugin_at_fault(error)
     if isinstance(error, UserError):
         return error.render()
-    if place:
+    if place := plugin_at_fault(error):
         return f"error: {place}: {type(error).__name__}: {error}"
     if isinstance(error, MemoryError):
         return f"error: there is not enough memory: {error or 'make sizes, seeds or tasks smaller'}"

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from ruledsl.errors import RunError, SettingsError
-from ruledsl.evidence import refuse_edited
 from ruledsl.progress import TrainingProgress
 from ruledsl.runs import Run, Spec, open_run
 from ruledsl.statistics import Interval
@@ -47,7 +46,6 @@ def train(
 
 def resume(folder: Path, episodes: int | None, other_backend: bool, quiet: bool) -> int:
     """Continue a run folder; the exit code."""
-    refuse_edited(folder, always=True)
     run = open_run(folder)
     total = episodes or run.config.settings.episodes
     _warn_of_versions(run, "the episodes from here on may differ in their last bits")

@@ -13,7 +13,7 @@ from ruledsl.engines.api import Learner, MetaGradient, adapt, meta_gradient
 from ruledsl.engines.autograd import Autograd
 from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult
 from ruledsl.engines.choice import CANDIDATES, ENGINES, EngineName, compute
-from ruledsl.engines.compiled import COMPILED, computed_by, forget_kernels, kernel_source
+from ruledsl.engines.compiled import build_step, forget_kernels, kernel_source
 from ruledsl.engines.ending import DEFAULT, Ending, EndView
 from ruledsl.engines.replay import Replay, Replayed, ReplayKeeping
 from ruledsl.engines.stepping import moved, run_stream
@@ -21,7 +21,6 @@ from ruledsl.engines.stepping import moved, run_stream
 __all__ = [
     "BACKENDS",
     "CANDIDATES",
-    "COMPILED",
     "DEFAULT",
     "ENGINES",
     "Autograd",
@@ -38,8 +37,8 @@ __all__ = [
     "ReplayKeeping",
     "Replayed",
     "adapt",
+    "build_step",
     "compute",
-    "computed_by",
     "forget_kernels",
     "kernel_source",
     "meta_gradient",

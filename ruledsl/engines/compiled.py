@@ -39,38 +39,28 @@ class Kernel:
 
 
 @lru_cache(maxsize=64)
-def kernel_source(programs: StepPrograms, sizes: Sizes, real: str) -> KernelSource | None:
-    """Generated code for a rule in a network of these sizes; None where there is no fused form."""
-    try:
-        return print_kernel(programs.adjoint, dict(sizes), real)
-    except NotPrintable:
-        return None
+def kernel_source(programs: StepPrograms, sizes: Sizes, real: str) -> KernelSource:
+    """Generated code for a rule in a network of these sizes. Raises `NotPrintable`."""
+    return print_kernel(programs.adjoint, dict(sizes), real)
 
 
-def computed_by(programs: StepPrograms, sizes: Sequence[int], dtype: torch.dtype) -> str:
-    """`compiled` when a step on the CPU can be built here (seconds, the first time); else why not."""
+def build_step(programs: StepPrograms, sizes: Sequence[int], dtype: torch.dtype) -> None:
+    """Build the compiled form of a step on the CPU, if it is not yet (seconds).
+
+    Raises:
+        NotPrintable: this rule in this network has none.
+        CannotBuild: there is no compiler, or it refused the code.
+    """
     named = tuple((f"n{n}", size) for n, size in enumerate(sizes))
-    source = kernel_source(programs, named, _REAL[dtype])
-    if source is None:
-        return "this rule in this network has no compiled form"
-    try:
-        load_library(source.code)
-    except CannotBuild as problem:
-        return str(problem)
-    return COMPILED
-
-
-COMPILED = "compiled"
+    load_library(kernel_source(programs, named, _REAL[dtype]).code)
 
 
 @lru_cache(maxsize=64)
 def _kernel(programs: StepPrograms, sizes: Sizes, real: str) -> Kernel | None:
-    source = kernel_source(programs, sizes, real)
-    if source is None:
-        return None
     try:
+        source = kernel_source(programs, sizes, real)
         return Kernel(load_library(source.code), source)
-    except CannotBuild:
+    except (CannotBuild, NotPrintable):
         return None
 
 
@@ -88,8 +78,10 @@ def is_ready(programs: StepPrograms, stream: Stream) -> bool:
     """Whether a compiled form is there already, so that using it costs nothing."""
     if not _on_cpu(stream):
         return False
-    source = kernel_source(programs, _key(stream), _real(stream))
-    return source is not None and is_built(source.code)
+    try:
+        return is_built(kernel_source(programs, _key(stream), _real(stream)).code)
+    except NotPrintable:
+        return False
 
 
 def is_possible(programs: StepPrograms, stream: Stream) -> bool:

@@ -144,10 +144,8 @@ class AttributeReader:
         ranges: list[LayerRange] = []
         for atom in attribute.values:
             first, _, last = atom.text.partition("..")
-            if atom.kind not in ("number", "range") or not first.isdigit() or not (last or first).isdigit():
-                ranges = []
-                break
-            if len(first) > MAX_LAYER_DIGITS or len(last) > MAX_LAYER_DIGITS:
+            whole = all(n.isdigit() and len(n) <= MAX_LAYER_DIGITS for n in (first, last or first))
+            if atom.kind not in ("number", "range") or not whole:
                 ranges = []
                 break
             ranges.append((int(first), int(last or first)))

@@ -11,9 +11,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ruledsl.backend import CompiledRule, compiler
+from ruledsl.backend import CannotBuild, CompiledRule, NotPrintable
 from ruledsl.compiler import RuleProgram
-from ruledsl.engines import COMPILED, Backend, MetaGradient, computed_by, meta_gradient
+from ruledsl.engines import Backend, MetaGradient, build_step, meta_gradient
 from ruledsl.errors import PluginError, SettingsError
 from ruledsl.ir import Kind, Slot
 from ruledsl.measures import AdaptedView, StreamReport, gradient_content, inspect_stream, measure
@@ -169,14 +169,16 @@ class MetaTrainer:
         """
         if self.backend == "eager" or self.settings.device != "cpu":
             return "eager"
-        found = computed_by(self.programs, self.settings.sizes, self.dtype)
-        if found == COMPILED:
-            return COMPILED
-        if self.settings.backend == "compiled":
-            raise SettingsError(f"--backend compiled: {found}; use `--backend eager`")
-        if compiler() is None:
-            warnings.warn(f"{found}: eager torch computes this, many times slower", SlowWarning, stacklevel=2)
-        return "eager"
+        try:
+            build_step(self.programs, self.settings.sizes, self.dtype)
+        except (CannotBuild, NotPrintable) as reason:
+            if self.settings.backend == "compiled":
+                raise SettingsError(f"--backend compiled: {reason}; use `--backend eager`") from None
+            if isinstance(reason, CannotBuild):
+                text = f"{reason}: eager torch computes this, many times slower"
+                warnings.warn(text, SlowWarning, stacklevel=2)
+            return "eager"
+        return "compiled"
 
     @property
     def engine(self) -> str:

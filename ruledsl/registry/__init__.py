@@ -3,12 +3,11 @@
 from ruledsl.registry.declarations import (
     Declaration,
     declared,
-    plugin_at_fault,
     plugin_folders,
     use_folders,
 )
 from ruledsl.registry.kinds import KINDS, Registered, register
-from ruledsl.registry.loading import check_file, find, names_of, replaced
+from ruledsl.registry.loading import check_file, find, names_of, plugin_at_fault, replaced
 
 __all__ = [
     "KINDS",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import os
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -173,12 +172,3 @@ def _short(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def plugin_at_fault(error: BaseException) -> str:
-    """FILE:LINE, in NAME of the user's plugin that raised an exception; nothing when none did."""
-    own = {str(d.path.resolve()) for d in declared().found.values() if d.origin != "product"}
-    steps = (
-        [step for step in traceback.extract_tb(error.__traceback__) if step.filename in own] if own else []
-    )
-    return f"{steps[-1].filename}:{steps[-1].lineno}, in {steps[-1].name}" if steps else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ruledsl.errors import PluginError
 from ruledsl.registry import kinds
-from ruledsl.registry.declarations import Declaration, declared, read_declarations, search_key
+from ruledsl.registry.declarations import Declaration, declared, product_folder, read_declarations, search_key
 from ruledsl.registry.kinds import KINDS, Registered
 
 _loaded: dict[Path, list[Registered]] = {}
@@ -77,6 +77,14 @@ def check_file(path: Path) -> list[tuple[Declaration, Registered]]:
         raise PluginError(f"{path}:1: this file declares no plugin; kinds are {', '.join(KINDS)}")
     registered = {(p.kind, p.name): p for p in _load(path)}
     return [(d, registered[d.kind, d.name]) for d in declarations]
+
+
+def plugin_at_fault(error: BaseException) -> str:
+    """FILE:LINE, in NAME of the user's plugin that raised an exception; nothing when none did."""
+    product = product_folder().resolve()
+    executed = {str(path) for path in _loaded if not path.is_relative_to(product)}
+    steps = [step for step in traceback.extract_tb(error.__traceback__) if step.filename in executed]
+    return f"{steps[-1].filename}:{steps[-1].lineno}, in {steps[-1].name}" if steps else ""
 
 
 def _load(path: Path) -> list[Registered]:

@@ -60,10 +60,10 @@ def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = Fa
         )
     try:
         for state, saved in zip(trainer.states, document["states"], strict=True):
-            before = state.recipe.theta
+            shape = state.recipe.theta.shape
             state.diverged = int(saved["diverged"])
             state.recipe.restore(saved["recipe"])
-            if state.recipe.theta.shape != before.shape or not bool(state.recipe.theta.isfinite().all()):
+            if state.recipe.theta.shape != shape or not bool(state.recipe.theta.isfinite().all()):
                 raise ValueError("its Θ is not finite, or not that of this rule")
         return Checkpoint(int(document["episodes_done"]), str(document["sha256"][METRICS]))
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:

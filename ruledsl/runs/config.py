@@ -125,13 +125,13 @@ def recorded_settings(table: dict[str, Any]) -> TrainSettings:
     """
     known = {name: value for name, value in table.items() if name in TABLE}
     read = {
-        name: _UNCHECKED[name](value) if name in _UNCHECKED else TABLE[name].check(value)
+        name: _CHECKED_OTHERWISE[name](value) if name in _CHECKED_OTHERWISE else TABLE[name].check(value)
         for name, value in known.items()
     }
     return TrainSettings().put(**read)
 
 
-_UNCHECKED = {"learning_rate": checks.not_negative, "optimiser": checks.text}
+_CHECKED_OTHERWISE = {"learning_rate": checks.not_negative, "optimiser": checks.text}
 
 
 def _as_lists(value: Any) -> Any:

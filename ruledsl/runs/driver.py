@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
 from ruledsl.backend import compile_rule
 from ruledsl.errors import RunError
-from ruledsl.evidence import refuse_edited, write_sealed
+from ruledsl.evidence import digests, refuse_edited, write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -86,10 +87,10 @@ class _Session:
         """Write what was found."""
         judged = self.trainer.judge_fresh(fresh_tasks) if fresh_tasks and not interrupted else {}
         learned = Learned(self.trainer.theta, judged, fresh_tasks if judged else 0)
-        document = summary(self.config, read_metrics(self.folder), learned, interrupted) if self.done else {}
-        write_sealed(
-            self.folder / RESULT, document or {"finished": not interrupted, "groups": [], "runs": []}
-        )
+        document: dict[str, Any] = {"finished": not interrupted, "groups": [], "runs": []}
+        if self.done:
+            document = summary(self.config, read_metrics(self.folder), learned, interrupted)
+        write_sealed(self.folder / RESULT, {**document, "sha256": digests(self.folder)})
 
 
 def start(
@@ -235,7 +236,7 @@ def is_in_use(folder: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    except OSError:  # a folder one may only read
+    except (OSError, NotImplementedError):  # a folder one may only read, or a share without locks
         return False
     lock.release()
     return False

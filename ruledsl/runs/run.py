@@ -58,23 +58,26 @@ class Run:
     accept_edited: bool = False
     """Read it although a file was changed since its training."""
 
+    def refuse_edited(self) -> None:
+        """Raise `RunError` when a file is not as its training left it; looked at once, before all else."""
+        if not self.accept_edited:
+            _ = self._is_evidence
+
     @cached_property
     def _is_evidence(self) -> bool:
-        """Checked once, before anything else is read. Raises `RunError`."""
-        if not self.accept_edited:
-            refuse_edited(self.folder)
+        refuse_edited(self.folder)
         return True
 
     @cached_property
     def config(self) -> RunConfig:
         """Settings, data and runs."""
-        assert self._is_evidence
+        self.refuse_edited()
         return read_config(self.folder)
 
     @cached_property
     def rule(self) -> Rule:
         """The rule that was trained. Its locality was judged when it was: any class is accepted now."""
-        assert self._is_evidence
+        self.refuse_edited()
         path = self.folder / RULE
         if not path.exists():
             raise RunError(f"{path} is missing: without it nobody can say what was trained")
@@ -83,13 +86,13 @@ class Run:
     @property
     def metrics(self) -> Metrics:
         """Every recorded episode, as columns."""
-        assert self._is_evidence
+        self.refuse_edited()
         return self._fitting(read_metrics(self.folder))
 
     @property
     def metrics_so_far(self) -> Metrics:
         """The same while another process may be writing."""
-        assert self._is_evidence
+        self.refuse_edited()
         return self._fitting(read_metrics(self.folder, complete_lines=True))
 
     def _fitting(self, metrics: Metrics) -> Metrics:
@@ -104,7 +107,7 @@ class Run:
     @property
     def result(self) -> Mapping[str, Any]:
         """result.json: what was found, by group and by run."""
-        assert self._is_evidence
+        self.refuse_edited()
         found, runs = read_result(self.folder), {r.run for r in self.config.runs}
         told = {r["run"] for r in found["runs"]}
         if not told <= runs or (found["finished"] and told != runs):
@@ -325,7 +328,7 @@ def open_run(folder: str | Path, accept_edited: bool = False) -> Run:
     'finished'
     """
     run = Run(Path(folder), accept_edited)
+    run.refuse_edited()
     if not run.exists:
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}")
-    assert run._is_evidence
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import shutil
 import struct
 import zipfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ruledsl import DataError
 from ruledsl.evidence import CHECKPOINT, CONFIG, RESULT
@@ -20,6 +20,7 @@ from ruledsl.settings import least_bytes
 from ruledsl.studies import specify
 from ruledsl.tasks import open_dataset
 from tests.commands import run, train
+from tests.drawing import draw_episode
 
 
 @pytest.mark.parametrize(
@@ -47,12 +48,12 @@ def test_an_absurd_option_is_refused_before_anything_is_made(
 
 
 def test_the_least_that_a_training_needs_is_less_than_what_it_takes() -> None:
-    """An estimate that is too large would refuse what can be done."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    settings = specify("bio").config.settings
-    assert least_bytes(settings, 1) < 50e6
-    assert least_bytes(settings.put(sizes=(7840, 1700, 47)), 1) > least_bytes(settings, 1)
-    assert before > 0
+    """An estimate that is too large would refuse what can be done; one far too small would refuse nothing."""
+    settings = specify("bio", meta_batch=1).config.settings
+    sizes, task = settings.sizes, settings.task
+    episode = draw_episode(sizes, task.stream, queries=task.labels * task.queries, dtype=torch.float32)
+    held = sum(t.nbytes for t in (*episode.W, *episode.B, episode.x, episode.x_query))
+    assert held < least_bytes(settings, 1) < 2 * held
 
 
 # data ------------------------------------------------------------------------

@@ -47,6 +47,12 @@ def test_white_space_of_any_kind_is_white_space(text: str) -> None:
     assert ruledsl.rule(text).names == ("a",)
 
 
+@pytest.mark.parametrize("text", ["(0.123456789 * y_post).^50 * y_pre^T", "(1.000001^1000) * W"])
+def test_a_number_of_many_digits_is_no_large_number(text: str) -> None:
+    """What counts is whether it fits a float, not how long it is when it is written out exactly."""
+    assert ruledsl.rule(f"term t = {text}").locality
+
+
 def test_thousands_of_terms_are_read_and_more_are_refused_at_once() -> None:
     started = time.process_time()
     terms = [f"term t{n} = {n + 1} * y_post * y_pre^T" for n in range(MAX_STATEMENTS)]

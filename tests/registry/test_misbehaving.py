@@ -43,7 +43,7 @@ def plugin(folder: Path, step: str, state: str = JSON) -> Path:
     ],
 )
 def test_a_plugin_that_raises_in_mid_training_is_named_with_its_line(
-    step: str, said: str, tmp_path: Path
+    step: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = plugin(tmp_path / "mine", step)
     result = train(tmp_path / "run", "--plugins", folder, "--recipe", "bad")
@@ -52,7 +52,10 @@ def test_a_plugin_that_raises_in_mid_training_is_named_with_its_line(
     assert "Saved: the checkpoint after episode 0" in result.output
     assert "Traceback" not in result.output
     (folder / "bad.py").write_text(RECIPE.format(step="pass", state=JSON))
-    assert run("resume", tmp_path / "run", "--plugins", folder).exit_code in (0, 2)
+    for kept in ("_loaded", "_found"):  # another process would read the file that was mended
+        monkeypatch.setattr(f"ruledsl.registry.loading.{kept}", {})
+    result = run("--plugins", folder, "resume", tmp_path / "run")
+    assert result.exit_code == 0, result.output
 
 
 def test_a_state_that_is_no_json_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
