@@ -17,8 +17,40 @@ from fuzz.attack import Attack, Wrong
 
 TOY = ("--backend", "eager", "--sizes", "49-6-47", "--labels", "2", "--shots", "1", "--queries", "1",
        "--threads", "1", "--meta-batch", "1", "--quiet")  # fmt: skip
+CLAIMS = """
+title = "Two trainings, and networks that learn by what one of them found"
+text = "To be killed."
+dataset = "glyphs"
+[training.fa]
+rule = "feedback_alignment"
+sizes = [49, 6, 47]
+labels = 2
+shots = 1
+queries = 1
+episodes = 6
+[training.bio]
+rule = "bio"
+sizes = [49, 6, 47]
+labels = 2
+shots = 1
+queries = 1
+episodes = 6
+[stream.long]
+rule = "bio"
+theta_of = "bio"
+sizes = [49, 6, 47]
+samples = 30
+test_images = 47
+[[claim]]
+name = "x"
+says = "it learns"
+of = "bio"
+measure = "accuracy"
+at_least = 0
+"""
 ZYGOTE = f"""
 import fcntl, os, signal, sys, tempfile
+os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})  # OpenMP's threads do not live on in a fork
 import ruledsl.runs.driver as driver
 import ruledsl.runs.metrics as metrics
 from ruledsl.cli import main
@@ -26,7 +58,10 @@ driver.CHECKPOINT_SECONDS = 0.0
 driver.FRESH_TASKS = 1
 import ruledsl.selection.search
 import ruledsl.runs.run
-ruledsl.runs.run.Run.plot = lambda run: []  # figures take longer than all else, and are no evidence
+import ruledsl.reproduction.work
+# figures take longer than all else, and are no evidence
+ruledsl.runs.run.Run.plot = lambda run: []
+ruledsl.reproduction.work.draw_figure = lambda *arguments: []
 
 def deadly(owner, name, count):
     real = getattr(owner, name)
@@ -112,16 +147,17 @@ class Kills(Attack):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.zygote = Zygote()
-        self.base = folder / "base"
+        self.base, self.claims = folder / "base", folder / "toy.toml"
+        self.claims.write_text(CLAIMS)
         self._must(self.zygote.attempt(*self._train(self.base, "0,0.01")))
         self.wholes: dict[str, dict[str, bytes]] = {}
-        for command in ("train", "select"):
+        for command in ("train", "select", "reproduce"):
             shutil.rmtree(self.folder / "run", ignore_errors=True)
             self._finish(command)
             self.wholes[command] = evidence(self.folder / "run")
 
     def draw(self, chance: random.Random) -> Death:
-        command = chance.choice(("train", "train", "select"))
+        command = chance.choice(("train", "train", "select", "reproduce"))
         calls = tuple(int(chance.expovariate(1 / 25)) + 1 for _ in range(chance.randrange(self.MOST)))
         return Death(command, calls, tuple(chance.uniform(0, 0.4) for _ in range(chance.randrange(10))))
 
@@ -146,6 +182,8 @@ class Kills(Attack):
         if command == "select":
             budget = ("--seeds", 1, "--episodes", 2, "--refit-episodes", 2, "--quiet")
             return ("select", self.base, *budget, "--out", run)
+        if command == "reproduce":
+            return ("reproduce", self.claims, "--seeds", 2, "--jobs", 1, "--quiet", "--out", run)
         return ("resume", run, "--quiet") if (run / "checkpoint.json").exists() else self._train(run, "0")
 
     def _train(self, out: Path, l1: str) -> tuple[object, ...]:
@@ -159,5 +197,6 @@ class Kills(Attack):
 def evidence(folder: Path) -> dict[str, bytes]:
     """Everything that must be the same, byte for byte; also that nothing unfinished is left."""
     files = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+    files = {name: path for name, path in files.items() if not name.startswith("seconds/")}
     kept = {n: p for n, p in files.items() if p.suffix in (".csv", ".json", ".toml", ".rule") or "unfin" in n}
     return {name: path.read_bytes() for name, path in kept.items()}

@@ -10,12 +10,16 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock
+
 from ruledsl.errors import RunError
 
+LOCK = ".lock"
 _UNFINISHED = ".unfinished-"
 """In the name of a file that is being written."""
 
@@ -94,6 +98,22 @@ def sweep(folder: Path) -> None:
     """Remove what a killed `write_atomically` left behind; only while nobody else writes there."""
     for path in folder.glob(f".*{_UNFINISHED}*"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """One writer at a time in a folder that several processes write to; what a killed one left is swept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire()
+        sweep(folder)
+    except NotImplementedError:  # a share without locks: nobody can know whose an unfinished file is
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

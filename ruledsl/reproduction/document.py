@@ -21,7 +21,7 @@ from ruledsl.reproduction.planning import Budget, Planner
 from ruledsl.reproduction.verdicts import Compared, Judged
 from ruledsl.runs import Run
 from ruledsl.statistics import Interval
-from ruledsl.storage import read_json, write_json
+from ruledsl.storage import read_json, taking_turns, write_json, write_text
 
 SIGNS = {"agrees": "agrees", "disagrees": "**disagrees**", "open": "open"}
 
@@ -64,7 +64,11 @@ def write_documents(out: Path, found: Sequence[Reproduced], record: Record, comm
     Some of the shipped files get pages named after them, so that they do not replace those of all. Figures
     stand there already.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    with taking_turns(out):
+        return _write_all(out, found, record, command)
+
+
+def _write_all(out: Path, found: Sequence[Reproduced], record: Record, command: str) -> list[Path]:
     with_claims = [r for r in found if r.judged]
     names = [r.file.name for r in with_claims]
     page, data = ("README", "claims") if set(names) >= set(shipped()) else ("-".join(names),) * 2
@@ -83,7 +87,7 @@ def write_documents(out: Path, found: Sequence[Reproduced], record: Record, comm
 
 def _write(path: Path, head: Sequence[str], found: Sequence[Reproduced], record: Record) -> Path:
     lines = [*head, *(line for r in found for line in _section(r, record))]
-    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines).rstrip() + "\n")
     return path
 
 

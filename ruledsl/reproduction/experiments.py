@@ -18,7 +18,7 @@ from ruledsl.reproduction.planning import Budget, Planner
 from ruledsl.reproduction.theory import THEORY
 from ruledsl.runs import Run, use_threads
 from ruledsl.settings import EpisodeRecord, TrainSettings
-from ruledsl.storage import read_json, write_json
+from ruledsl.storage import read_json, taking_turns, write_json
 from ruledsl.studies import Tick
 
 
@@ -77,9 +77,9 @@ class Experiment:
                 case Training() as training:
                     self._train(training, tick)
                 case LongStream() as stream:
-                    write_sealed(path, self._live(stream))
+                    _keep(path, self._live(stream))
                 case Theory() as theory:
-                    write_sealed(path, self._measure(theory))
+                    _keep(path, self._measure(theory))
 
     def _train(self, training: Training, tick: Tick) -> None:
         def hear(_: Sequence[EpisodeRecord]) -> None:
@@ -129,8 +129,14 @@ def _timed(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        spent = float(read_json(path)) if path.exists() else 0.0
-        write_json(path, round(spent + time.monotonic() - began, 1))
+        with taking_turns(path.parent):
+            spent = float(read_json(path)) if path.exists() else 0.0
+            write_json(path, round(spent + time.monotonic() - began, 1))
+
+
+def _keep(path: Path, document: Mapping[str, Any]) -> None:
+    with taking_turns(path.parent):
+        write_sealed(path, document)
 
 
 def known_settings(planner: Planner, file: ClaimFile, name: str) -> TrainSettings:
