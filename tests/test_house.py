@@ -73,7 +73,7 @@ OWNERS = {
     "latex2mathml": {"rules", "pages"},
     "pandas": {"runs"},
     "polars": {"runs"},
-    "filelock": {"runs", "backend"},
+    "filelock": {"runs", "backend", "storage"},
     "lazy_loader": {"__init__", "backend", "runs", "selection", "reproduction"},
 }
 LINES, BODY, COLUMNS = 400, 50, 110
