@@ -17,25 +17,16 @@ from fuzz.attack import Attack, Wrong
 
 TOY = ("--backend", "eager", "--sizes", "49-6-47", "--labels", "2", "--shots", "1", "--queries", "1",
        "--threads", "1", "--meta-batch", "1", "--quiet")  # fmt: skip
-CLAIMS = """
+SMALL = "sizes = [49, 6, 47]\nlabels = 2\nshots = 1\nqueries = 1\nepisodes = 6\n"
+CLAIMS = f"""
 title = "Two trainings, and networks that learn by what one of them found"
 text = "To be killed."
 dataset = "glyphs"
 [training.fa]
 rule = "feedback_alignment"
-sizes = [49, 6, 47]
-labels = 2
-shots = 1
-queries = 1
-episodes = 6
-[training.bio]
+{SMALL}[training.bio]
 rule = "bio"
-sizes = [49, 6, 47]
-labels = 2
-shots = 1
-queries = 1
-episodes = 6
-[stream.long]
+{SMALL}[stream.long]
 rule = "bio"
 theta_of = "bio"
 sizes = [49, 6, 47]
@@ -197,6 +188,7 @@ class Kills(Attack):
 def evidence(folder: Path) -> dict[str, bytes]:
     """Everything that must be the same, byte for byte; also that nothing unfinished is left."""
     files = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+    # How long it took is no evidence.
     files = {name: path for name, path in files.items() if not name.startswith("seconds/")}
     kept = {n: p for n, p in files.items() if p.suffix in (".csv", ".json", ".toml", ".rule") or "unfin" in n}
     return {name: path.read_bytes() for name, path in kept.items()}

@@ -126,8 +126,10 @@ def _result_edit(folder: Path, expected: Mapping[str, str]) -> str:
         return ""
     if is_broken(result):
         return f"{path} was changed since it was written"
-    made_from = result.get("sha256", {})  # an older version wrote none
-    others = [name for name in WHOLE if name in made_from and made_from[name] != expected[name]]
+    made_from = result.get("sha256", expected)  # an older version wrote none
+    if not isinstance(made_from, dict):
+        return f"{path} is damaged"
+    others = [name for name in WHOLE if made_from.get(name) != expected[name]]
     return f"{path} is of another {' and '.join(others)}" if others else ""
 
 

@@ -247,10 +247,7 @@ class _Folder:
         elif abs(exponent) * max(map(_magnitude, numbers), default=0) > MAX_MAGNITUDE:
             fault = ("not-finite", "a number in this power is too large or too small for floating point")
         elif abs(exponent) * max(map(_digits, numbers), default=0) > MAX_DIGITS:
-            fault = (
-                "too-large",
-                f"a number in this power has more than {MAX_DIGITS} digits",
-            )
+            fault = ("too-large", f"a number in this power has more than {MAX_DIGITS} digits")
         elif _expanded(value, exponent) > math.log(MAX_MONOMIALS):
             fault = ("too-large", f"this power has more than {MAX_MONOMIALS} summands when multiplied out")
         if fault:

@@ -10,6 +10,7 @@ import pytest
 
 import ruledsl
 from ruledsl import Run, RunError
+from ruledsl.evidence import write_sealed
 from tests.commands import run, train
 
 READERS = {
@@ -102,6 +103,24 @@ def test_a_selection_that_was_changed_is_refused(tmp_path: Path) -> None:
     result = run("report", tmp_path / "run")
     assert result.exit_code == 2
     assert "selection.json was changed since it was written" in result.output
+
+
+@pytest.mark.parametrize(
+    ("made_from", "said"),
+    [
+        ({"config.toml": "0", "rule.rule": "0"}, "is of another config.toml and rule.rule"),
+        (None, "is damaged"),
+    ],
+)
+def test_the_result_of_another_training_is_refused_though_its_seal_is_whole(
+    made_from: object, said: str, folder: Path
+) -> None:
+    """A whole file copied from elsewhere carries its own seal; what it was made from gives it away."""
+    document = json.loads((folder / "result.json").read_text())
+    del document["check"]
+    write_sealed(folder / "result.json", {**document, "sha256": made_from})
+    with pytest.raises(RunError, match=said):
+        ruledsl.open_run(folder)
 
 
 def test_a_training_at_work_can_be_read(folder: Path) -> None:
