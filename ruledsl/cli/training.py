@@ -49,8 +49,8 @@ def resume(folder: Path, episodes: int | None, other_backend: bool, quiet: bool)
     run = open_run(folder)
     total = episodes or run.config.settings.episodes
     _warn_of_versions(run, "the episodes from here on may differ in their last bits")
-    if not quiet and run.episodes >= total:
-        click.echo(f"{folder} is finished; go on with `--episodes N`, N above {total}", err=True)
+    if not quiet and run.episodes >= total and episodes in (None, run.episodes):
+        click.echo(f"{folder} is finished; go on with `--episodes N`, N above {run.episodes}", err=True)
     with TrainingProgress(run.config.terms, total, quiet) as progress:
         outcome = run.resume(episodes, progress, other_backend=other_backend)
     return close(Run(outcome.folder))

@@ -81,6 +81,7 @@ def test_fewer_episodes_than_there_are_take_none_back(tmp_path: Path) -> None:
     result = run("resume", tmp_path / "run", "--episodes", 3)
     assert result.exit_code == 2
     assert "has 6 episodes already" in result.output
+    assert "is finished" not in result.output
     assert (tmp_path / "run" / "result.json").read_bytes() == before
 
 
