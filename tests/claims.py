@@ -24,7 +24,7 @@ from ruledsl.reproduction import (
 )
 
 NETWORK = {
-    "sizes": (100, 16, 12, 47), "labels": 3, "shots": 8, "queries": 6, "episodes": 60, "threads": 1,
+    "sizes": (100, 16, 12, 47), "labels": 3, "shots": 4, "queries": 6, "episodes": 60, "threads": 1,
     "learning_rate": 3e-3,
 }  # fmt: skip
 

@@ -51,6 +51,7 @@ def change(tmp_path: Path) -> Change:
 
 TRAIN = """
 import ruledsl
+ruledsl.Run.plot = lambda run: []  # two seconds
 small = dict(sizes="49-10-47", labels=3, shots=4, queries=3, episodes=2, progress=False, threads=1)
 """
 
@@ -156,7 +157,8 @@ measure = "worst"
 at_most = 100
 """
     script = """from ruledsl.cli import main
-main(["reproduce", "mine.toml", "--seeds", "2", "--dataset", "glyphs", "--quiet"], standalone_mode=False)
+budget = ["--seeds", "2", "--dataset", "glyphs", "--jobs", "1"]
+main(["reproduce", "mine.toml", *budget, "--quiet"], standalone_mode=False)
 """
     files = {
         "ruledsl/reproduction/measures.py": ("MEASURES: Mapping[str, Row] = {\n", row),

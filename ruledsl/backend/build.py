@@ -17,9 +17,18 @@ from filelock import FileLock
 
 from ruledsl.storage import NotOurs, cache_folder, is_kept, keep, private_folder, sweep_old
 
-FLAGS = (
-    "-O2",
+OPTIMISED = ("-O2", "-ftree-vectorize")
+OPTIMISED_BY_GCC = (
+    "-O1",
     "-ftree-vectorize",
+    "-fvect-cost-model=very-cheap",
+    "-ftree-vrp",
+    "-fexpensive-optimizations",
+    "-fstrict-aliasing",
+    "-fcode-hoisting",
+)
+"""What kernels gain by of gcc's -O2: the same bits and the same speed, compiled in half the time."""
+FLAGS = (
     "-march=native",
     "-mprefer-vector-width=512",
     "-std=c++17",
@@ -51,28 +60,28 @@ def compiler() -> str | None:
 
 
 @cache
+def _version() -> str:
+    command = compiler()
+    if command is None:
+        return ""
+    return subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
+
+
+@cache
 def _machine() -> str:
     """What `-march=native` depends on: a library built for another processor must not be loaded."""
-    command = compiler()
-    version = (
-        subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
-        if command
-        else ""
-    )
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     except OSError:
         features = platform.processor()
-    return "\n".join((version, features, platform.machine(), *_flags()))
+    return "\n".join((_version(), features, platform.machine(), *_flags()))
 
 
 def _flags() -> tuple[str, ...]:
-    return (
-        FLAGS
-        if platform.machine() in ("x86_64", "AMD64")
-        else tuple(f for f in FLAGS if not f.startswith("-mprefer"))
-    )
+    optimised = OPTIMISED_BY_GCC if "Free Software Foundation" in _version() else OPTIMISED
+    wide = platform.machine() in ("x86_64", "AMD64")
+    return (*optimised, *(f for f in FLAGS if wide or not f.startswith("-mprefer")))
 
 
 def library_path(code: str) -> Path:

@@ -39,7 +39,7 @@ SHORT = [
     "--labels",
     "2",
     "--shots",
-    "3",
+    "2",
     "--queries",
     "3",
     "--threads",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from ruledsl.storage import read_json
 from tests.commands import run, train
 
 SMALL = Plan(seeds=2, episodes=30, refit_episodes=100, measure="loss", tolerance=0.01, largest=4)
+EPISODES = 120
 
 
 def test_a_planted_rule_of_three_terms_is_found_among_ten(tmp_path: Path) -> None:
-    found = one_selection(tmp_path / "run", PLANTED, 0, SMALL)
+    found = one_selection(tmp_path / "run", PLANTED, 0, SMALL, EPISODES)
     assert set(found["chosen"]["terms"]) == set(PLANTED)
     for name, value in PLANTED.items():
         assert found["chosen"]["theta"][name]["mean"] == pytest.approx(value, rel=0.35)
@@ -28,7 +30,7 @@ def test_a_planted_rule_of_three_terms_is_found_among_ten(tmp_path: Path) -> Non
 
 
 def test_nothing_is_found_where_nothing_was_planted(tmp_path: Path) -> None:
-    found = one_selection(tmp_path / "run", NOTHING, 0, SMALL)
+    found = one_selection(tmp_path / "run", NOTHING, 0, replace(SMALL, refit_episodes=50), 80)
     assert found["chosen"]["terms"] == []
     assert not (tmp_path / "run" / "selection" / "selected.rule").exists()
 
