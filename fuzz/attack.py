@@ -43,7 +43,8 @@ class Attack(ABC):
     slow: ClassVar[float] = 1.0
     """CPU seconds beyond which a case that computes nothing is a finding."""
     hang: ClassVar[int] = 60
-    """Seconds after which a case is stopped."""
+    """Seconds of CPU after which a case is stopped, or ten times as many on the clock: what is paused, or
+    runs at the lowest priority, does not hang."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +62,9 @@ class Attack(ABC):
         case = self.draw(random.Random(f"{self.name}/{seed}/{number}"))
         started = time.process_time()
         signal.signal(signal.SIGALRM, _hang)
-        signal.alarm(self.hang)
+        signal.signal(signal.SIGPROF, _hang)
+        signal.setitimer(signal.ITIMER_PROF, self.hang)
+        signal.alarm(10 * self.hang)
         try:
             ended, what = self.attempt(case), ""
         except UserError as error:
@@ -74,6 +77,7 @@ class Attack(ABC):
             ended, what = "raised", _place(error)
         finally:
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         spent = time.process_time() - started
         if not what and spent > self.slow:
             what = f"took {spent:.1f} s of CPU"

@@ -189,7 +189,7 @@ class _Folder:
             case Binary("-", left, right):
                 return self.fold(left) - self.fold(right)
             case Binary("/", left, right):
-                return expand(self.fold(left) / self.fold(right))
+                return expand(self.fold(left) / self._divisor(right))
             case Binary(".*", left, right):
                 return expand(self.fold(left) * self.fold(right))
             case Binary("*", left, right):
@@ -199,6 +199,13 @@ class _Folder:
             case Call():
                 return self._call(node)
         raise InternalError(f"the index form has no case for {type(node).__name__}")
+
+    def _divisor(self, node: Expression) -> sp.Expr:
+        value = self.fold(node)
+        if value == 0:
+            at = Location(self.source, node.span)
+            raise RuleError(Diagnostic("not-finite", "this is zero, and something is divided by it", at))
+        return value
 
     def _product(self, left: Expression, right: Expression) -> sp.Expr:
         first, second = self.fold(left), self.fold(right)
@@ -239,7 +246,7 @@ class _Folder:
         fault: tuple[str, str] | None = None
         numbers = [n for n in value.atoms(sp.Rational) if n not in (0, 1, -1)]
         if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
-            fault = ("not-finite", "this is a power of something divided by zero")
+            fault = ("not-finite", "this is a power of something that is not finite")
         elif abs(exponent) > MAX_EXPONENT:
             fault = ("too-large", f"this exponent is beyond ±{MAX_EXPONENT}")
         elif value.has(Contract) and abs(exponent) > MAX_SUM_EXPONENT:
