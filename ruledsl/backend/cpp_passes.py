@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ROW_BLOCK = 4
+LANES = 16
+"""Rows start at multiples of this many numbers."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from ruledsl.engines.api import Learner, MetaGradient, adapt, meta_gradient
 from ruledsl.engines.autograd import Autograd
 from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult
 from ruledsl.engines.choice import CANDIDATES, ENGINES, EngineName, compute
-from ruledsl.engines.compiled import build_step, forget_kernels, kernel_source
 from ruledsl.engines.ending import DEFAULT, Ending, EndView
+from ruledsl.engines.kernels import build_step, forget_kernels, kernel_source
 from ruledsl.engines.replay import Replay, Replayed, ReplayKeeping
 from ruledsl.engines.stepping import moved, run_stream
 

@@ -9,7 +9,7 @@ from typing import Literal
 from ruledsl.engines.autograd import Autograd
 from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult, Learning
 from ruledsl.engines.checkpoint import Checkpoint
-from ruledsl.engines.compiled import CompiledLoss, CompiledRebuild
+from ruledsl.engines.compiled import CompiledCheckpoint, CompiledLoss, CompiledRebuild
 from ruledsl.engines.ending import Ending
 from ruledsl.engines.forward_mode import Forward
 from ruledsl.engines.loss import EagerLoss
@@ -21,7 +21,7 @@ EngineName = Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "no
 LEARNING: tuple[Learning, ...] = (CompiledLoss(), EagerLoss())
 CANDIDATES: Mapping[str, tuple[Engine, ...]] = {
     "rebuild": (Replay(), CompiledRebuild(), Rebuild()),
-    "checkpoint": (ReplayKeeping(), Checkpoint()),
+    "checkpoint": (ReplayKeeping(), CompiledCheckpoint(), Checkpoint()),
     "autograd": (Autograd(),),
     "forward": (Forward(),),
     "none": LEARNING,

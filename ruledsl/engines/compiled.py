@@ -1,101 +1,23 @@
-"""The rebuild engine in compiled form: one thread per run, each run through its whole stream in C++."""
+"""Engines in compiled form: one thread per run, each run through its whole stream in C++."""
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import contextmanager
+from math import isqrt
 
 import torch
 from torch import Tensor
 
-from ruledsl.backend import (
-    CannotBuild,
-    KernelSource,
-    NotPrintable,
-    is_built,
-    load_library,
-    print_kernel,
-    stride_of,
-)
 from ruledsl.engines.base import Backend, Case, EngineResult, Learning
 from ruledsl.engines.ending import Ending
+from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded, padded, unpadded
 from ruledsl.engines.rebuild import lost_runs
-from ruledsl.network import State, StepPrograms, Stream
+from ruledsl.network import State, Stream
 
-Sizes = tuple[tuple[str, int], ...]
-_REAL = {torch.float32: "float", torch.float64: "double"}
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A loaded library and the layout of its arguments."""
-
-    library: ctypes.CDLL
-    source: KernelSource
-
-
-@lru_cache(maxsize=64)
-def kernel_source(programs: StepPrograms, sizes: Sizes, real: str) -> KernelSource:
-    """Generated code for a rule in a network of these sizes. Raises `NotPrintable`."""
-    return print_kernel(programs.adjoint, dict(sizes), real)
-
-
-def build_step(programs: StepPrograms, sizes: Sequence[int], dtype: torch.dtype) -> None:
-    """Build the compiled form of a step on the CPU, if it is not yet (seconds).
-
-    Raises:
-        NotPrintable: this rule in this network has none.
-        CannotBuild: there is no compiler, or it refused the code.
-    """
-    named = tuple((f"n{n}", size) for n, size in enumerate(sizes))
-    load_library(kernel_source(programs, named, _REAL[dtype]).code)
-
-
-@lru_cache(maxsize=64)
-def _kernel(programs: StepPrograms, sizes: Sizes, real: str) -> Kernel | None:
-    try:
-        source = kernel_source(programs, sizes, real)
-        return Kernel(load_library(source.code), source)
-    except (CannotBuild, NotPrintable):
-        return None
-
-
-def forget_kernels() -> None:
-    """Build from the programs anew: what a plugin does may have been replaced."""
-    kernel_source.cache_clear()
-    _kernel.cache_clear()
-
-
-def _key(stream: Stream) -> Sizes:
-    return tuple(stream.sizes.items())
-
-
-def is_ready(programs: StepPrograms, stream: Stream) -> bool:
-    """Whether a compiled form is there already, so that using it costs nothing."""
-    if not _on_cpu(stream):
-        return False
-    try:
-        return is_built(kernel_source(programs, _key(stream), _real(stream)).code)
-    except NotPrintable:
-        return False
-
-
-def is_possible(programs: StepPrograms, stream: Stream) -> bool:
-    """Whether this step can run compiled here; compiles it when it is not yet (seconds)."""
-    return _on_cpu(stream) and _kernel(programs, _key(stream), _real(stream)) is not None
-
-
-def _on_cpu(stream: Stream) -> bool:
-    x = stream.signals["x"]
-    return x.device.type == "cpu" and x.dtype in _REAL
-
-
-def _real(stream: Stream) -> str:
-    return _REAL[stream.signals["x"].dtype]
+Segments = list[tuple[int, int]]
 
 
 class CompiledLoss(Learning):
@@ -104,23 +26,20 @@ class CompiledLoss(Learning):
     name = "none"
 
     def can_run(self, case: Case, backend: Backend) -> bool:
-        if backend == "eager" or case.programs.has_dense_rest:
+        if backend == "eager":
             return False
         usable = is_ready if backend == "auto" else is_possible
         return usable(case.programs, case.stream)
 
     def run(self, case: Case, ending: Ending) -> EngineResult:
         ending.differentiable = True  # nothing is differentiated here, so no gradients of its own either
-        return _run(case, ending, with_gradient=False)
+        with _episode(case, ending) as episode:
+            return episode.judged(episode.segments([]))
 
     def advance(self, case: Case) -> State:
-        stream, theta = case.stream, case.theta
-        kernel = _loaded(case)
-        buffers = _Buffers.of(kernel.source, stream, theta)
-        with ThreadPoolExecutor(max(1, min(stream.count, torch.get_num_threads()))) as pool:
-            call = kernel.library.forward
-            list(pool.map(lambda run: call(*buffers.forward(run, 0, stream.length)), range(stream.count)))
-        return buffers.carried(stream)
+        with _episode(case, None) as episode:
+            episode.forward(0, case.stream.length)
+            return episode.buffers.carried(case.stream)
 
 
 class CompiledRebuild(CompiledLoss):
@@ -128,104 +47,137 @@ class CompiledRebuild(CompiledLoss):
 
     name = "rebuild"
 
+    def can_run(self, case: Case, backend: Backend) -> bool:
+        return not case.programs.has_dense_rest and super().can_run(case, backend)
+
     def run(self, case: Case, ending: Ending) -> EngineResult:
-        return _run(case, ending, with_gradient=True)
+        with _episode(case, ending) as episode:
+            segments = episode.segments([])
+            result = episode.judged(segments)
+            for start, end, cotangents in episode.cotangents(segments, result.state):
+                episode.backward(start, end, cotangents)
+            lost = episode.lost(result.state) if case.stream.length else None
+            return episode.differentiated(result, self.name, lost)
 
 
-def _loaded(case: Case) -> Kernel:
-    kernel = _kernel(case.programs, _key(case.stream), _real(case.stream))
-    assert kernel is not None, "can_run() was not asked"
-    return kernel
+class CompiledCheckpoint(CompiledLoss):
+    """As `Checkpoint`: everything that a step updates is kept every √T samples; a segment is run again when
+    backward enters it, and leaves its weights before each sample."""
+
+    name = "checkpoint"
+
+    def run(self, case: Case, ending: Ending) -> EngineResult:
+        stride = max(1, isqrt(case.stream.length))
+        with _episode(case, ending) as episode:
+            borders: dict[int, State] = {start: {} for start in range(0, case.stream.length, stride)}
+            segments = episode.segments(list(borders))
+            result = episode.judged(segments, borders)
+            kept = episode.room_for(stride)
+            within = -1
+            for start, end, cotangents in episode.cotangents(segments, result.state):
+                if start // stride != within:
+                    within = start // stride
+                    episode.restore(borders.pop(within * stride))
+                    episode.forward(within * stride, end, kept)
+                episode.backward(start, end, cotangents, kept, within * stride)
+            return episode.differentiated(result, self.name, None)
 
 
-def _run(case: Case, ending: Ending, with_gradient: bool) -> EngineResult:
-    stream, theta = case.stream, case.theta
-    kernel = _loaded(case)
-    state = _Buffers.of(kernel.source, stream, theta)
-    points = sorted({*ending.points, stream.length} - {0})
-    segments = list(itertools.pairwise([0, *points]))
-    runs = range(stream.count)
-    gradient = torch.zeros(stream.count, theta.shape[1], dtype=torch.float64)
-    lost = None
-    with ThreadPoolExecutor(max(1, min(stream.count, torch.get_num_threads()))) as pool:
-        for start, end in segments:
-            list(
-                pool.map(lambda run, a=start, b=end: kernel.library.forward(*state.forward(run, a, b)), runs)
-            )
-            ending.see(end, state.carried(stream))
-        if kernel.source.costs:
-            ending.pay(state.trace[:, :, kernel.source.costs[0]].sum(1))
-        final = state.carried(stream)
-        loss, accuracy = ending.total(final)
-        if with_gradient:
-            for start, end, cotangents in _cotangents(segments, stream, ending, final):
-                call = kernel.library.backward
-                list(
-                    pool.map(
-                        lambda run, a=start, b=end, c=cotangents, f=call: f(
-                            *state.backward(run, a, b, c, gradient)
-                        ),
-                        runs,
-                    )
+class _Episode:
+    """A stream on its way through a kernel, one thread per run."""
+
+    def __init__(self, case: Case, kernel: Kernel, ending: Ending | None, pool: ThreadPoolExecutor) -> None:
+        self.case, self.kernel, self._ending, self.pool = case, kernel, ending, pool
+        self.stream: Stream = case.stream
+        self.buffers = Buffers.of(kernel.source, case.stream, case.theta)
+        self.gradient = torch.zeros(self.stream.count, case.theta.shape[1], dtype=torch.float64)
+
+    @property
+    def ending(self) -> Ending:
+        assert self._ending is not None
+        return self._ending
+
+    def segments(self, borders: list[int]) -> Segments:
+        """From point to point of the ending, and from border to border."""
+        points = sorted({*self.ending.points, *borders, self.stream.length} - {0})
+        return list(itertools.pairwise([0, *points]))
+
+    def _each(self, work: Callable[[int], object]) -> None:
+        list(self.pool.map(work, range(self.stream.count)))
+
+    def forward(self, start: int, end: int, kept: State | None = None) -> None:
+        call = self.kernel.library.forward
+        self._each(lambda run: call(*self.buffers.forward(run, start, end, _of(kept, run, 0))))
+
+    def backward(
+        self, start: int, end: int, cotangents: State, kept: State | None = None, first: int = 0
+    ) -> None:
+        """Move cotangents from `end` to `start` in place; `kept` begins with sample `first`."""
+        call = self.kernel.library.backward
+        self._each(
+            lambda run: call(
+                *self.buffers.backward(
+                    run, start, end, cotangents, self.gradient, _of(kept, run, start - first)
                 )
-            lost = lost_runs(state.carried(stream), stream.state, final) if stream.length else None
-    gradient = (gradient / ending.scale).to(theta.dtype)
-    return EngineResult(loss, accuracy, gradient, final, "rebuild" if with_gradient else "none", lost)
+            )
+        )
+
+    def judged(self, segments: Segments, borders: Mapping[int, State] | None = None) -> EngineResult:
+        """Live through the stream; the ending sees every point, each border takes what is carried there."""
+        ending, points = self.ending, {*self.ending.points, self.stream.length}
+        for start, end in segments:
+            if borders is not None and start in borders:
+                borders[start].update(self.snapshot())
+            self.forward(start, end)
+            if end in points:
+                ending.see(end, self.buffers.carried(self.stream))
+        costs = self.kernel.source.costs
+        if costs:
+            ending.pay(self.buffers.trace[:, :, costs[0]].sum(1))
+        final = self.buffers.carried(self.stream)
+        loss, accuracy = ending.total(final)
+        return EngineResult(loss, accuracy, self.gradient.to(self.case.theta.dtype), final, "none")
+
+    def cotangents(self, segments: Segments, final: State) -> Iterator[tuple[int, int, State]]:
+        """Segments from the last to the first, each with padded cotangents of its end,
+        which the caller moves in place to its beginning."""
+        moved = {name: padded(torch.zeros_like(value)) for name, value in final.items()}
+        for start, end in reversed(segments):
+            for name, part in self.ending.cotangents(end, self.stream.state).items():
+                view = unpadded(moved[name], part)
+                view += part
+            yield start, end, moved
+
+    def lost(self, final: State) -> Tensor:
+        """(N,) runs whose matrices did not come back to what they were."""
+        rebuilt = {n: v for n, v in self.buffers.carried(self.stream).items() if v.dim() == 3}
+        return lost_runs(rebuilt, self.stream.state, final)
+
+    def differentiated(self, result: EngineResult, name: str, lost: Tensor | None) -> EngineResult:
+        gradient = (self.gradient / self.ending.scale).to(self.case.theta.dtype)
+        return EngineResult(result.loss, result.accuracy, gradient, result.state, name, lost)
+
+    def snapshot(self) -> State:
+        return {name: value.clone() for name, value in self.buffers.state.items()}
+
+    def restore(self, snapshot: State) -> None:
+        for name, value in snapshot.items():
+            self.buffers.state[name].copy_(value)
+
+    def room_for(self, samples: int) -> State:
+        """(N, samples, rows, stride) for every matrix that the step updates."""
+        return {
+            name: value.new_empty(value.shape[0], samples, *value.shape[1:])
+            for name, value in self.buffers.weights.items()
+        }
 
 
-def _cotangents(
-    segments: list[tuple[int, int]], stream: Stream, ending: Ending, final: State
-) -> Iterator[tuple[int, int, State]]:
-    """Segments from the last to the first, each with padded cotangents of its end,
-    which the caller moves in place to its beginning."""
-    padded = {name: _padded(torch.zeros_like(value)) for name, value in final.items()}
-    for start, end in reversed(segments):
-        for name, part in ending.cotangents(end, stream.state).items():
-            padded[name][:, :, : part.shape[2]] += part
-        yield start, end, padded
+def _of(kept: State | None, run: int, first: int) -> State | None:
+    return None if kept is None else {name: value[run, first:] for name, value in kept.items()}
 
 
-def _padded(matrix: Tensor) -> Tensor:
-    """(N, rows, columns) with rows that start on whole lanes; the gap is zero."""
-    columns = matrix.shape[2]
-    wide = matrix.new_zeros(matrix.shape[0], matrix.shape[1], stride_of(columns))
-    wide[:, :, :columns] = matrix
-    return wide
-
-
-@dataclass
-class _Buffers:
-    """Buffers of one call, with a pointer to each run's part from a sample on."""
-
-    theta: Tensor
-    x: Tensor
-    targets: Tensor
-    trace: Tensor
-    matrices: dict[str, Tensor]
-
-    @classmethod
-    def of(cls, source: KernelSource, stream: Stream, theta: Tensor) -> _Buffers:
-        named: Mapping[str, Tensor] = stream.state | stream.constants
-        matrices: State = {name: _padded(named[name].detach()) for name in source.matrices}
-        trace = torch.empty(stream.count, stream.length, source.trace_length, dtype=theta.dtype)
-        x, targets = stream.signals["x"].contiguous(), stream.signals["target"].contiguous()
-        return cls(theta.detach().contiguous(), x, targets, trace, matrices)
-
-    def carried(self, stream: Stream) -> State:
-        """What the step updates, as it is now, without padding."""
-        return {n: self.matrices[n][:, :, : v.shape[2]].clone() for n, v in stream.state.items()}
-
-    def forward(self, run: int, start: int, end: int) -> list[object]:
-        """Arguments of `forward` for samples start … end − 1 of one run."""
-        parts = [_pointer(self.theta[run]), ctypes.c_int(end - start)]
-        parts += [_pointer(t[run, start:]) for t in (self.x, self.targets, self.trace)]
-        return [*parts, *(_pointer(m[run]) for m in self.matrices.values())]
-
-    def backward(self, run: int, start: int, end: int, cotangents: State, gradient: Tensor) -> list[object]:
-        # In the order of the updates: that of the state, whatever else holds matrices.
-        adjoints = [_pointer(cotangents[name][run]) for name in self.matrices if name in cotangents]
-        return [*self.forward(run, start, end), *adjoints, _pointer(gradient[run])]
-
-
-def _pointer(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
+@contextmanager
+def _episode(case: Case, ending: Ending | None) -> Iterator[_Episode]:
+    workers = max(1, min(case.stream.count, torch.get_num_threads()))
+    with ThreadPoolExecutor(workers) as pool:
+        yield _Episode(case, loaded(case.programs, case.stream), ending, pool)

@@ -1,0 +1,359 @@
+"""One direction through a stream, printed as a C++ function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ruledsl.backend.cpp_entries import REDUCTIONS, EntryPass
+from ruledsl.backend.cpp_inputs import Inputs, stride_of
+from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass
+from ruledsl.backend.cpp_text import scalar_text
+from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
+
+MATRIX_OPS = ("matvec", "rmatvec")
+
+
+@dataclass
+class Direction:
+    """Prints one function that runs a program over all samples, forwards or backwards."""
+
+    program: Program
+    sizes: Mapping[str, int]
+    name: str
+    traced: Mapping[int, int]
+    inputs: Inputs
+    early: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.instructions = self.program.instructions
+        self.backwards = self.name == "backward"
+        changes = {u.target: u for u in self.program.updates if u.rank == 2}
+        self.undone = {t: u for t, u in changes.items() if self.backwards and not t.adjoint}
+        self.applied = {t: u for t, u in changes.items() if t not in self.undone and u.dense is None}
+        self.dense = {t: u for t, u in changes.items() if t not in self.undone and u.dense is not None}
+        self.moved = {u.target: u for u in self.program.updates if u.rank == 1}
+        self.early = self._early()
+
+    # structure ---------------------------------------------------------------
+
+    def _matrix_of(self, number: int) -> Slot | None:
+        """The given matrix that a product reads, by name; for an inner product of a weight with its Λ, the
+        weight."""
+        instruction = self.instructions[number]
+        read = [self.instructions[a] for a in instruction.arguments if self._is_matrix(a)]
+        if not read or any(i.op != "input" for i in read):
+            return None
+        if instruction.op in MATRIX_OPS:
+            return read[0].slot
+        if instruction.op == "dot" and {i.slot.adjoint for i in read} == {False, True}:
+            names = [i.slot for i in read]
+            return min(names, key=lambda n: n.adjoint)
+        return None
+
+    def _is_matrix(self, number: int) -> bool:
+        return len(self.instructions[number].shape) == 2
+
+    def _by_entries(self, number: int) -> bool:
+        """Whether this is a sum over entries of matrices, and no product of a given one."""
+        instruction = self.instructions[number]
+        reads = any(self._is_matrix(a) for a in instruction.arguments)
+        return instruction.op in REDUCTIONS and reads and self._matrix_of(number) is None
+
+    def _early(self) -> list[bool]:
+        """Values of a sample that need no matrix result of that sample, and the products of matrices
+        changed at the end of a sample with such values: all can be had before the sample begins."""
+        early: list[bool] = []
+        for number, instruction in enumerate(self.instructions):
+            matrix = self._matrix_of(number)
+            vectors = [a for a in instruction.arguments if not self._is_matrix(a)]
+            known = all(self._value_is_early(a, early) for a in vectors)
+            known = known and not self._by_entries(number)
+            known = known and (not self._is_matrix(number) or instruction.op == "input")
+            early.append(known and (matrix is None or (matrix in self.applied and instruction.op != "dot")))
+        return early
+
+    def _value_is_early(self, number: int, early: list[bool]) -> bool:
+        # A product that is formed early is not itself an operand of other early work: it is ready
+        # only when its pass ends.
+        return early[number] and self._matrix_of(number) is None
+
+    # names -------------------------------------------------------------------
+
+    def _ref(self, number: int, s: str) -> str:
+        instruction = self.instructions[number]
+        scalar = instruction.shape == ()
+        if instruction.op == "const":
+            return f"real({instruction.parameter!r})"
+        if instruction.op == "size":
+            return f"real({self.sizes[str(instruction.parameter)]})"
+        if instruction.op == "theta":
+            return f"theta[{instruction.parameter}]"
+        if number in self.traced:
+            offset = self.traced[number]
+            return f"{s}->trace[{offset}]" if scalar else f"({s}->trace + {offset})"
+        if instruction.op == "input" and not self._is_copied(number):
+            if instruction.slot in self.inputs.constants:
+                return f"{instruction.slot}[0]" if scalar else str(instruction.slot)
+            return f"{s}->{instruction.slot}[0]" if scalar else f"{s}->{instruction.slot}"
+        return f"{s}->v{number}"
+
+    def _is_copied(self, number: int) -> bool:
+        """Vectors that the step updates are copied first: what comes later in a sample reads the old ones."""
+        instruction = self.instructions[number]
+        return instruction.op == "input" and instruction.slot.primal in self.inputs.vectors
+
+    def _place(self, matrix: Slot) -> str:
+        """Where a matrix is read: weights that `forward` kept lie elsewhere at every sample."""
+        return f"{matrix}_now" if matrix in self.undone else str(matrix)
+
+    def _length(self, instruction: Instruction) -> int:
+        return self.sizes[instruction.shape[0]]
+
+    def _shape(self, matrix: Slot) -> MatrixShape:
+        return self._sized(self.inputs.shapes[matrix.primal])
+
+    def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
+        rows, columns = (self.sizes[d] for d in dims)
+        return MatrixShape(rows, columns, stride_of(columns))
+
+    # printing ----------------------------------------------------------------
+
+    def print(self, trace_length: int) -> str:
+        fields = ["  const real* x; const real* target; real* trace;"]
+        fields += [f"  const real* {signal};" for signal in self.inputs.signals]
+        for number, instruction in enumerate(self.instructions):
+            loads = instruction.op in LOADS and not self._is_copied(number)
+            if number in self.traced or loads or self._is_matrix(number):
+                continue
+            length = f"[{stride_of(self._length(instruction))}]" if instruction.shape else ""
+            aligned = "alignas(64) " if instruction.shape else ""
+            fields.append(f"  {aligned}real v{number}{length};")
+        struct = f"struct {self.name}_values {{\n" + "\n".join(fields) + "\n};"
+        given = ["const real* theta", "int samples", "const real* xs", "const real* targets", "real* traces"]
+        given += [f"real* {name}" for name in self.inputs.arguments()]
+        if self.backwards:
+            given += [f"real* {slot.cotangent}" for slot in self.inputs.carried] + ["double* gradient"]
+        body = self._body(trace_length)
+        return (
+            f'{struct}\n\nextern "C" void {self.name}({", ".join(given)}) {{\n'
+            + "\n".join("  " + line for line in body)
+            + "\n}\n"
+        )
+
+    def _body(self, trace_length: int) -> list[str]:
+        s = f"{self.name}_values"
+        first, following, more = (
+            ("samples - 1", "t - 1", "t > 0") if self.backwards else ("0", "t + 1", "t + 1 < samples")
+        )
+        lines = ["if (samples <= 0) return;", f"std::unique_ptr<{s}> one(new {s}()), two(new {s}());"]
+        lines += [f"{s}* c = one.get(); {s}* n = two.get();"]
+        lines += [f"auto at = [&]({s}* p, int t) {{ {self._setting(trace_length)} }};"]
+        lines += [f"at(c, {first});"]
+        lines += self._early_values("c")
+        lines += self._joint_passes(None, "c")
+        loop = f"for (int t = {first}; {'t >= 0; --t' if self.backwards else 't < samples; ++t'}) {{"
+        lines.append(loop)
+        lines += ["  " + line for line in [*self._kept(), *self._main(), *self._ends()]]
+        lines.append(f"  if ({more}) {{")
+        lines.append(f"    at(n, {following});")
+        lines += ["    " + line for line in self._early_values("n")]
+        lines += ["    " + line for line in self._joint_passes("c", "n")]
+        lines.append("  } else {")
+        lines += ["    " + line for line in self._joint_passes("c", None)]
+        lines += ["  }", "  std::swap(c, n);", "}"]
+        return lines
+
+    def _setting(self, trace_length: int) -> str:
+        """Where a sample's signals and saved values lie."""
+        lengths = {"x": self.sizes["n0"], "target": self.sizes[f"n{len(self.sizes) - 1}"]}
+        parts = [f"p->{name} = {name}s + (size_t)t * {length};" for name, length in lengths.items()]
+        parts += [
+            f"p->{signal} = {signal}_stream + (size_t)t * {self.sizes[shape[0]] if shape else 1};"
+            for signal, shape in self.inputs.signals.items()
+        ]
+        return " ".join([*parts, f"p->trace = traces + (size_t)t * {trace_length};"])
+
+    def _kept(self) -> list[str]:
+        """Forward keeps the weights before a sample where it is given a place; backward reads them there."""
+        lines: list[str] = []
+        for name in self.inputs.weights:
+            shape = self._shape(name)
+            size = shape.rows * shape.stride
+            place = f"kept_{name} + (size_t)t * {size}"
+            if not self.backwards:
+                lines.append(f"if (kept_{name}) std::memcpy({place}, {name}, {size} * sizeof(real));")
+            elif name in self.undone:
+                lines.append(f"real* {name}_now = kept_{name} ? {place} : {name};")
+        return lines
+
+    def _ends(self) -> list[str]:
+        """What a sample does when all its values are there, but for updates that share their pass with the
+        next sample."""
+        lines: list[str] = []
+        shapes = dict.fromkeys(self.inputs.shapes[t.primal] for t in self.dense)
+        for dims in shapes:
+            updates = [(str(t), u) for t, u in self.dense.items() if self.inputs.shapes[t.primal] == dims]
+            lines += self._entry_pass(dims, (), updates)
+        for target, update in self.moved.items():
+            lines += self._moved(target, update)
+        if self.backwards:
+            lines += [
+                f"gradient[{slot.number}] += {self._ref(number, 'c')};"
+                for slot, number in self.program.outputs
+            ]
+        return lines
+
+    def _moved(self, target: Slot, update: Update) -> list[str]:
+        """A vector's own update."""
+        parts = [
+            f"{target}[i]" if update.kappa is None else f"(1 + {self._ref(update.kappa, 'c')}) * {target}[i]"
+        ]
+        if update.dense is not None:
+            parts.append(self._operand(update.dense, "c"))
+        length = self.sizes[self.inputs.vectors[target.primal][0]]
+        return ["#pragma omp simd", f"for (int i = 0; i < {length}; ++i) {target}[i] = {' + '.join(parts)};"]
+
+    def _entry_pass(
+        self, dims: tuple[str, ...], reductions: Sequence[int], updates: Sequence[tuple[str, Update]] = ()
+    ) -> list[str]:
+        return EntryPass(
+            self.instructions, self._sized(dims), lambda n: self._ref(n, "c"),
+            lambda n: self._place(self.instructions[n].slot), reductions, updates,
+        ).print()  # fmt: skip
+
+    def _early_values(self, s: str) -> list[str]:
+        return [
+            line
+            for number, flag in enumerate(self.early)
+            if flag and self._matrix_of(number) is None
+            for line in self._instruction(number, s)
+        ]
+
+    def _joint_passes(self, updating: str | None, preparing: str | None) -> list[str]:
+        """Updates with the values of sample `updating`, feeding early products of sample `preparing`."""
+        lines: list[str] = []
+        for matrix, update in self.applied.items():
+            change = self._change(update, "apply", updating) if updating else None
+            products = [n for n, flag in enumerate(self.early) if flag and self._matrix_of(n) == matrix]
+            consumers = [self._consumer(n, preparing) for n in products] if preparing else []
+            if change or consumers:
+                lines += Pass(matrix, self._shape(matrix), change, consumers).print()
+        return lines
+
+    def _change(self, update: Update, kind: str, s: str) -> Change | None:
+        pairs = tuple((self._ref(u, s), self._ref(v, s)) for u, v in update.pairs)
+        scale = None
+        if update.kappa is not None:
+            kappa = self._ref(update.kappa, s)
+            scale = f"1 + {kappa}" if kind == "apply" else f"1 / (1 + {kappa})"
+        return Change(kind, scale, pairs) if pairs or scale else None  # type: ignore[arg-type]
+
+    def _consumer(self, number: int, s: str) -> Consumer:
+        instruction = self.instructions[number]
+        if instruction.op == "dot":
+            names = [self.instructions[a].slot for a in instruction.arguments]
+            return Consumer("dot", self._ref(number, s), max(names, key=lambda n: n.adjoint))
+        return Consumer(instruction.op, self._ref(number, s), self._ref(instruction.arguments[1], s))  # type: ignore[arg-type]
+
+    def _main(self) -> list[str]:
+        """Everything of a sample that is not early, matrix products grouped into passes."""
+        remaining = [n for n, flag in enumerate(self.early) if not flag]
+        done = list(self.early)
+        fresh = set(self.undone)
+        lines: list[str] = []
+        while remaining:
+            ready = [n for n in remaining if all(done[a] for a in self.instructions[n].arguments)]
+            plain = [n for n in ready if self._matrix_of(n) is None and not self._by_entries(n)]
+            if plain:
+                chosen = plain
+                lines += [line for n in plain for line in self._instruction(n, "c")]
+            else:
+                entries = [n for n in ready if self._by_entries(n)]
+                if entries:
+                    dims = self._dims(entries[0])
+                    chosen = [n for n in entries if self._dims(n) == dims]
+                    for matrix in sorted(fresh & self._read(chosen)):
+                        lines += self._undo(matrix, [])
+                        fresh.discard(matrix)
+                    lines += self._entry_pass(dims, chosen)
+                else:
+                    matrix, chosen = self._next_pass(ready, remaining)
+                    consumers = [self._consumer(n, "c") for n in chosen]
+                    if matrix in fresh:
+                        lines += self._undo(matrix, consumers)
+                        fresh.discard(matrix)
+                    else:
+                        lines += Pass(self._place(matrix), self._shape(matrix), None, consumers).print()
+            for number in chosen:
+                done[number] = True
+            remaining = [n for n in remaining if n not in chosen]
+        for matrix in sorted(fresh):
+            lines += self._undo(matrix, [])
+        return lines
+
+    def _undo(self, matrix: Slot, consumers: list[Consumer]) -> list[str]:
+        """The first pass over a weight in a sample: undone on the way, unless it was kept."""
+        kept = Pass(self._place(matrix), self._shape(matrix), None, consumers).print() if consumers else []
+        change = self._change(self.undone[matrix], "undo", "c") if self.inputs.rebuilds else None
+        if change is None:
+            return kept
+        undone = Pass(matrix, self._shape(matrix), change, consumers).print()
+        return [f"if (kept_{matrix})", *(kept or ["{}"]), "else", *undone]
+
+    def _dims(self, reduction: int) -> tuple[str, ...]:
+        return self.instructions[self.instructions[reduction].arguments[0]].shape
+
+    def _read(self, numbers: Iterable[int]) -> set[Slot]:
+        """The given matrices that values are computed from, through matrices alone."""
+        found: set[Slot] = set()
+        for number in numbers:
+            instruction = self.instructions[number]
+            if self._is_matrix(number) and instruction.op == "input":
+                found.add(instruction.slot)
+            else:
+                found |= self._read(a for a in instruction.arguments if self._is_matrix(a))
+        return found
+
+    def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
+        """The matrix to read next: one whose products are all ready, if there is one."""
+        matrices = list(dict.fromkeys(m for n in ready if (m := self._matrix_of(n))))
+
+        def waiting(matrix: Slot) -> int:
+            return sum(self._matrix_of(n) == matrix for n in remaining) - sum(
+                self._matrix_of(n) == matrix for n in ready
+            )
+
+        matrix = min(matrices, key=waiting)
+        return matrix, [n for n in ready if self._matrix_of(n) == matrix]
+
+    def _instruction(self, number: int, s: str) -> list[str]:
+        instruction = self.instructions[number]
+        if self._is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
+            return []
+        out = self._ref(number, s)
+        if instruction.op == "input":
+            return [f"std::memcpy({out}, {instruction.slot}, {self._length(instruction)} * sizeof(real));"]
+        operands = [self._operand(a, s) for a in instruction.arguments]
+        if instruction.op in ("sum", "dot"):
+            argument = self.instructions[instruction.arguments[0]]
+            inner = operands[0] if instruction.op == "sum" else f"{operands[0]} * {operands[1]}"
+            loop = f"for (int i = 0; i < {self._length(argument)}; ++i) sum += {inner};"
+            return [
+                f"{out} = [&] {{ real sum = 0;",
+                "#pragma omp simd reduction(+: sum)",
+                f"{loop} return sum; }}();",
+            ]
+        if instruction.op == "softmax":
+            return [f"softmax({self._length(instruction)}, {self._ref(instruction.arguments[0], s)}, {out});"]
+        value = scalar_text(instruction, operands)
+        if not instruction.shape:
+            return [f"{out} = {value};"]
+        return [
+            "#pragma omp simd",
+            f"for (int i = 0; i < {self._length(instruction)}; ++i) {out}[i] = {value};",
+        ]
+
+    def _operand(self, number: int, s: str) -> str:
+        reference = self._ref(number, s)
+        return f"{reference}[i]" if self.instructions[number].shape else reference

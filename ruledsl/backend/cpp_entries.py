@@ -1,0 +1,130 @@
+"""Passes over matrices of one shape, entry by entry: for what outer products cannot say.
+
+A matrix that is computed (a product of two, a function of W) is never written down: each pass that needs one
+computes its entries on the way, and takes sums over them or adds them to what the step updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ruledsl.backend.cpp_passes import MatrixShape
+from ruledsl.backend.cpp_text import scalar_text
+from ruledsl.ir import Instruction, Update
+
+REDUCTIONS = ("matvec", "rmatvec", "row_sum", "column_sum", "sum", "dot")
+_KINDS = {"matvec": "row", "row_sum": "row", "rmatvec": "column", "column_sum": "column"}
+
+
+@dataclass
+class EntryPass:
+    """Reductions and updates over matrices of one shape, in one loop over their entries.
+
+    `ref` gives the C expression of a scalar or a vector, `place` that of a matrix that is read.
+    """
+
+    instructions: Sequence[Instruction]
+    shape: MatrixShape
+    ref: Callable[[int], str]
+    place: Callable[[int], str]
+    reductions: Sequence[int] = ()
+    updates: Sequence[tuple[str, Update]] = ()
+    _entries: dict[int, str] = field(default_factory=dict)
+
+    def print(self) -> list[str]:
+        """C++ lines, in a block of their own."""
+        before, inside, after_row, after = self._reductions()
+        changed = [
+            f"const real w{k} = {self._changed(place, update)};"
+            for k, (place, update) in enumerate(self.updates)
+        ]
+        stored = [f"{place}[row + i] = w{k};" for k, (place, _) in enumerate(self.updates)]
+        entries = [f"const real {name} = {self._text(number)};" for number, name in self._entries.items()]
+        sums = [f"a{k}" for k, n in enumerate(self.reductions) if self._kind(n) == "row"]
+        totals = [f"d{k}" for k, n in enumerate(self.reductions) if self._kind(n) == "total"]
+        reduced = f" reduction(+: {', '.join([*sums, *totals])})" if sums or totals else ""
+        body = [*entries, *inside, *changed, *stored]
+        return [
+            "{",
+            *(f"  {line}" for line in before),
+            f"  for (int j = 0; j < {self.shape.rows}; ++j) {{",
+            f"    const size_t row = (size_t)j * {self.shape.stride};",
+            *(f"    real {name} = 0;" for name in sums),
+            f"    #pragma omp simd{reduced}",
+            f"    for (int i = 0; i < {self.shape.columns}; ++i) {{",
+            *(f"      {line}" for line in body),
+            "    }",
+            *(f"    {line}" for line in after_row),
+            "  }",
+            *(f"  {line}" for line in after),
+            "}",
+        ]
+
+    def _kind(self, number: int) -> str:
+        return _KINDS.get(self.instructions[number].op, "total")
+
+    def _reductions(self) -> tuple[list[str], list[str], list[str], list[str]]:
+        """Lines before the loop, for every entry, after each row, and after the loop."""
+        before: list[str] = []
+        inside: list[str] = []
+        after_row: list[str] = []
+        after: list[str] = []
+        for k, number in enumerate(self.reductions):
+            instruction = self.instructions[number]
+            entry, out = self._entry(instruction.arguments[0]), self.ref(number)
+            other = instruction.arguments[-1]
+            match instruction.op:
+                case "matvec":
+                    entry = f"{entry} * {self.ref(other)}[i]"
+                case "rmatvec":
+                    entry = f"{entry} * {self.ref(other)}[j]"
+                case "dot":
+                    entry = f"{entry} * {self._entry(other)}"
+            match self._kind(number):
+                case "row":
+                    inside.append(f"a{k} += {entry};")
+                    after_row.append(f"{out}[j] = a{k};")
+                case "column":
+                    before.append(f"for (int i = 0; i < {self.shape.columns}; ++i) {out}[i] = 0;")
+                    inside.append(f"{out}[i] += {entry};")
+                case _:
+                    before.append(f"real d{k} = 0;")
+                    inside.append(f"d{k} += {entry};")
+                    after.append(f"{out} = d{k};")
+        return before, inside, after_row, after
+
+    def _changed(self, place: str, update: Update) -> str:
+        old = f"{place}[row + i]"
+        parts = [old if update.kappa is None else f"(1 + {self.ref(update.kappa)}) * {old}"]
+        parts += [f"{self.ref(u)}[j] * {self.ref(v)}[i]" for u, v in update.pairs]
+        if update.dense is not None:
+            parts.append(self._entry(update.dense))
+        return " + ".join(parts)
+
+    def _entry(self, number: int) -> str:
+        """The name of an entry of a matrix; what it needs is computed before it."""
+        if number not in self._entries:
+            instruction = self.instructions[number]
+            for argument in instruction.arguments:
+                if len(self.instructions[argument].shape) == 2:
+                    self._entry(argument)
+            self._entries[number] = f"m{number}"
+        return self._entries[number]
+
+    def _text(self, number: int) -> str:
+        instruction = self.instructions[number]
+        arguments = instruction.arguments
+        match instruction.op:
+            case "input":
+                return f"{self.place(number)}[row + i]"
+            case "outer":
+                return f"{self.ref(arguments[0])}[j] * {self.ref(arguments[1])}[i]"
+            case "rows":
+                return f"{self.ref(arguments[0])}[j]"
+            case "columns":
+                return f"{self.ref(arguments[0])}[i]"
+        operands = [
+            self._entries[a] if len(self.instructions[a].shape) == 2 else self.ref(a) for a in arguments
+        ]
+        return scalar_text(instruction, operands)

@@ -1,0 +1,184 @@
+"""Compiled steps: built once, kept, and called with the buffers of a stream."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ruledsl.backend import (
+    CannotBuild,
+    KernelSource,
+    NotPrintable,
+    is_built,
+    load_library,
+    print_kernel,
+    stride_of,
+)
+from ruledsl.ir import InternalError
+from ruledsl.network import State, StepPrograms, Stream
+
+Sizes = tuple[tuple[str, int], ...]
+_REAL = {torch.float32: "float", torch.float64: "double"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loaded library and the layout of its arguments."""
+
+    library: ctypes.CDLL
+    source: KernelSource
+
+
+@lru_cache(maxsize=64)
+def kernel_source(programs: StepPrograms, sizes: Sizes, real: str) -> KernelSource:
+    """Generated code for a rule in a network of these sizes. Raises `NotPrintable`."""
+    return print_kernel(programs.adjoint, dict(sizes), real, tuple(programs.further_signals))
+
+
+def build_step(programs: StepPrograms, sizes: Sequence[int], dtype: torch.dtype) -> None:
+    """Build the compiled form of a step on the CPU, if it is not yet (seconds).
+
+    Raises:
+        NotPrintable: this rule in this network has none.
+        CannotBuild: there is no compiler, or it refused the code.
+    """
+    named = tuple((f"n{n}", size) for n, size in enumerate(sizes))
+    load_library(kernel_source(programs, named, _REAL[dtype]).code)
+
+
+@lru_cache(maxsize=64)
+def _kernel(programs: StepPrograms, sizes: Sizes, real: str) -> Kernel | None:
+    try:
+        source = kernel_source(programs, sizes, real)
+        return Kernel(load_library(source.code), source)
+    except (CannotBuild, NotPrintable):
+        return None
+
+
+def forget_kernels() -> None:
+    """Build from the programs anew: what a plugin does may have been replaced."""
+    kernel_source.cache_clear()
+    _kernel.cache_clear()
+
+
+def _key(stream: Stream) -> Sizes:
+    return tuple(stream.sizes.items())
+
+
+def is_ready(programs: StepPrograms, stream: Stream) -> bool:
+    """Whether a compiled form is there already, so that using it costs nothing."""
+    if not _on_cpu(stream):
+        return False
+    try:
+        return is_built(kernel_source(programs, _key(stream), _real(stream)).code)
+    except NotPrintable:
+        return False
+
+
+def is_possible(programs: StepPrograms, stream: Stream) -> bool:
+    """Whether this step can run compiled here; compiles it when it is not yet (seconds)."""
+    return _on_cpu(stream) and _kernel(programs, _key(stream), _real(stream)) is not None
+
+
+def _on_cpu(stream: Stream) -> bool:
+    x = stream.signals["x"]
+    return x.device.type == "cpu" and x.dtype in _REAL
+
+
+def _real(stream: Stream) -> str:
+    return _REAL[stream.signals["x"].dtype]
+
+
+def loaded(programs: StepPrograms, stream: Stream) -> Kernel:
+    """The compiled form of a step of which `is_possible` or `is_ready` said that there is one."""
+    kernel = _kernel(programs, _key(stream), _real(stream))
+    if kernel is None:
+        raise InternalError("a compiled step was asked for that cannot be built")
+    return kernel
+
+
+def padded(value: Tensor) -> Tensor:
+    """(N, rows, columns) with rows that start on whole lanes; the gap is zero. Vectors (N, n) as they are."""
+    if value.dim() == 2:
+        return value.contiguous().clone()
+    columns = value.shape[2]
+    wide = value.new_zeros(value.shape[0], value.shape[1], stride_of(columns))
+    wide[:, :, :columns] = value
+    return wide
+
+
+@dataclass
+class Buffers:
+    """Buffers of one call, with a pointer to each run's part from a sample on."""
+
+    theta: Tensor
+    x: Tensor
+    targets: Tensor
+    trace: Tensor
+    state: State
+    """What the step updates, in the order of the arguments: matrices padded, then vectors."""
+    matrices: State
+    constants: State
+    signals: State
+
+    @classmethod
+    def of(cls, source: KernelSource, stream: Stream, theta: Tensor) -> Buffers:
+        given, named = source.inputs, stream.state | stream.constants
+        trace = torch.empty(stream.count, stream.length, source.trace_length, dtype=theta.dtype)
+        return cls(
+            theta.detach().contiguous(), stream.signals["x"].contiguous(),
+            stream.signals["target"].contiguous(), trace,
+            {name: padded(named[name].detach()) for name in given.carried},
+            {name: padded(named[name].detach()) for name in given.matrices},
+            {name: named[name].detach().contiguous() for name in given.constants},
+            {name: stream.signals[name].detach().contiguous() for name in given.signals},
+        )  # fmt: skip
+
+    def carried(self, stream: Stream) -> State:
+        """What the step updates, as it is now, without padding."""
+        return {n: unpadded(self.state[n], v).clone() for n, v in stream.state.items()}
+
+    @property
+    def weights(self) -> State:
+        """The matrices of the state."""
+        return {name: value for name, value in self.state.items() if value.dim() == 3}
+
+    def forward(
+        self, run: int, start: int, end: int, kept: Mapping[str, Tensor] | None = None
+    ) -> list[object]:
+        """Arguments of `forward` for samples start … end − 1 of one run. `kept` (samples, rows, stride) takes
+        the weights before each sample."""
+        vectors = {name: value for name, value in self.state.items() if value.dim() == 2}
+        parts = [_pointer(self.theta[run]), ctypes.c_int(end - start)]
+        parts += [_pointer(t[run, start:]) for t in (self.x, self.targets, self.trace)]
+        for named in (self.weights, self.matrices, vectors, self.constants):
+            parts += [_pointer(value[run]) for value in named.values()]
+        parts += [_pointer(value[run, start:]) for value in self.signals.values()]
+        return [*parts, *(_pointer(kept[name]) if kept else ctypes.c_void_p() for name in self.weights)]
+
+    def backward(
+        self,
+        run: int,
+        start: int,
+        end: int,
+        cotangents: State,
+        gradient: Tensor,
+        kept: Mapping[str, Tensor] | None = None,
+    ) -> list[object]:
+        """Arguments of `backward`: cotangents are moved in place from the end to the start."""
+        adjoints = [_pointer(cotangents[name][run]) for name in self.state]
+        return [*self.forward(run, start, end, kept), *adjoints, _pointer(gradient[run])]
+
+
+def unpadded(value: Tensor, like: Tensor) -> Tensor:
+    """A view of the entries that are not padding."""
+    return value[..., : like.shape[-1]]
+
+
+def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
