@@ -1,7 +1,7 @@
 """What every plugin of a kind must keep: shapes, batches, determinism, gradients, restored states,
 and progress."""
 
-from ruledsl.contracts.toy import SETTINGS, Check, guarded, toy_rule, toy_source
+from ruledsl.contracts.toy import SETTINGS, Check, batch_of, guarded, theta_of, toy_rule, toy_source
 from ruledsl.registry import Registered
 
 
@@ -13,4 +13,4 @@ def run_contract(plugin: Registered) -> list[Check]:
     return [guarded(what, check, plugin) for what, check in contracts[plugin.kind].items()]
 
 
-__all__ = ["SETTINGS", "Check", "run_contract", "toy_rule", "toy_source"]
+__all__ = ["SETTINGS", "Check", "batch_of", "run_contract", "theta_of", "toy_rule", "toy_source"]

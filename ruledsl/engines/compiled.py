@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import isqrt
+from queue import SimpleQueue
 
 import torch
 from torch import Tensor
@@ -54,15 +55,15 @@ class CompiledRebuild(CompiledLoss):
         with _episode(case, ending) as episode:
             segments = episode.segments([])
             result = episode.judged(segments)
-            for start, end, cotangents in episode.cotangents(segments, result.state):
-                episode.backward(start, end, cotangents)
+            backward = _Backward(episode, result.state)
+            episode.each(lambda run: backward.unwind(run, segments))
             lost = episode.lost(result.state) if case.stream.length else None
-            return episode.differentiated(result, self.name, lost)
+            return backward.result(result, self.name, lost)
 
 
 class CompiledCheckpoint(CompiledLoss):
     """As `Checkpoint`: everything that a step updates is kept every √T samples; a segment is run again when
-    backward enters it, and leaves its weights before each sample."""
+    backward enters it, and leaves its weights before each sample in a room of its thread's."""
 
     name = "checkpoint"
 
@@ -72,25 +73,21 @@ class CompiledCheckpoint(CompiledLoss):
             borders: dict[int, State] = {start: {} for start in range(0, case.stream.length, stride)}
             segments = episode.segments(list(borders))
             result = episode.judged(segments, borders)
-            kept = episode.room_for(stride)
-            within = -1
-            for start, end, cotangents in episode.cotangents(segments, result.state):
-                if start // stride != within:
-                    within = start // stride
-                    episode.restore(borders.pop(within * stride))
-                    episode.forward(within * stride, end, kept)
-                episode.backward(start, end, cotangents, kept, within * stride)
-            return episode.differentiated(result, self.name, None)
+            backward = _Backward(episode, result.state, stride)
+            for border in reversed(borders):
+                block = [pair for pair in segments if border <= pair[0] < border + stride]
+                before = borders[border]
+                episode.each(lambda run, b=block, s=before: backward.unwind_again(run, b, s))
+            return backward.result(result, self.name, None)
 
 
 class _Episode:
     """A stream on its way through a kernel, one thread per run."""
 
     def __init__(self, case: Case, kernel: Kernel, ending: Ending | None, pool: ThreadPoolExecutor) -> None:
-        self.case, self.kernel, self._ending, self.pool = case, kernel, ending, pool
+        self.case, self.kernel, self._ending, self._pool = case, kernel, ending, pool
         self.stream: Stream = case.stream
         self.buffers = Buffers.of(kernel.source, case.stream, case.theta)
-        self.gradient = torch.zeros(self.stream.count, case.theta.shape[1], dtype=torch.float64)
 
     @property
     def ending(self) -> Ending:
@@ -102,25 +99,13 @@ class _Episode:
         points = sorted({*self.ending.points, *borders, self.stream.length} - {0})
         return list(itertools.pairwise([0, *points]))
 
-    def _each(self, work: Callable[[int], object]) -> None:
-        list(self.pool.map(work, range(self.stream.count)))
+    def each(self, work: Callable[[int], object]) -> None:
+        """Do something for every run."""
+        list(self._pool.map(work, range(self.stream.count)))
 
-    def forward(self, start: int, end: int, kept: State | None = None) -> None:
+    def forward(self, start: int, end: int) -> None:
         call = self.kernel.library.forward
-        self._each(lambda run: call(*self.buffers.forward(run, start, end, _of(kept, run, 0))))
-
-    def backward(
-        self, start: int, end: int, cotangents: State, kept: State | None = None, first: int = 0
-    ) -> None:
-        """Move cotangents from `end` to `start` in place; `kept` begins with sample `first`."""
-        call = self.kernel.library.backward
-        self._each(
-            lambda run: call(
-                *self.buffers.backward(
-                    run, start, end, cotangents, self.gradient, _of(kept, run, start - first)
-                )
-            )
-        )
+        self.each(lambda run: call(*self.buffers.forward(run, start, end)))
 
     def judged(self, segments: Segments, borders: Mapping[int, State] | None = None) -> EngineResult:
         """Live through the stream; the ending sees every point, each border takes what is carried there."""
@@ -136,48 +121,63 @@ class _Episode:
             ending.pay(self.buffers.trace[:, :, costs[0]].sum(1))
         final = self.buffers.carried(self.stream)
         loss, accuracy = ending.total(final)
-        return EngineResult(loss, accuracy, self.gradient.to(self.case.theta.dtype), final, "none")
-
-    def cotangents(self, segments: Segments, final: State) -> Iterator[tuple[int, int, State]]:
-        """Segments from the last to the first, each with padded cotangents of its end,
-        which the caller moves in place to its beginning."""
-        moved = {name: padded(torch.zeros_like(value)) for name, value in final.items()}
-        for start, end in reversed(segments):
-            for name, part in self.ending.cotangents(end, self.stream.state).items():
-                view = unpadded(moved[name], part)
-                view += part
-            yield start, end, moved
+        none = torch.zeros_like(self.case.theta)
+        return EngineResult(loss, accuracy, none, final, "none")
 
     def lost(self, final: State) -> Tensor:
         """(N,) runs whose matrices did not come back to what they were."""
         rebuilt = {n: v for n, v in self.buffers.carried(self.stream).items() if v.dim() == 3}
         return lost_runs(rebuilt, self.stream.state, final)
 
-    def differentiated(self, result: EngineResult, name: str, lost: Tensor | None) -> EngineResult:
-        gradient = (self.gradient / self.ending.scale).to(self.case.theta.dtype)
-        return EngineResult(result.loss, result.accuracy, gradient, result.state, name, lost)
-
     def snapshot(self) -> State:
         return {name: value.clone() for name, value in self.buffers.state.items()}
 
-    def restore(self, snapshot: State) -> None:
-        for name, value in snapshot.items():
-            self.buffers.state[name].copy_(value)
 
-    def room_for(self, samples: int) -> State:
-        """(N, samples, rows, stride) for every matrix that the step updates."""
-        return {
-            name: value.new_empty(value.shape[0], samples, *value.shape[1:])
-            for name, value in self.buffers.weights.items()
-        }
+class _Backward:
+    """Cotangents on their way from the last sample to the first, each run by itself."""
+
+    def __init__(self, episode: _Episode, final: State, stride: int = 0) -> None:
+        self.episode, self.buffers, self.kernel = episode, episode.buffers, episode.kernel
+        self.gradient = torch.zeros(episode.stream.count, episode.case.theta.shape[1], dtype=torch.float64)
+        self.cotangents = {name: padded(torch.zeros_like(value)) for name, value in final.items()}
+        ending = episode.ending
+        self.parts = {end: ending.cotangents(end, episode.stream.state) for end in ending.gradients}
+        self.rooms: SimpleQueue[State] = SimpleQueue()
+        for _ in range(_workers(episode.stream) if stride else 0):
+            self.rooms.put({n: w.new_empty(stride, *w.shape[1:]) for n, w in self.buffers.weights.items()})
+
+    def unwind(self, run: int, segments: Segments, kept: State | None = None) -> None:
+        """Through some segments of a run; `kept` holds the weights before each of their samples."""
+        first = segments[0][0] if segments else 0
+        for start, end in reversed(segments):
+            for name, part in self.parts.get(end, {}).items():
+                own = unpadded(self.cotangents[name][run], part)
+                own += part[run]
+            here = None if kept is None else {n: w[start - first :] for n, w in kept.items()}
+            self.kernel.library.backward(
+                *self.buffers.backward(run, start, end, self.cotangents, self.gradient, here)
+            )
+
+    def unwind_again(self, run: int, segments: Segments, before: State) -> None:
+        """As `unwind`, with weights that are kept on a second way through the segments from the state
+        before them."""
+        room = self.rooms.get()
+        for name, value in before.items():
+            self.buffers.state[name][run].copy_(value[run])
+        self.kernel.library.forward(*self.buffers.forward(run, segments[0][0], segments[-1][1], room))
+        self.unwind(run, segments, room)
+        self.rooms.put(room)
+
+    def result(self, judged: EngineResult, name: str, lost: Tensor | None) -> EngineResult:
+        gradient = (self.gradient / self.episode.ending.scale).to(self.episode.case.theta.dtype)
+        return EngineResult(judged.loss, judged.accuracy, gradient, judged.state, name, lost)
 
 
-def _of(kept: State | None, run: int, first: int) -> State | None:
-    return None if kept is None else {name: value[run, first:] for name, value in kept.items()}
+def _workers(stream: Stream) -> int:
+    return max(1, min(stream.count, torch.get_num_threads()))
 
 
 @contextmanager
 def _episode(case: Case, ending: Ending | None) -> Iterator[_Episode]:
-    workers = max(1, min(case.stream.count, torch.get_num_threads()))
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(_workers(case.stream)) as pool:
         yield _Episode(case, loaded(case.programs, case.stream), ending, pool)

@@ -1,0 +1,86 @@
+"""The whole language in C++: every kind of step in each compiled engine, against autograd through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import ruledsl
+from ruledsl import Episode
+from ruledsl.backend import CompiledRule, NotPrintable
+from ruledsl.contracts import SETTINGS, batch_of, theta_of
+from ruledsl.engines import build_step, meta_gradient
+from ruledsl.network import StepPrograms, programs_of, variants_of
+
+F0 = "term f = -e_post * y_pre^T [init = 0.02]\nrule r = f"
+FUNCTIONS_OF_W = """
+term decay = diag(y_post.^2) * W
+term bound = (1_post * 1_pre^T - abs(W)) .* (y_post * y_pre^T)
+term signs = sign(W)
+term window = exp(-W.^2) .* (y_post * e_pre^T)
+term scaled = W / norm(W)
+term squares = (W .* W) * y_pre * y_pre^T
+term sizes = sum(abs(W)) * y_post * e_pre^T
+term cells = y_post * (y_post^T * abs(W))
+"""
+MEMORY = """
+term waiting = third * trace(y_post * y_pre^T, 3)
+term lasting = trace(y_post, 5) * y_pre^T
+term gated = trace(y_post * y_pre^T, 10) .* W
+term mirror for B = noise_pre * response_post^T
+term back for B = -B
+term offset for bias = -e_post
+"""
+STEPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "functions of W": (FUNCTIONS_OF_W, {}),
+    "traces, third factor, noise, B and biases": (MEMORY, {"bias": True, "third": "surprise"}),
+    "Dale's law": ("term hebb = y_post * y_pre^T", {"inhibitory": 0.2, "feedback_noise": 0.1}),
+    "what can be rebuilt": ("term oja = y_post * y_pre^T - y_post * y_post^T * W", {"feedback": "mixture"}),
+    "an objective of changes": (
+        "term eh = -e_post * e_pre^T",
+        {"objective": (("query", 1.0), ("change", 0.1))},
+    ),
+}
+
+
+SIZES = (16, 6, 5, 3)
+
+
+def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
+    text, changes = STEPS[label]
+    names = [line.split()[1] for line in text.strip().splitlines()]
+    rule = ruledsl.compile_rule(ruledsl.rule("\n".join([text, F0 + "".join(f" + {name}" for name in names)])))
+    settings = variants_of(SETTINGS.put(dtype=dtype, sizes=SIZES, shots=4, **changes))[0]
+    batch = batch_of(settings, range(3), rule)
+    programs = programs_of(rule.program, settings)
+    return rule, programs, batch, theta_of(rule, settings, 3).to(batch.W[0].dtype)
+
+
+@pytest.mark.parametrize("label", STEPS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_compiled_step_has_autograds_gradient(label: str, dtype: str) -> None:
+    rule, programs, batch, theta = drawn(label, dtype)
+    build_step(programs, SIZES, batch.W[0].dtype)
+    network, tolerance = programs.network, 1e-9 if dtype == "float64" else 1e-5
+    true = meta_gradient(rule, theta, batch, network=network, engine="autograd")
+    assert bool(true.grad.isfinite().all())
+    terms = true.grad[:, : len(rule.names)]
+    assert bool((terms != 0).any(0).all()), "a coefficient that nothing depends on shows nothing"
+    engines = ["checkpoint", *([] if programs.has_dense_rest else ["rebuild"])]
+    for engine in engines:
+        found = meta_gradient(rule, theta, batch, network=network, engine=engine, backend="compiled")
+        assert found.engine == engine
+        torch.testing.assert_close(found.loss, true.loss, rtol=tolerance, atol=tolerance)
+        error = (found.grad - true.grad).norm(dim=1) / true.grad.norm(dim=1)
+        assert float(error.max()) < tolerance
+        for name, value in true.carried.items():
+            torch.testing.assert_close(found.carried[name], value, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+def test_a_product_of_matrices_has_no_compiled_form_and_says_so() -> None:
+    rule = ruledsl.compile_rule(ruledsl.rule("term t = W * W^T * W"))
+    with pytest.raises(NotPrintable, match="`transpose` gives a matrix that is not one entry by entry"):
+        build_step(programs_of(rule.program, SETTINGS), SIZES, torch.float32)
