@@ -87,7 +87,10 @@ class Run:
     def metrics(self) -> Metrics:
         """Every recorded episode, as columns."""
         self.refuse_edited()
-        return self._fitting(read_metrics(self.folder))
+        found = self._fitting(read_metrics(self.folder))
+        if set(found.runs) != {r.run for r in self.config.runs}:
+            raise RunError(f"{self.folder / METRICS} does not hold every run that {CONFIG} describes")
+        return found
 
     @property
     def metrics_so_far(self) -> Metrics:

@@ -128,3 +128,15 @@ def test_a_training_at_work_can_be_read(folder: Path) -> None:
     with (folder / "metrics.csv").open("a") as file:
         file.write((folder / "metrics.csv").read_text().splitlines()[-1] + "\n")
     assert ruledsl.open_run(folder).metrics.episodes == 3
+
+
+def test_metrics_that_lack_a_run_are_refused_though_edits_are_accepted(tmp_path: Path) -> None:
+    """`select` and `report` ask for every run of the configuration; found by `fuzz folders` 3402/1312."""
+    train(tmp_path / "run", "--seeds", 2, episodes=2)
+    path = tmp_path / "run" / "metrics.csv"
+    kept = [line for line in path.read_text().splitlines() if not line.startswith("1,")]
+    path.write_text("\n".join(kept) + "\n")
+    for command in ("select", "report", "plot"):
+        result = run(*(part.format(tmp_path / "run") for part in READERS[command]), "--accept-edited")
+        assert result.exit_code == 2, result.output
+        assert "does not hold every run that config.toml describes" in result.output
