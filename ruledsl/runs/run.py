@@ -87,10 +87,7 @@ class Run:
     def metrics(self) -> Metrics:
         """Every recorded episode, as columns."""
         self.refuse_edited()
-        found = self._fitting(read_metrics(self.folder))
-        if set(found.runs) != {r.run for r in self.config.runs}:
-            raise RunError(f"{self.folder / METRICS} does not hold every run that {CONFIG} describes")
-        return found
+        return self._fitting(read_metrics(self.folder))
 
     @property
     def metrics_so_far(self) -> Metrics:
@@ -105,6 +102,9 @@ class Run:
         known, runs = set(next(iter(metrics.runs.values()))) | {"group"}, {r.run for r in config.runs}
         if not set(columns) <= known or not set(metrics.runs) <= runs:
             raise RunError(f"{self.folder / METRICS} is not of the training that {CONFIG} describes")
+        # Of the first episode some rows may not be written yet.
+        if set(metrics.runs) < runs and any(len(c["episode"]) > 1 for c in metrics.runs.values()):
+            raise RunError(f"{self.folder / METRICS} does not hold every run that {CONFIG} describes")
         return metrics
 
     @property
