@@ -184,7 +184,8 @@ class RobustRecipe(Recipe):
         self.theta = vector(state["theta"])
         self.adam = Adam.of(state["adam"])
         self.done = int(state["done"])
-        healthy = math.inf if state["healthy"] is None else state["healthy"]
-        self.caution = _Caution(
-            state["rate"], list(state["norms"]), healthy, [_Good(**g) for g in state["good"]]
-        )
+        healthy = math.inf if state["healthy"] is None else float(state["healthy"])
+        good = [_Good(vector(g["theta"]).tolist(), Adam.of(g["adam"]).state()) for g in state["good"]]
+        if any(len(g.theta) != len(self.theta) for g in good):
+            raise ValueError("a Θ to go back to is not that of this rule")
+        self.caution = _Caution(float(state["rate"]), vector(state["norms"]).tolist(), healthy, good)

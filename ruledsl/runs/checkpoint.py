@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,34 @@ def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = Fa
         for state, saved in zip(trainer.states, document["states"], strict=True):
             shape = state.recipe.theta.shape
             state.diverged = int(saved["diverged"])
+            _refuse_unlike(saved["recipe"], state.recipe.state())
             state.recipe.restore(saved["recipe"])
             if state.recipe.theta.shape != shape or not bool(state.recipe.theta.isfinite().all()):
                 raise ValueError("its Θ is not finite, or not that of this rule")
         return Checkpoint(int(document["episodes_done"]), str(document["sha256"][METRICS]))
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
+
+
+def _refuse_unlike(saved: Any, fresh: Any) -> None:
+    """Raises `ValueError` for a state that is not built as that of a trainer at its start: keys that lack,
+    lists for numbers, other lengths, numbers that are not finite. What grows is empty, or null, at first."""
+    match fresh:
+        case dict():
+            if not isinstance(saved, dict) or not fresh.keys() <= saved.keys():
+                raise ValueError(f"a state lacks some of {', '.join(fresh)}")
+            for key, value in fresh.items():
+                _refuse_unlike(saved[key], value)
+        case list():
+            if not isinstance(saved, list) or (fresh and len(saved) != len(fresh)):
+                raise ValueError("a list of a state has another length, or is none")
+            for value, own in zip(saved, fresh, strict=False):
+                _refuse_unlike(value, own)
+        case bool() | str():
+            if type(saved) is not type(fresh):
+                raise ValueError(f"{saved!r} stands in a state for {fresh!r}")
+        case _:
+            if saved is None and fresh is None:
+                return
+            if isinstance(saved, bool) or not isinstance(saved, int | float) or not isfinite(saved):
+                raise ValueError(f"{str(saved)[:40]!r} stands in a state for a number")

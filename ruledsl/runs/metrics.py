@@ -18,6 +18,8 @@ from ruledsl.settings import ALPHA, COLUMNS, LOSS, THETA, Column, EpisodeRecord,
 _OF_RUNS = ("l1", "group")
 """Columns that say how a run differs from the others: its penalty, and its terms as text."""
 _TEXT = ("group",)
+_WHOLE = ("run", "seed", "episode", "diverged")
+"""Columns of whole numbers."""
 
 
 def metrics_header(terms: Sequence[str], depth: int, diagnostics: Sequence[str] = ()) -> list[str]:
@@ -96,7 +98,7 @@ class Metrics:
         names = list(next(iter(self.runs.values())))
         whole: dict[str, list[Any]] = {n: [v for c in self.runs.values() for v in c[n]] for n in names}
         whole["group"] = [self.groups.get(run, "") for run, c in self.runs.items() for _ in c["episode"]]
-        for name in ("run", "seed", "episode", "diverged"):
+        for name in _WHOLE:
             whole[name] = [int(v) for v in whole[name]]
         return whole
 
@@ -134,10 +136,11 @@ def read_metrics(folder: Path, complete_lines: bool = False) -> Metrics:
                 columns = runs.setdefault(int(row[0]), {header[n]: [] for n in wanted})
                 groups[int(row[0])] = row[label] if label is not None else ""
                 for n in wanted:
-                    columns[header[n]].append(float(row[n]))
+                    whole = header[n] in _WHOLE
+                    columns[header[n]].append(float(int(float(row[n])) if whole else float(row[n])))
     except FileNotFoundError:
         raise RunError(f"{folder} has no {METRICS}: nothing was recorded yet") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
     if not runs:
         raise RunError(f"{path} holds no episodes yet")

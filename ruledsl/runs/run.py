@@ -87,23 +87,24 @@ class Run:
     def metrics(self) -> Metrics:
         """Every recorded episode, as columns."""
         self.refuse_edited()
-        return self._fitting(read_metrics(self.folder))
+        return self._fitting(read_metrics(self.folder), unfinished=0)
 
     @property
     def metrics_so_far(self) -> Metrics:
         """The same while another process may be writing."""
         self.refuse_edited()
-        return self._fitting(read_metrics(self.folder, complete_lines=True))
+        # Of the first episode some rows may not be written yet.
+        return self._fitting(read_metrics(self.folder, complete_lines=True), unfinished=1)
 
-    def _fitting(self, metrics: Metrics) -> Metrics:
-        """The metrics, if they are of the runs and the columns that the configuration names."""
+    def _fitting(self, metrics: Metrics, unfinished: int) -> Metrics:
+        """The metrics, if they are of the columns and the runs that the configuration names: of all of them,
+        once there are more than `unfinished` episodes."""
         config = self.config
         columns = metrics_header(config.terms, config.settings.depth, config.settings.diagnostics)
         known, runs = set(next(iter(metrics.runs.values()))) | {"group"}, {r.run for r in config.runs}
         if not set(columns) <= known or not set(metrics.runs) <= runs:
             raise RunError(f"{self.folder / METRICS} is not of the training that {CONFIG} describes")
-        # Of the first episode some rows may not be written yet.
-        if set(metrics.runs) < runs and any(len(c["episode"]) > 1 for c in metrics.runs.values()):
+        if set(metrics.runs) < runs and any(len(c["episode"]) > unfinished for c in metrics.runs.values()):
             raise RunError(f"{self.folder / METRICS} does not hold every run that {CONFIG} describes")
         return metrics
 

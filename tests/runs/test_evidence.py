@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 import ruledsl
+from fuzz.folders import reseal
 from ruledsl import Run, RunError
 from ruledsl.evidence import write_sealed
 from tests.commands import run, train
@@ -140,3 +142,31 @@ def test_metrics_that_lack_a_run_are_refused_though_edits_are_accepted(tmp_path:
         result = run(*(part.format(tmp_path / "run") for part in READERS[command]), "--accept-edited")
         assert result.exit_code == 2, result.output
         assert "does not hold every run that config.toml describes" in result.output
+
+
+FORGED = {
+    "no whole number": ("metrics.csv", lambda text: text.replace("\n0,0,", "\n0,inf,"), "cannot be read"),
+    "a list for a number": (
+        "checkpoint.json", lambda text: re.sub(r'"rate": [^,]+', '"rate": [1.0]', text), "stands in a state",
+    ),
+    "another length": (
+        "checkpoint.json", lambda text: re.sub(r'"first": \[[^]]+', '"first": [1.0', text), "another length",
+    ),
+    "no finite number": (
+        "checkpoint.json", lambda text: re.sub(r'"done": [^,]+', '"done": NaN', text), "stands in a state",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_state_that_no_trainer_wrote_is_refused_though_its_digests_fit(what: str, folder: Path) -> None:
+    """A careful forger writes the digests anew; found by `fuzz folders` 3402."""
+    name, edit, message = FORGED[what]
+    path = folder / name
+    text = path.read_text()
+    path.write_text(edit(text))
+    assert path.read_text() != text
+    reseal(folder)
+    result = run("resume", folder, "--episodes", 4)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
