@@ -82,7 +82,9 @@ def cases() -> Iterator[tuple[str, str, TrainSettings, str]]:
     for name in names_of("feedback"):
         yield f"feedback {name}", "bio", TrainSettings.of(feedback=name), "network"
     for name in names_of("activation"):
-        yield f"activation {name}", "bio", TrainSettings.of(activation=name), "network"
+        # tanh of ten times its argument makes streams chaotic: there no two ways of computing agree.
+        beta = 1.0 if name == "tanh" else 10.0
+        yield f"activation {name}", "bio", TrainSettings.of(activation=name, beta=beta), "network"
     for name in names_of("objective"):
         yield f"objective {name}", "bio", TrainSettings.of(objective=((name, 1.0),)), "network"
     for label, (name, settings, per) in OPTIONS.items():

@@ -52,7 +52,7 @@ def print_kernel(
 ) -> KernelSource:
     """The C++ of an episode's two directions. `signals` come anew with every sample, besides x and target.
 
-    Raises `NotPrintable` for a step with products of two matrices.
+    Raises `NotPrintable` for a step with products of two matrices, or that adds a transposed one to another.
     """
     for program in (pair.forward, pair.backward):
         _require_printable(program)
@@ -67,9 +67,15 @@ def print_kernel(
 
 
 def _require_printable(program: Program) -> None:
+    turned: list[bool] = []
     for instruction in program.instructions:
-        if len(instruction.shape) == 2 and instruction.op in ("matmul", "transpose"):
-            raise NotPrintable(f"`{instruction.op}` gives a matrix that is not one entry by entry")
+        if instruction.op == "matmul":
+            raise NotPrintable("`matmul` gives a matrix that is not one entry by entry")
+        inside = any(turned[a] for a in instruction.arguments)
+        turned.append(len(instruction.shape) == 2 and (inside or instruction.op == "transpose"))
+    # The matrix that is turned may be one that the same moment changes.
+    if any(update.dense is not None and turned[update.dense] for update in program.updates):
+        raise NotPrintable("a transposed matrix is added to another one")
 
 
 def _trace_layout(pair: StepAdjoint, sizes: Mapping[str, int]) -> tuple[dict[int, int], int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ruledsl.backend.cpp_inputs import stride_of
 from ruledsl.backend.cpp_passes import MatrixShape
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.ir import Instruction, Update
@@ -30,7 +31,8 @@ class EntryPass:
     place: Callable[[int], str]
     reductions: Sequence[int] = ()
     updates: Sequence[tuple[str, Update]] = ()
-    _entries: dict[int, str] = field(default_factory=dict)
+    _entries: dict[tuple[int, bool], str] = field(default_factory=dict)
+    """Names of entries, by instruction and whether it is read turned: (i, j) for (j, i)."""
 
     def print(self) -> list[str]:
         """C++ lines, in a block of their own."""
@@ -40,7 +42,7 @@ class EntryPass:
             for k, (place, update) in enumerate(self.updates)
         ]
         stored = [f"{place}[row + i] = w{k};" for k, (place, _) in enumerate(self.updates)]
-        entries = [f"const real {name} = {self._text(number)};" for number, name in self._entries.items()]
+        entries = [f"const real {name} = {self._text(*entry)};" for entry, name in self._entries.items()]
         sums = [f"a{k}" for k, n in enumerate(self.reductions) if self._kind(n) == "row"]
         totals = [f"d{k}" for k, n in enumerate(self.reductions) if self._kind(n) == "total"]
         reduced = f" reduction(+: {', '.join([*sums, *totals])})" if sums or totals else ""
@@ -102,29 +104,32 @@ class EntryPass:
             parts.append(self._entry(update.dense))
         return " + ".join(parts)
 
-    def _entry(self, number: int) -> str:
+    def _entry(self, number: int, turned: bool = False) -> str:
         """The name of an entry of a matrix; what it needs is computed before it."""
-        if number not in self._entries:
-            instruction = self.instructions[number]
+        instruction = self.instructions[number]
+        if instruction.op == "transpose":
+            return self._entry(instruction.arguments[0], not turned)
+        if (number, turned) not in self._entries:
             for argument in instruction.arguments:
                 if len(self.instructions[argument].shape) == 2:
-                    self._entry(argument)
-            self._entries[number] = f"m{number}"
-        return self._entries[number]
+                    self._entry(argument, turned)
+            self._entries[number, turned] = f"{'t' if turned else 'm'}{number}"
+        return self._entries[number, turned]
 
-    def _text(self, number: int) -> str:
+    def _text(self, number: int, turned: bool) -> str:
         instruction = self.instructions[number]
-        arguments = instruction.arguments
+        arguments, (row, column) = instruction.arguments, "ij" if turned else "ji"
         match instruction.op:
             case "input":
-                return f"{self.place(number)}[row + i]"
+                place = f"(size_t)i * {stride_of(self.shape.rows)} + j" if turned else "row + i"
+                return f"{self.place(number)}[{place}]"
             case "outer":
-                return f"{self.ref(arguments[0])}[j] * {self.ref(arguments[1])}[i]"
+                return f"{self.ref(arguments[0])}[{row}] * {self.ref(arguments[1])}[{column}]"
             case "rows":
-                return f"{self.ref(arguments[0])}[j]"
+                return f"{self.ref(arguments[0])}[{row}]"
             case "columns":
-                return f"{self.ref(arguments[0])}[i]"
+                return f"{self.ref(arguments[0])}[{column}]"
         operands = [
-            self._entries[a] if len(self.instructions[a].shape) == 2 else self.ref(a) for a in arguments
+            self._entry(a, turned) if len(self.instructions[a].shape) == 2 else self.ref(a) for a in arguments
         ]
         return scalar_text(instruction, operands)

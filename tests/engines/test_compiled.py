@@ -39,6 +39,7 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "traces, third factor, noise, B and biases": (MEMORY, {"bias": True, "third": "surprise"}),
     "Dale's law": ("term hebb = y_post * y_pre^T", {"inhibitory": 0.2, "feedback_noise": 0.1}),
     "what can be rebuilt": ("term oja = y_post * y_pre^T - y_post * y_post^T * W", {"feedback": "mixture"}),
+    "signs of W carry errors": ("term hebb = y_post * y_pre^T", {"feedback": "sign_fixed"}),
     "an objective of changes": (
         "term eh = -e_post * e_pre^T",
         {"objective": (("query", 1.0), ("change", 0.1))},
@@ -82,5 +83,5 @@ def test_a_compiled_step_has_autograds_gradient(label: str, dtype: str) -> None:
 
 def test_a_product_of_matrices_has_no_compiled_form_and_says_so() -> None:
     rule = ruledsl.compile_rule(ruledsl.rule("term t = W * W^T * W"))
-    with pytest.raises(NotPrintable, match="`transpose` gives a matrix that is not one entry by entry"):
+    with pytest.raises(NotPrintable, match="`matmul` gives a matrix that is not one entry by entry"):
         build_step(programs_of(rule.program, SETTINGS), SIZES, torch.float32)
