@@ -8,7 +8,7 @@ that of F⁰. `robust` is Adam with five changes, each measured in docs/results/
 2.  Gradients are heavy-tailed: one longer than the running median is shortened to it, direction kept.
 3.  A diverged or chaotic stream (a loss far above chance, or a gradient a hundred times longer than in
     healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
-    for a while.
+    for a while. Where every episode is lost nevertheless, Θ itself is halved, from the seventh on.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
 5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r
 |θ_r| with
@@ -105,6 +105,8 @@ class RobustRecipe(Recipe):
     """What is left of the steps at the end."""
     BACK = 5
     """Steps that each refused episode takes back: those that led there."""
+    SMALLEST = 1 / 64
+    """Factor on every step after six refused episodes in a row; a seventh halves Θ itself."""
 
     def __init__(
         self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
@@ -163,10 +165,19 @@ class RobustRecipe(Recipe):
 
     def _go_back(self) -> None:
         caution = self.caution
-        caution.rate = max(caution.rate / 2, 1 / 64)
+        if caution.rate <= self.SMALLEST:
+            self._start_smaller()
+            return
+        caution.rate = max(caution.rate / 2, self.SMALLEST)
         if caution.good:
             caution.good = caution.good[: -self.BACK] or caution.good[:1]
             self.theta, self.adam = vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
+
+    def _start_smaller(self) -> None:
+        """Not even the earliest Θ known works, with the smallest steps: half of it may."""
+        half = torch.where(self.coefficients.trainable, self.theta / 2, self.theta)
+        self.theta, self.caution.good = self.bounded(half), []
+        self.adam = Adam(torch.zeros_like(half), torch.zeros_like(half))
 
     def state(self) -> dict[str, Any]:
         caution = self.caution

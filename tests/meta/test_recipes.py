@@ -79,6 +79,21 @@ def test_the_robust_recipe_goes_back_and_steps_smaller_after_chaos() -> None:
     assert torch.equal(recipe.theta, trail[-11])
 
 
+def test_a_start_at_which_every_stream_is_lost_is_halved_until_some_are_not() -> None:
+    """What takes no part stays; bounds hold; and steps grow back once streams are healthy again."""
+    trainable = torch.tensor([True, True, False])
+    initial = torch.tensor([1.0, -0.5, 0.25], dtype=torch.float64)
+    recipe = RobustRecipe(terms({"initial": initial, "trainable": trainable}), 1e-3, 0.0, 1000)
+    refused = 0
+    for gradient in gradients(60):
+        lost = float(recipe.theta[0]) > 0.01
+        refused += not recipe.step(LOSS * (99.0 if lost else 1.0), gradient)
+    assert 6 < refused < 20
+    assert float(recipe.theta[0]) < 0.01
+    assert float(recipe.theta[2]) == 0.25
+    assert recipe.caution.rate > 1 / 64
+
+
 def test_a_long_gradient_counts_no_more_than_a_usual_one() -> None:
     plain, jolted = (RobustRecipe(terms(), 1e-3, 0.0, 1000) for _ in range(2))
     for gradient in gradients(20):
