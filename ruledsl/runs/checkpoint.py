@@ -45,6 +45,12 @@ def save_checkpoint(folder: Path, trainer: MetaTrainer, episodes_done: int, metr
     write_text(folder / CHECKPOINT, text)
 
 
+def was_eager(folder: Path) -> bool:
+    """Whether eager torch computed a run so far: it is there on every machine, and can always go on."""
+    document = read_json(folder / CHECKPOINT)
+    return isinstance(document, dict) and document.get("computed_by") == "eager"
+
+
 def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = False) -> Checkpoint:
     """Put a checkpoint's state into a new trainer; that it is whole was seen before (`refuse_edited`).
 

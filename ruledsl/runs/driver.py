@@ -19,7 +19,7 @@ from ruledsl.errors import RunError
 from ruledsl.evidence import digests, refuse_edited, write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule
-from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint
+from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint, was_eager
 from ruledsl.runs.config import RunConfig, write_config
 from ruledsl.runs.metrics import (
     MetricsFile,
@@ -158,7 +158,10 @@ def resume(
     refuse_edited(folder, always=True)
     try:
         with locked(folder):
-            trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
+            settings = config.settings
+            if settings.backend == "auto" and not other_backend and was_eager(folder):
+                settings = settings.put(backend="eager")  # compiled code may have come since
+            trainer = MetaTrainer(compile_rule(rule), settings, config.runs, source)
             checkpoint = load_checkpoint(folder, trainer, other_backend)
             done = checkpoint.episodes_done
             if episodes is not None and episodes < done:

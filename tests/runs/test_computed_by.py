@@ -13,7 +13,7 @@ import ruledsl
 from ruledsl.backend import build, load_library
 from ruledsl.storage import is_kept
 from ruledsl.tasks import glyphs
-from tests.commands import run, train
+from tests.commands import SMALL, run, train
 
 CODE = 'extern "C" int answer() { return 42; }\n'
 needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="there is no C++ compiler")
@@ -63,6 +63,24 @@ def test_other_means_are_refused_unless_they_are_accepted(
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
     result = run("resume", tmp_path / "run", "--episodes", 46, "--other-backend")
     assert result.exit_code == 0, result.output
+
+
+@needs_compiler
+def test_what_eager_torch_began_it_goes_on_with_though_a_compiler_has_come(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr("ruledsl.backend.build.compiler", lambda: None)
+        ruledsl.engines.forget_kernels()
+        with pytest.warns(UserWarning, match="no C"):
+            ruledsl.train("bio", out=tmp_path / "run", **SMALL | {"episodes": 45}, progress=False)
+    ruledsl.engines.forget_kernels()
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    assert run("resume", tmp_path / "run", "--episodes", 47).exit_code == 0
+    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["computed_by"] == "eager"
+    after = (tmp_path / "run" / "metrics.csv").read_bytes()
+    assert after.startswith(before)
+    assert len(after) > len(before)
 
 
 def test_asking_for_compiled_code_without_a_compiler_says_so_and_makes_nothing(
