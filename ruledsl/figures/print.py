@@ -128,12 +128,15 @@ def _end_labels(axis: Any, panel: Panel) -> None:
 
 
 def _guides(axis: Any, panel: Panel) -> None:
+    """Dotted lines, named in the corner: beside them the name would lie on the curves."""
     for guide in panel.guides:
         axis.axhline(guide.y, color=GREY, lw=0.8, ls=":")
-        if guide.label:
-            axis.annotate(guide.label, (0.01, guide.y), xycoords=("axes fraction", "data"), va="bottom",
-            fontsize=6.5,
-                          color=GREY, xytext=(0, 1), textcoords="offset points")  # fmt: skip
+    named = ", ".join(guide.label for guide in panel.guides if guide.label)
+    if named:
+        axis.annotate(
+            f"dotted: {named}", (0.01, 1.0), xycoords="axes fraction", va="top", fontsize=6.5, color=GREY,
+            xytext=(0, -1), textcoords="offset points",
+        )  # fmt: skip
 
 
 def _points(axis: Any, panel: Panel) -> None:

@@ -179,7 +179,8 @@ def _selection(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _bars(title: str, rows: Sequence[tuple[str, Interval]], x_label: str) -> Panel:
-    said = "; ".join(f"{label}: {value.text('.3f')}" for label, value in rows)
+    several = len(rows) > 1
+    said = "; ".join(f"{label}: " * several + value.text(".3f") for label, value in rows)
     names, values = tuple(label for label, _ in rows), tuple(value for _, value in rows)
     return Panel(title, x_label, "", kind="bars", names=names, bars=values, summary=f"{said}.")
 
