@@ -67,16 +67,17 @@ def test_other_means_are_refused_unless_they_are_accepted(
 
 @needs_compiler
 def test_what_eager_torch_began_it_goes_on_with_though_a_compiler_has_come(
-    tmp_path: Path, own_cache: Path
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ruledsl.meta.trainer.WORTH_COMPILING", 1)
     with pytest.MonkeyPatch.context() as without:
         without.setattr("ruledsl.backend.build.compiler", lambda: None)
         ruledsl.engines.forget_kernels()
         with pytest.warns(UserWarning, match="no C"):
-            ruledsl.train("bio", out=tmp_path / "run", **SMALL | {"episodes": 45}, progress=False)
+            ruledsl.train("bio", out=tmp_path / "run", **SMALL, progress=False)
     ruledsl.engines.forget_kernels()
     before = (tmp_path / "run" / "metrics.csv").read_bytes()
-    assert run("resume", tmp_path / "run", "--episodes", 47).exit_code == 0
+    assert run("resume", tmp_path / "run", "--episodes", 5).exit_code == 0
     assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["computed_by"] == "eager"
     after = (tmp_path / "run" / "metrics.csv").read_bytes()
     assert after.startswith(before)
