@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -20,6 +20,7 @@ import torch
 
 import ruledsl
 from benchmarks import bandwidth, cuda, literal, memory
+from benchmarks.timing import seconds
 from benchmarks.work import PAPER, WIDE, draw_work, small_theta
 from ruledsl import CompiledRule, Episode, Network, TrainSettings
 from ruledsl.engines import kernel_source
@@ -39,16 +40,6 @@ class Row:
     value: float
     limit: str
     holds: bool | None
-
-
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """The best of some runs: the one that the rest of the machine disturbed least."""
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - started)
-    return best
 
 
 def rule(name: str) -> CompiledRule:

@@ -15,7 +15,7 @@ import click
 import torch
 from torch import Tensor
 
-from benchmarks.__main__ import seconds
+from benchmarks.timing import seconds
 from ruledsl import CompiledRule, TrainSettings, __version__, compile_rule, load, meta_gradient
 from ruledsl.engines import MetaGradient
 from ruledsl.language import packaged_rules

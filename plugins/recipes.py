@@ -88,6 +88,8 @@ class _Caution:
     healthy: float = math.inf
     """The smallest running median of gradient norms so far."""
     good: list[_Good] = field(default_factory=list)
+    refused: int = 0
+    """Episodes refused in a row."""
 
 
 @recipe("robust")
@@ -106,7 +108,9 @@ class RobustRecipe(Recipe):
     BACK = 5
     """Steps that each refused episode takes back: those that led there."""
     SMALLEST = 1 / 64
-    """Factor on every step after six refused episodes in a row; a seventh halves Θ itself."""
+    """Factor on every step below which refusals do not take it."""
+    PATIENCE = 6
+    """Episodes refused in a row after which Θ itself is halved, at each further one."""
 
     def __init__(
         self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
@@ -152,6 +156,7 @@ class RobustRecipe(Recipe):
         self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
         self._bounded()
         self.caution.rate = min(1.0, self.caution.rate * 1.02)
+        self.caution.refused = 0
         return True
 
     def _usual(self, norms: list[float]) -> float:
@@ -165,7 +170,8 @@ class RobustRecipe(Recipe):
 
     def _go_back(self) -> None:
         caution = self.caution
-        if caution.rate <= self.SMALLEST:
+        caution.refused += 1
+        if caution.refused > self.PATIENCE:
             self._start_smaller()
             return
         caution.rate = max(caution.rate / 2, self.SMALLEST)
@@ -174,7 +180,7 @@ class RobustRecipe(Recipe):
             self.theta, self.adam = vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
 
     def _start_smaller(self) -> None:
-        """Not even the earliest Θ known works, with the smallest steps: half of it may."""
+        """Going back has not helped, to the earliest Θ that is known: half of it may."""
         half = torch.where(self.coefficients.trainable, self.theta / 2, self.theta)
         self.theta, self.caution.good = self.bounded(half), []
         self.adam = Adam(torch.zeros_like(half), torch.zeros_like(half))
@@ -189,6 +195,7 @@ class RobustRecipe(Recipe):
             "norms": caution.norms,
             "healthy": caution.healthy if math.isfinite(caution.healthy) else None,
             "good": [{"theta": g.theta, "adam": g.adam} for g in caution.good],
+            "refused": caution.refused,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -199,4 +206,5 @@ class RobustRecipe(Recipe):
         good = [_Good(vector(g["theta"]).tolist(), Adam.of(g["adam"]).state()) for g in state["good"]]
         if any(len(g.theta) != len(self.theta) for g in good):
             raise ValueError("a Θ to go back to is not that of this rule")
-        self.caution = _Caution(float(state["rate"]), vector(state["norms"]).tolist(), healthy, good)
+        norms, refused = vector(state["norms"]).tolist(), int(state.get("refused", 0))  # older states lack it
+        self.caution = _Caution(float(state["rate"]), norms, healthy, good, refused)

@@ -17,10 +17,9 @@ from filelock import FileLock
 
 from ruledsl.storage import NotOurs, cache_folder, is_kept, keep, private_folder, sweep_old
 
-OPTIMISED = ("-O2", "-ftree-vectorize")
+OPTIMISED = ("-O2",)
 OPTIMISED_BY_GCC = (
     "-O1",
-    "-ftree-vectorize",
     "-fvect-cost-model=very-cheap",
     "-ftree-vrp",
     "-fexpensive-optimizations",
@@ -29,6 +28,7 @@ OPTIMISED_BY_GCC = (
 )
 """What kernels gain by of gcc's -O2: the same bits and the same speed, compiled in half the time."""
 FLAGS = (
+    "-ftree-vectorize",
     "-march=native",
     "-mprefer-vector-width=512",
     "-std=c++17",

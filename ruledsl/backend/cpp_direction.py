@@ -67,9 +67,8 @@ class Direction:
         for number, instruction in enumerate(self.instructions):
             matrix = self._matrix_of(number)
             vectors = [a for a in instruction.arguments if not self._is_matrix(a)]
-            known = all(self._value_is_early(a, early) for a in vectors)
-            known = known and not self._by_entries(number)
-            known = known and (not self._is_matrix(number) or instruction.op == "input")
+            computed = self._by_entries(number) or (self._is_matrix(number) and instruction.op != "input")
+            known = not computed and all(self._value_is_early(a, early) for a in vectors)
             early.append(known and (matrix is None or (matrix in self.applied and instruction.op != "dot")))
         return early
 
@@ -264,33 +263,35 @@ class Direction:
         lines: list[str] = []
         while remaining:
             ready = [n for n in remaining if all(done[a] for a in self.instructions[n].arguments)]
-            plain = [n for n in ready if self._matrix_of(n) is None and not self._by_entries(n)]
-            if plain:
-                chosen = plain
-                lines += [line for n in plain for line in self._instruction(n, "c")]
-            else:
-                entries = [n for n in ready if self._by_entries(n)]
-                if entries:
-                    dims = self._dims(entries[0])
-                    chosen = [n for n in entries if self._dims(n) == dims]
-                    for matrix in sorted(fresh & self._read(chosen)):
-                        lines += self._undo(matrix, [])
-                        fresh.discard(matrix)
-                    lines += self._entry_pass(dims, chosen)
-                else:
-                    matrix, chosen = self._next_pass(ready, remaining)
-                    consumers = [self._consumer(n, "c") for n in chosen]
-                    if matrix in fresh:
-                        lines += self._undo(matrix, consumers)
-                        fresh.discard(matrix)
-                    else:
-                        lines += Pass(self._place(matrix), self._shape(matrix), None, consumers).print()
+            printed, chosen = self._next(ready, remaining, fresh)
+            lines += printed
             for number in chosen:
                 done[number] = True
             remaining = [n for n in remaining if n not in chosen]
         for matrix in sorted(fresh):
             lines += self._undo(matrix, [])
         return lines
+
+    def _next(self, ready: list[int], remaining: list[int], fresh: set[Slot]) -> tuple[list[str], list[int]]:
+        """What comes next of what is ready, and its lines: values of cells, sums over entries, or products of
+        one matrix. Weights in `fresh` are undone when they are first read."""
+        plain = [n for n in ready if self._matrix_of(n) is None and not self._by_entries(n)]
+        if plain:
+            return [line for n in plain for line in self._instruction(n, "c")], plain
+        entries = [n for n in ready if self._by_entries(n)]
+        if entries:
+            dims = self._dims(entries[0])
+            chosen = [n for n in entries if self._dims(n) == dims]
+            read = sorted(fresh & self._read(chosen))
+            fresh.difference_update(read)
+            undone = [line for matrix in read for line in self._undo(matrix, [])]
+            return [*undone, *self._entry_pass(dims, chosen)], chosen
+        matrix, chosen = self._next_pass(ready, remaining)
+        consumers = [self._consumer(n, "c") for n in chosen]
+        if matrix in fresh:
+            fresh.discard(matrix)
+            return self._undo(matrix, consumers), chosen
+        return Pass(self._place(matrix), self._shape(matrix), None, consumers).print(), chosen
 
     def _undo(self, matrix: Slot, consumers: list[Consumer]) -> list[str]:
         """The first pass over a weight in a sample: undone on the way, unless it was kept."""

@@ -1,9 +1,9 @@
 """Engines: an online-learning episode with its objective and exact meta-gradient, in ways that agree.
 
 `autograd`    unrolls the stream with torch's own differentiation: the literal reference.
-`rebuild`     keeps each step's small vectors, and rebuilds the weights backwards from W_T; in torch, C++ or
-CUDA graphs. `checkpoint`  keeps the weights at segment borders, and recomputes a segment when backward enters
-it. `forward`     carries derivatives along with the stream: memory does not grow with it.
+`rebuild`     keeps each step's small vectors, and rebuilds the weights backwards from W_T.
+`checkpoint`  keeps the weights at segment borders, and recomputes a segment when backward enters it.
+`forward`     carries derivatives along with the stream: memory does not grow with it.
 `none`        computes the objective alone.
 `retied`      computes the meta-gradient of backprop as the paper's released code does: wrong, to measure by
 how much.

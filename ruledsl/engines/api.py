@@ -129,7 +129,8 @@ def meta_gradient(
         engine: `rebuild`, `checkpoint`, `autograd`, `forward` (memory that does not grow with T), `none` (no
             gradient), or `auto` (rebuild where it is exact). `retied` is the released code's, wrong on
             purpose (`engines.retied`).
-        backend: for `rebuild`, `compiled` C++, `eager` torch, or `auto` (compiled when it is built already).
+        backend: for `rebuild`, `checkpoint` and `none`, `compiled` C++, `eager` torch, or `auto` (compiled
+            when it is built already).
             On CUDA both but `eager` replay captured CUDA graphs, also for `checkpoint`.
         objectives: objective plugins with their weights; those paid at every sample belong to
             `network.costs`.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import isqrt
 from queue import SimpleQueue
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from ruledsl.engines.base import Backend, Case, EngineResult, Learning
 from ruledsl.engines.ending import Ending
-from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded, padded, unpadded
+from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded, unpadded
 from ruledsl.engines.rebuild import lost_runs
 from ruledsl.network import State, Stream
 
@@ -34,11 +35,11 @@ class CompiledLoss(Learning):
 
     def run(self, case: Case, ending: Ending) -> EngineResult:
         ending.differentiable = True  # nothing is differentiated here, so no gradients of its own either
-        with _episode(case, ending) as episode:
-            return episode.judged(episode.segments([]))
+        with _episode(case) as episode:
+            return episode.judged(ending, episode.segments(ending))
 
     def advance(self, case: Case) -> State:
-        with _episode(case, None) as episode:
+        with _episode(case) as episode:
             episode.forward(0, case.stream.length)
             return episode.buffers.carried(case.stream)
 
@@ -52,10 +53,10 @@ class CompiledRebuild(CompiledLoss):
         return not case.programs.has_dense_rest and super().can_run(case, backend)
 
     def run(self, case: Case, ending: Ending) -> EngineResult:
-        with _episode(case, ending) as episode:
-            segments = episode.segments([])
-            result = episode.judged(segments)
-            backward = _Backward(episode, result.state)
+        with _episode(case) as episode:
+            segments = episode.segments(ending)
+            result = episode.judged(ending, segments)
+            backward = _Backward(episode, ending)
             episode.each(lambda run: backward.unwind(run, segments))
             lost = episode.lost(result.state) if case.stream.length else None
             return backward.result(result, self.name, lost)
@@ -69,11 +70,11 @@ class CompiledCheckpoint(CompiledLoss):
 
     def run(self, case: Case, ending: Ending) -> EngineResult:
         stride = max(1, isqrt(case.stream.length))
-        with _episode(case, ending) as episode:
+        with _episode(case) as episode:
             borders: dict[int, State] = {start: {} for start in range(0, case.stream.length, stride)}
-            segments = episode.segments(list(borders))
-            result = episode.judged(segments, borders)
-            backward = _Backward(episode, result.state, stride)
+            segments = episode.segments(ending, borders)
+            result = episode.judged(ending, segments, borders)
+            backward = _Backward(episode, ending, stride)
             for border in reversed(borders):
                 block = [pair for pair in segments if border <= pair[0] < border + stride]
                 before = borders[border]
@@ -84,19 +85,14 @@ class CompiledCheckpoint(CompiledLoss):
 class _Episode:
     """A stream on its way through a kernel, one thread per run."""
 
-    def __init__(self, case: Case, kernel: Kernel, ending: Ending | None, pool: ThreadPoolExecutor) -> None:
-        self.case, self.kernel, self._ending, self._pool = case, kernel, ending, pool
+    def __init__(self, case: Case, kernel: Kernel, pool: ThreadPoolExecutor) -> None:
+        self.case, self.kernel, self._pool = case, kernel, pool
         self.stream: Stream = case.stream
         self.buffers = Buffers.of(kernel.source, case.stream, case.theta)
 
-    @property
-    def ending(self) -> Ending:
-        assert self._ending is not None
-        return self._ending
-
-    def segments(self, borders: list[int]) -> Segments:
+    def segments(self, ending: Ending, borders: Iterable[int] = ()) -> Segments:
         """From point to point of the ending, and from border to border."""
-        points = sorted({*self.ending.points, *borders, self.stream.length} - {0})
+        points = sorted({*ending.points, *borders, self.stream.length} - {0})
         return list(itertools.pairwise([0, *points]))
 
     def each(self, work: Callable[[int], object]) -> None:
@@ -107,14 +103,15 @@ class _Episode:
         call = self.kernel.library.forward
         self.each(lambda run: call(*self.buffers.forward(run, start, end)))
 
-    def judged(self, segments: Segments, borders: Mapping[int, State] | None = None) -> EngineResult:
+    def judged(
+        self, ending: Ending, segments: Segments, borders: Mapping[int, State] = MappingProxyType({})
+    ) -> EngineResult:
         """Live through the stream; the ending sees every point, each border takes what is carried there."""
-        ending, points = self.ending, {*self.ending.points, self.stream.length}
         for start, end in segments:
-            if borders is not None and start in borders:
-                borders[start].update(self.snapshot())
+            if start in borders:
+                borders[start].update({name: value.clone() for name, value in self.buffers.state.items()})
             self.forward(start, end)
-            if end in points:
+            if end in ending.points:
                 ending.see(end, self.buffers.carried(self.stream))
         costs = self.kernel.source.costs
         if costs:
@@ -129,18 +126,14 @@ class _Episode:
         rebuilt = {n: v for n, v in self.buffers.carried(self.stream).items() if v.dim() == 3}
         return lost_runs(rebuilt, self.stream.state, final)
 
-    def snapshot(self) -> State:
-        return {name: value.clone() for name, value in self.buffers.state.items()}
-
 
 class _Backward:
     """Cotangents on their way from the last sample to the first, each run by itself."""
 
-    def __init__(self, episode: _Episode, final: State, stride: int = 0) -> None:
-        self.episode, self.buffers, self.kernel = episode, episode.buffers, episode.kernel
-        self.gradient = torch.zeros(episode.stream.count, episode.case.theta.shape[1], dtype=torch.float64)
-        self.cotangents = {name: padded(torch.zeros_like(value)) for name, value in final.items()}
-        ending = episode.ending
+    def __init__(self, episode: _Episode, ending: Ending, stride: int = 0) -> None:
+        self.buffers, self.kernel, self.scale = episode.buffers, episode.kernel, ending.scale
+        self.gradient = torch.zeros(episode.case.theta.shape, dtype=torch.float64)
+        self.cotangents = {name: torch.zeros_like(value) for name, value in episode.buffers.state.items()}
         self.parts = {end: ending.cotangents(end, episode.stream.state) for end in ending.gradients}
         self.rooms: SimpleQueue[State] = SimpleQueue()
         for _ in range(_workers(episode.stream) if stride else 0):
@@ -169,7 +162,7 @@ class _Backward:
         self.rooms.put(room)
 
     def result(self, judged: EngineResult, name: str, lost: Tensor | None) -> EngineResult:
-        gradient = (self.gradient / self.episode.ending.scale).to(self.episode.case.theta.dtype)
+        gradient = (self.gradient / self.scale).to(judged.gradient.dtype)
         return EngineResult(judged.loss, judged.accuracy, gradient, judged.state, name, lost)
 
 
@@ -178,6 +171,6 @@ def _workers(stream: Stream) -> int:
 
 
 @contextmanager
-def _episode(case: Case, ending: Ending | None) -> Iterator[_Episode]:
+def _episode(case: Case) -> Iterator[_Episode]:
     with ThreadPoolExecutor(_workers(case.stream)) as pool:
-        yield _Episode(case, loaded(case.programs, case.stream), ending, pool)
+        yield _Episode(case, loaded(case.programs, case.stream), pool)

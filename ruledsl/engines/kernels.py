@@ -102,7 +102,7 @@ def loaded(programs: StepPrograms, stream: Stream) -> Kernel:
     return kernel
 
 
-def padded(value: Tensor) -> Tensor:
+def _padded(value: Tensor) -> Tensor:
     """(N, rows, columns) with rows that start on whole lanes; the gap is zero. Vectors (N, n) as they are."""
     if value.dim() == 2:
         return value.contiguous().clone()
@@ -133,8 +133,8 @@ class Buffers:
         return cls(
             theta.detach().contiguous(), stream.signals["x"].contiguous(),
             stream.signals["target"].contiguous(), trace,
-            {name: padded(named[name].detach()) for name in given.carried},
-            {name: padded(named[name].detach()) for name in given.matrices},
+            {name: _padded(named[name].detach()) for name in given.carried},
+            {name: _padded(named[name].detach()) for name in given.matrices},
             {name: named[name].detach().contiguous() for name in given.constants},
             {name: stream.signals[name].detach().contiguous() for name in given.signals},
         )  # fmt: skip

@@ -79,14 +79,15 @@ def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = Fa
 
 
 def _refuse_unlike(saved: Any, fresh: Any) -> None:
-    """Raises `ValueError` for a state that is not built as that of a trainer at its start: keys that lack,
-    lists for numbers, other lengths, numbers that are not finite. What grows is empty, or null, at first."""
+    """Raises `ValueError` for a state that is not built as that of a trainer at its start: lists for numbers,
+    other lengths, numbers that are not finite. What grows is empty, or null, at first; what lacks is missed
+    by whoever restores it."""
     match fresh:
         case dict():
-            if not isinstance(saved, dict) or not fresh.keys() <= saved.keys():
-                raise ValueError(f"a state lacks some of {', '.join(fresh)}")
-            for key, value in fresh.items():
-                _refuse_unlike(saved[key], value)
+            if not isinstance(saved, dict):
+                raise ValueError(f"{str(saved)[:40]!r} stands in a state for {', '.join(fresh)}")
+            for key in fresh.keys() & saved.keys():
+                _refuse_unlike(saved[key], fresh[key])
         case list():
             if not isinstance(saved, list) or (fresh and len(saved) != len(fresh)):
                 raise ValueError("a list of a state has another length, or is none")

@@ -136,16 +136,22 @@ def read_metrics(folder: Path, complete_lines: bool = False) -> Metrics:
                 columns = runs.setdefault(int(row[0]), {header[n]: [] for n in wanted})
                 groups[int(row[0])] = row[label] if label is not None else ""
                 for n in wanted:
-                    whole = header[n] in _WHOLE
-                    columns[header[n]].append(float(int(float(row[n])) if whole else float(row[n])))
+                    columns[header[n]].append(_number(header[n], row[n]))
     except FileNotFoundError:
         raise RunError(f"{folder} has no {METRICS}: nothing was recorded yet") from None
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
     if not runs:
         raise RunError(f"{path} holds no episodes yet")
     terms = tuple(term for name in header if (term := THETA.member(name)) is not None)
     return Metrics(terms, runs, groups)
+
+
+def _number(column: str, text: str) -> float:
+    value = float(text)
+    if column in _WHOLE and not value.is_integer():
+        raise ValueError(f"{text} stands in column {column}, of whole numbers")
+    return value
 
 
 def has_rows(folder: Path) -> bool:

@@ -10,9 +10,11 @@ from torch import Tensor
 
 import ruledsl
 from ruledsl import Episode
-from ruledsl.backend import CompiledRule, NotPrintable
+from ruledsl.backend import CompiledRule, NotPrintable, print_kernel
+from ruledsl.compiler import step_adjoint
 from ruledsl.contracts import SETTINGS, batch_of, theta_of
 from ruledsl.engines import build_step, meta_gradient
+from ruledsl.ir import Builder, Slot, Update
 from ruledsl.network import StepPrograms, programs_of, variants_of
 
 F0 = "term f = -e_post * y_pre^T [init = 0.02]\nrule r = f"
@@ -21,8 +23,10 @@ term decay = diag(y_post.^2) * W
 term bound = (1_post * 1_pre^T - abs(W)) .* (y_post * y_pre^T)
 term signs = sign(W)
 term window = exp(-W.^2) .* (y_post * e_pre^T)
-term scaled = W / norm(W)
 term squares = (W .* W) * y_pre * y_pre^T
+"""
+SUMS_OF_W = """
+term scaled = W / norm(W)
 term sizes = sum(abs(W)) * y_post * e_pre^T
 term cells = y_post * (y_post^T * abs(W))
 """
@@ -36,6 +40,7 @@ term offset for bias = -e_post
 """
 STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "functions of W": (FUNCTIONS_OF_W, {}),
+    "sums over W, which can be rebuilt": (SUMS_OF_W, {}),
     "traces, third factor, noise, B and biases": (MEMORY, {"bias": True, "third": "surprise"}),
     "Dale's law": ("term hebb = y_post * y_pre^T", {"inhibitory": 0.2, "feedback_noise": 0.1}),
     "what can be rebuilt": ("term oja = y_post * y_pre^T - y_post * y_post^T * W", {"feedback": "mixture"}),
@@ -85,3 +90,13 @@ def test_a_product_of_matrices_has_no_compiled_form_and_says_so() -> None:
     rule = ruledsl.compile_rule(ruledsl.rule("term t = W * W^T * W"))
     with pytest.raises(NotPrintable, match="`matmul` gives a matrix that is not one entry by entry"):
         build_step(programs_of(rule.program, SETTINGS), SIZES, torch.float32)
+
+
+def test_a_step_that_adds_a_transposed_matrix_has_none_either() -> None:
+    """No rule can be written that does; a pathway of the future might."""
+    b = Builder()
+    turned = b.transpose(b.input("B0", ("n0", "n1")))
+    read = b.sum(b.input("W0", ("n1", "n0")))
+    pair = step_adjoint(b.finish({"z": read}, [Update(Slot.read("W0"), dense=turned)]))
+    with pytest.raises(NotPrintable, match="a transposed matrix is added to another one"):
+        print_kernel(pair, {"n0": 3, "n1": 2}, "float")

@@ -94,6 +94,15 @@ def test_a_start_at_which_every_stream_is_lost_is_halved_until_some_are_not() ->
     assert recipe.caution.rate > 1 / 64
 
 
+def test_refusals_that_healthy_episodes_lie_between_never_halve_a_coefficient() -> None:
+    recipe = RobustRecipe(terms(), 1e-3, 0.0, 1000)
+    for number, gradient in enumerate(gradients(200)):
+        recipe.step(LOSS * (99.0 if number % 4 else 1.0), gradient)  # three of four are lost
+        assert recipe.caution.good
+    assert recipe.caution.rate == RobustRecipe.SMALLEST
+    assert bool((recipe.theta.abs() > 0.9e-3).all())
+
+
 def test_a_long_gradient_counts_no_more_than_a_usual_one() -> None:
     plain, jolted = (RobustRecipe(terms(), 1e-3, 0.0, 1000) for _ in range(2))
     for gradient in gradients(20):

@@ -146,6 +146,9 @@ def test_metrics_that_lack_a_run_are_refused_though_edits_are_accepted(tmp_path:
 
 FORGED = {
     "no whole number": ("metrics.csv", lambda text: text.replace("\n0,0,", "\n0,inf,"), "cannot be read"),
+    "part of an episode": (
+        "metrics.csv", lambda text: text.replace("\n0,0,", "\n0,0.5,"), "of whole numbers",
+    ),
     "a list for a number": (
         "checkpoint.json", lambda text: re.sub(r'"rate": [^,]+', '"rate": [1.0]', text), "stands in a state",
     ),
