@@ -30,13 +30,13 @@ SMALL = {
 
 
 def one_selection(
-    folder: Path, teacher: dict[str, float], first_seed: int, plan: Plan = PLAN, episodes: int = 200
+    folder: Path, teacher: dict[str, float], first_seed: int, plan: Plan = PLAN, **settings: Any
 ) -> dict[str, Any]:
     """Train the pool on a teacher's answers with λ = 0 and 0.2, and select."""
+    asked = SMALL | {"episodes": 200, "seeds": SEEDS} | settings
     ran = ruledsl.train(
-        "pool", out=folder, progress=False, episodes=episodes, seed=first_seed, seeds=SEEDS, l1=(0.0, 0.2),
-        plant=teacher, **SMALL,
-    )  # fmt: skip
+        "pool", out=folder, progress=False, seed=first_seed, l1=(0.0, 0.2), plant=teacher, **asked
+    )
     return select(ran, plan=plan)
 
 

@@ -16,7 +16,7 @@ from ruledsl.registry import Registered
 from ruledsl.rules import rule
 
 GOAL = torch.tensor([0.03, -0.02, 0.01], dtype=torch.float64)
-STEPS = 200
+STEPS, RATE = 100, 2e-3
 
 
 def toy_terms() -> Coefficients:
@@ -33,7 +33,7 @@ def toy_terms() -> Coefficients:
 
 
 def made(plugin: Registered, seed: int = 0) -> Optimiser:
-    return plugin.item(toy_terms(), 1e-3, 0.0, STEPS, seed)
+    return plugin.item(toy_terms(), RATE, 0.0, STEPS, seed)
 
 
 def meta_step(optimiser: Optimiser, step: int, tasks: int = 2) -> bool:

@@ -14,12 +14,12 @@ from ruledsl.selection import Plan, selected_rule, sparsity_path, stable_support
 from ruledsl.storage import read_json
 from tests.commands import run, train
 
-SMALL = Plan(seeds=2, episodes=30, refit_episodes=100, measure="loss", tolerance=0.01, largest=4)
-EPISODES = 120
+SMALL = Plan(seeds=2, episodes=20, refit_episodes=80, measure="loss", tolerance=0.01, largest=4)
+TRAINING = {"seeds": 2, "episodes": 80, "shots": 10}
 
 
 def test_a_planted_rule_of_three_terms_is_found_among_ten(tmp_path: Path) -> None:
-    found = one_selection(tmp_path / "run", PLANTED, 0, SMALL, EPISODES)
+    found = one_selection(tmp_path / "run", PLANTED, 0, SMALL, **TRAINING)
     assert set(found["chosen"]["terms"]) == set(PLANTED)
     for name, value in PLANTED.items():
         assert found["chosen"]["theta"][name]["mean"] == pytest.approx(value, rel=0.35)
@@ -30,7 +30,7 @@ def test_a_planted_rule_of_three_terms_is_found_among_ten(tmp_path: Path) -> Non
 
 
 def test_nothing_is_found_where_nothing_was_planted(tmp_path: Path) -> None:
-    found = one_selection(tmp_path / "run", NOTHING, 0, replace(SMALL, refit_episodes=50), 80)
+    found = one_selection(tmp_path / "run", NOTHING, 0, replace(SMALL, refit_episodes=50), **TRAINING)
     assert found["chosen"]["terms"] == []
     assert not (tmp_path / "run" / "selection" / "selected.rule").exists()
 

@@ -17,8 +17,8 @@ from concurrent.futures import wait
 from ruledsl.studies.places import Processes
 
 if __name__ == "__main__":
-    with Processes(2) as place:
-        wait([place.executor.submit(time.sleep, 0.2) for _ in range(4)])
+    with Processes(1) as place:
+        wait([place.executor.submit(time.sleep, 0.2)])
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         time.sleep(600)
 """
@@ -43,7 +43,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment)
     assert parent.stdout is not None
     workers = [int(number) for number in parent.stdout.readline().split()]
-    assert len(workers) == 2
+    assert workers
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 60  # on a busy machine; on a quiet one they are gone in half a second
