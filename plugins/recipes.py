@@ -15,6 +15,8 @@ that of F⁰. `robust` is Adam with five changes, each measured in docs/results/
     w_r = 1, but twice the content of a term that holds more than one F⁰. With w_r = 1 such a term (F⁵) is a
     cheaper learning rate than θ_0 and outlives every other; with its content alone it costs the same, and
     both stay.
+
+All of it is in units of the numbers that terms were written with: 1000 F^r with θ_r / 1000 is trained alike.
 """
 
 import math
@@ -116,10 +118,10 @@ class RobustRecipe(Recipe):
         self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
     ) -> None:
         super().__init__(coefficients, learning_rate, l1, episodes, seed)
-        content = coefficients.scales
+        content, written = coefficients.scales, coefficients.written
         self.scale = 1.0 / content
         # F⁰'s own content is 1 up to rounding; only what clearly holds more is a rival of it.
-        self.weights = torch.where(content > 1.5, 2.0 * content, torch.ones_like(content))
+        self.weights = torch.where(content > 1.5 * written, 2.0 * content, written)
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
         self.done = 0

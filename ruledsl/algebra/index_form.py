@@ -73,6 +73,11 @@ class IndexForm:
     def monomials(self) -> tuple[sp.Expr, ...]:
         return tuple(summands_of(self.entry))  # type: ignore[arg-type]
 
+    @property
+    def written_size(self) -> float:
+        """The largest number that multiplies a product: 1000 for `-1000 * e_post * y_pre^T + W`."""
+        return max(abs(float(product.as_coeff_Mul()[0])) for product in self.monomials)
+
 
 @lru_cache(maxsize=4096)
 def index_form(term: Term) -> IndexForm:

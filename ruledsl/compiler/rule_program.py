@@ -65,6 +65,12 @@ class RuleProgram:
             [(r, f) for r, f in forms if f is not None and (layer is None or self.acts_in(r, layer))]
         )
 
+    def written_size(self, coefficient: int) -> float:
+        """How large what θ_r scales was written: twice as large a number asks for half the θ."""
+        own = self.forms[coefficient]
+        others = [other.form for other in self.others if other.coefficient == coefficient]
+        return max(form.written_size for form in ([own] if own else []) + others)
+
     def others_of(self, target: str) -> list[OtherForm]:
         return [o for o in self.others if o.target == target]
 

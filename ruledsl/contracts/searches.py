@@ -28,6 +28,7 @@ def toy_terms() -> Coefficients:
         -free,
         free,
         torch.tensor([1.0, 0.5, 5.0], dtype=torch.float64),
+        torch.tensor([1.0, 0.5, 1.0], dtype=torch.float64),
         worst_loss=8.0,
     )
 

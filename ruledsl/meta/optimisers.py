@@ -25,7 +25,10 @@ class Coefficients:
     upper: Tensor
     scales: Tensor
     """What divides steps: how much of F⁰ each term holds in a naive network (`gradient_content`),
-    where more than 1."""
+    where that is more than its written size."""
+    written: Tensor
+    """The numbers that terms were written with: 1000 for `1000 * y_post * y_pre^T`. Nothing that a recipe
+    does to θ_r F^r should depend on them."""
     worst_loss: float
     """A query loss beyond this is that of a stream that diverged."""
 

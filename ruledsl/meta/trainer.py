@@ -98,15 +98,17 @@ class MetaTrainer:
             self.programs, named, theta, naive.x[:, samples], naive.y[:, samples]
         ).double()
         scales[~scales.isfinite()] = 1.0
+        sizes = [program.written_size(r) for r in range(len(program.names))]
+        written = torch.tensor(sizes, dtype=torch.float64).clamp(1e-30, 1e30)  # squares of it must be finite
+        steps = torch.tensor([1.0 / c.step for c in added], dtype=torch.float64)
         bounds = [*program.bounds, *((c.low, c.high) for c in added)]
         return Coefficients(
             initial,
             torch.tensor([*program.trainable, *(True for _ in added)]),
             torch.tensor([low for low, _ in bounds], dtype=torch.float64),
             torch.tensor([high for _, high in bounds], dtype=torch.float64),
-            torch.cat(
-                [scales.clamp_min(1.0), torch.tensor([1.0 / c.step for c in added], dtype=torch.float64)]
-            ),
+            torch.cat([torch.maximum(scales, written), steps]),
+            torch.cat([written, torch.ones_like(steps)]),
             worst_loss=worst_loss(self.settings, naive),
         )
 

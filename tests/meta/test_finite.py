@@ -36,7 +36,7 @@ WILD = (
 def coefficients() -> Coefficients:
     zero = torch.zeros(2, dtype=torch.float64)
     wide = torch.full_like(zero, math.inf)
-    return Coefficients(zero + 0.1, zero == 0, -wide, wide, zero + 1, worst_loss=10.0)
+    return Coefficients(zero + 0.1, zero == 0, -wide, wide, zero + 1, zero + 1, worst_loss=10.0)
 
 
 def thetas(folder: Path) -> list[float]:

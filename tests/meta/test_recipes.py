@@ -23,6 +23,7 @@ def terms(changes: dict[str, object] | None = None) -> Coefficients:
         "lower": torch.full((count,), -math.inf, dtype=torch.float64),
         "upper": torch.full((count,), math.inf, dtype=torch.float64),
         "scales": torch.ones(count, dtype=torch.float64),
+        "written": torch.ones(count, dtype=torch.float64),
         "worst_loss": 8.0,
     }
     return Coefficients(**(full | (changes or {})))  # type: ignore[arg-type]
