@@ -174,7 +174,7 @@ class Kills(Attack):
             budget = ("--seeds", 1, "--episodes", 2, "--refit-episodes", 2, "--quiet")
             return ("select", self.base, *budget, "--out", run)
         if command == "reproduce":
-            return ("reproduce", self.claims, "--seeds", 2, "--jobs", 1, "--quiet", "--out", run)
+            return ("reproduce", self.claims, "--seeds", 2, "--executor", "here", "--quiet", "--out", run)
         return ("resume", run, "--quiet") if (run / "checkpoint.json").exists() else self._train(run, "0")
 
     def _train(self, out: Path, l1: str) -> tuple[object, ...]:

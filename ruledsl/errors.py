@@ -37,6 +37,10 @@ class RunError(UserError):
     """
 
 
+class FolderInUse(RunError):
+    """A run folder that another process trains in at this moment."""
+
+
 class DataError(UserError):
     """Data that cannot be found or used.
 

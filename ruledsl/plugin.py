@@ -32,6 +32,7 @@ objective: _Decorator = partial(register, "objective")
 optimiser: _Decorator = partial(register, "optimiser")
 recipe: _Decorator = partial(register, "recipe")
 diagnostic: _Decorator = partial(register, "diagnostic")
+executor: _Decorator = partial(register, "executor")
 
 V = TypeVar("V", bound=Applicable)
 
@@ -51,6 +52,8 @@ _ELSEWHERE = {
     "EndView": "ruledsl.engines",
     **dict.fromkeys(("Pathway", "SampleView"), "ruledsl.network"),
     **dict.fromkeys(("ImageSource", "Task", "TaskRequest"), "ruledsl.tasks"),
+    **dict.fromkeys(("Far", "Here", "Place", "Processes"), "ruledsl.studies"),
+    "require": "ruledsl.errors",
 }
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading
 torch."""
@@ -61,6 +64,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Value",
     "activation",
     "diagnostic",
+    "executor",
     "feedback",
     "function",
     "objective",

@@ -59,7 +59,7 @@ def part_of(file: ClaimFile, *names: str) -> ClaimFile:
 
 def done(planner: Planner, file: ClaimFile, *names: str, heard: Heard | None = None) -> None:
     """Run some experiments of a file, one after another."""
-    failures = run_experiments(planner, [part_of(file, *names)], 1, heard or Heard())
+    failures = run_experiments(planner, [part_of(file, *names)], "here", heard or Heard())
     assert not failures, failures
 
 

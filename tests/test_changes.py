@@ -157,7 +157,7 @@ measure = "worst"
 at_most = 100
 """
     script = """from ruledsl.cli import main
-budget = ["--seeds", "2", "--dataset", "glyphs", "--jobs", "1"]
+budget = ["--seeds", "2", "--dataset", "glyphs", "--executor", "here"]
 main(["reproduce", "mine.toml", *budget, "--quiet"], standalone_mode=False)
 """
     files = {

@@ -12,11 +12,13 @@ import click
 from ruledsl import __version__
 from ruledsl.backend import targets
 from ruledsl.cli.options import (
+    PART,
     PATH,
     Commands,
     Grouped,
     accept_option,
     allow_option,
+    executor_option,
     given,
     out_option,
     plugins_option,
@@ -208,9 +210,7 @@ def select(folder: Path, out: Path | None, quiet: bool, **_: Any) -> None:
     "--write", type=PATH, default=None, help="Folder for the document and figures (default: --out)."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when a claim disagrees.")
-@click.option(
-    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Experiments at once, a thread each."
-)
+@executor_option("processes:2")
 @accept_option
 @plugins_option
 @quiet_option
@@ -324,3 +324,72 @@ def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) ->
 
     own = {name: options[name] for name in ("theta", "samples", "classes", "test_images", "seeds")}
     evaluation.evaluate(rule_or_run, out, quiet, {**own, **given(EVALUATED)})
+
+
+@main.group()
+def study() -> None:
+    """Many trainings at once: rules × settings from a .toml FILE, on one core or a thousand."""
+
+
+study_file = click.argument("file", type=PATH)
+study_folder = click.argument("folder", type=PATH)
+
+
+@study.command(name="run")
+@study_file
+@click.option("--out", type=PATH, required=True, help="Folder of the study; each cell is a run folder in it.")
+@executor_option("here")
+@plugins_option
+@quiet_option
+def study_run(file: Path, out: Path, executor: str, quiet: bool) -> None:
+    """Train every cell that is not trained yet; stopped, the same command goes on."""
+    from ruledsl.cli import studies
+
+    sys.exit(studies.run(file, out, executor, (1, 1), quiet))
+
+
+@study.command(name="cells")
+@study_file
+@click.option("--out", type=PATH, required=True, help="Folder of the study.")
+@click.option("--part", type=PART, default="1/1", metavar="K/N", help="The K-th of N parts of the cells.")
+@plugins_option
+@quiet_option
+def study_cells(file: Path, out: Path, part: tuple[int, int], quiet: bool) -> None:
+    """Train one part of the cells in this process: what an element of a job array runs."""
+    from ruledsl.cli import studies
+
+    sys.exit(studies.run(file, out, "here", part, quiet))
+
+
+@study.command(name="status")
+@study_folder
+@plugins_option
+def study_status(folder: Path) -> None:
+    """How far each cell of a study is, also while it runs elsewhere."""
+    from ruledsl.cli import studies
+
+    studies.status(folder)
+
+
+@study.command(name="table")
+@study_folder
+@click.option("--by", default=None, metavar="SETTING", help="A column for each of its values.")
+@plugins_option
+@accept_option
+def study_table(folder: Path, by: str | None) -> None:
+    """Accuracy at the end of each cell that is finished."""
+    from ruledsl.cli import studies
+
+    studies.table(folder, by)
+
+
+@study.command(name="script")
+@study_file
+@click.option("--out", type=PATH, required=True, help="Folder of the study.")
+@click.option("--jobs", type=click.IntRange(1), default=100, show_default=True, help="Elements of the array.")
+@plugins_option
+def study_script(file: Path, out: Path, jobs: int) -> None:
+    """Print a Slurm array script that trains the study."""
+    from ruledsl.cli import studies
+
+    studies.script(file, out, jobs)

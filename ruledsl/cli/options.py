@@ -74,6 +74,21 @@ class SettingType(click.ParamType):
         return self.setting.parse(value) if isinstance(value, str) else value
 
 
+class PartType(click.ParamType):
+    """`3/100`: the third of a hundred parts."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number, slash, count = str(value).partition("/")
+        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            self.fail(f"needs K/N with K from 1 to N, such as 3/100, not `{value}`", param, ctx)
+        return int(number), int(count)
+
+
+PART = PartType()
+
+
 class SettingOption(click.Option):
     """An option that knows under which heading of `--help` it stands."""
 
@@ -167,6 +182,16 @@ accept_option = click.option(
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print the result only.")
 allow_option = setting_options({"allow": OPTIONS["allow"]})
+
+
+def executor_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--executor",
+        default=default,
+        show_default=True,
+        metavar="NAME[:ADDRESS]",
+        help="Where it runs: here, processes:4, dask:tcp://HOST:8786, slurm:jobs=100, or a plugin's.",
+    )
 
 
 def out_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -53,7 +53,7 @@ def reproduce(
     rehearse(planner, files, options["download"])
     try:
         with Watch(options["quiet"]) as watch:
-            failures = run_experiments(planner, files, options["jobs"], watch)
+            failures = run_experiments(planner, files, options["executor"], watch)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on where this one was")
         return INTERRUPTED

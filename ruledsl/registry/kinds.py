@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind("recipe", ("step", "state", "restore"), True, "how Θ moves, safely"),
         Kind("diagnostic", ("view",), False, "one number per run, a column of metrics.csv"),
+        Kind("executor", ("address",), False, "where cells of a study run: a `Place`"),
     )
 }
 

@@ -12,20 +12,21 @@ from ruledsl.reproduction.figures import draw_figure
 from ruledsl.reproduction.planning import Planner
 from ruledsl.reproduction.verdicts import Judged, compare, judge
 from ruledsl.storage import make_folder
-from ruledsl.studies import Plan, Watcher, place_for
+from ruledsl.studies import Plan, Watcher, open_place
 
 
 def run_experiments(
-    planner: Planner, files: Sequence[ClaimFile], jobs: int, watch: Watcher
+    planner: Planner, files: Sequence[ClaimFile], executor: str, watch: Watcher
 ) -> dict[str, str]:
-    """Run all that files need, `jobs` experiments at a time; what went wrong, by the name of the experiment.
+    """Run all that files need, where `executor` says; what went wrong, by the name of the experiment.
 
     Raises:
         KeyboardInterrupt: stopped; the same call goes on.
-        RunError: a worker died.
+        RunError: there are no workers.
     """
-    cells = experiments(planner, files, threads=1 if jobs > 1 else 0)
-    failures = Plan.of(cells).run(place_for(jobs), watch)
+    place = open_place(executor)
+    cells = experiments(planner, files, place.threads)
+    failures = Plan.of(cells).run(place, watch)
     return {cell.name: failures[cell.key] for cell in cells if cell.key in failures}
 
 

@@ -15,7 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ruledsl.backend import compile_rule
-from ruledsl.errors import RunError
+from ruledsl.errors import FolderInUse, RunError
 from ruledsl.evidence import digests, refuse_edited, write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule
@@ -222,7 +222,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise RunError(f"{folder} is in use by another process") from None
+        raise FolderInUse(f"{folder} is in use by another process") from None
     except NotImplementedError:  # some network shares know no locks
         warnings.warn(f"{folder} cannot be locked: let no other process use it", LockWarning, stacklevel=3)
     try:

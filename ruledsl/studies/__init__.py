@@ -2,7 +2,8 @@
 
 from ruledsl.studies.cells import Cell, Place, Plan, Tick, Watcher
 from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
-from ruledsl.studies.places import Here, Processes, place_for
+from ruledsl.studies.file import keep_study, open_study, read_study
+from ruledsl.studies.places import Far, Here, Processes, open_place
 from ruledsl.studies.specify import (
     check_writable,
     default_folder,
@@ -18,6 +19,7 @@ __all__ = [
     "SEEDS",
     "Cell",
     "Evaluation",
+    "Far",
     "Here",
     "Place",
     "Plan",
@@ -32,11 +34,14 @@ __all__ = [
     "digest",
     "evaluate",
     "hashed",
+    "keep_study",
     "keywords",
     "known_terms",
     "open_data",
-    "place_for",
+    "open_place",
+    "open_study",
     "read_config_file",
+    "read_study",
     "specify",
     "train",
 ]

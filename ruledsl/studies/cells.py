@@ -7,15 +7,19 @@ half-way is asked for again, and goes on.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ruledsl.errors import RunError
 
 POLL_SECONDS = 0.5
+MOST_AT_ONCE = 10_000
+"""Cells handed out at a time: schedulers are slow with millions."""
+DEATHS = 10
+"""Workers that may die while they run a cell, or while another one does beside it, before it is given up."""
 Tick = Callable[[int], None]
 """Told of episodes that were done."""
 
@@ -53,10 +57,14 @@ class Cell(Protocol):
 
 
 class Place(Protocol):
-    """Where cells run: opens an `Executor`. Its workers report episodes to `ticks`."""
+    """Where cells run: opens a `concurrent.futures.Executor`."""
 
     told: Callable[[], None]
     """To be called after episodes by a place whose `submit` returns only when the cell is done."""
+    threads: int
+    """Threads of each training; 0 takes every core."""
+    tells: bool
+    """Whether its workers report episodes to `ticks`; else they count when their cell is done."""
 
     def __enter__(self) -> Place: ...
 
@@ -71,6 +79,10 @@ class Place(Protocol):
 
     def ticks(self) -> int:
         """Episodes done since it was last asked, anywhere."""
+        ...
+
+    def renew(self) -> None:
+        """Take other workers, since one has died and the executor cannot go on without it."""
         ...
 
 
@@ -106,11 +118,11 @@ class Plan:
     def run(self, place: Place, watch: Watcher) -> dict[str, str]:
         """Run whatever is not done, each cell once all that it needs is; what went wrong, by key.
 
-        A cell that fails stops nothing but those that need it.
+        A cell that fails stops nothing but those that need it; a worker that dies costs what was not saved.
 
         Raises:
-            KeyboardInterrupt: stopped; every cell at work has then been saved.
-            RunError: a worker died.
+            KeyboardInterrupt: stopped; every cell at work has then been saved, or goes on from what was.
+            RunError: the place can run nothing.
         """
         with place:
             return _Round(self.cells, place, watch).run()
@@ -123,17 +135,29 @@ class _Round:
     cells: Mapping[str, Cell]
     place: Place
     watch: Watcher
-    waiting: dict[str, Cell] = field(default_factory=dict)
+    ready: deque[str] = field(default_factory=deque)
+    missing: dict[str, set[str]] = field(default_factory=dict)
+    """What each cell that waits still needs."""
+    waiting_for: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     running: dict[Future[str], str] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
+    left: dict[str, int] = field(default_factory=dict)
+    """Episodes of cells at work, where nobody tells of them one by one."""
+    deaths: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
     ticked: int = 0
 
     def run(self) -> dict[str, str]:
-        self.waiting = dict(self.cells)
+        for key, cell in self.cells.items():
+            needs = {need for need in cell.needs if need in self.cells}
+            for need in needs:
+                self.waiting_for[need].append(key)
+            if needs:
+                self.missing[key] = needs
+            else:
+                self.ready.append(key)
         self.place.told = self._count
         self.total = sum(cell.episodes for cell in self.cells.values() if not cell.needs)
-        while self.waiting or self.running:
+        while self.ready or self.running:
             self._submit()
             finished, _ = wait(self.running, POLL_SECONDS, FIRST_COMPLETED)
             for future in finished:
@@ -142,35 +166,67 @@ class _Round:
         return self.failures
 
     def _submit(self) -> None:
-        """Every cell whose needs are met goes out; one whose needs failed never does."""
-        for key, cell in list(self.waiting.items()):
-            missing = [need for need in cell.needs if need in self.cells and need not in self.done]
-            if any(need in self.failures for need in missing):
-                self.failures[key] = "what it is built on failed"
-                del self.waiting[key]
-            elif not missing:
-                del self.waiting[key]
-                if cell.is_done():
-                    self.done.add(key)
-                else:
-                    self.running[self.place.executor.submit(self.place.work(), cell)] = key
+        """Cells whose needs are met go out."""
+        while self.ready and len(self.running) < MOST_AT_ONCE:
+            key = self.ready.popleft()
+            cell = self.cells[key]
+            if cell.is_done():
+                self._settled(key)
+                continue
+            self.left[key] = 0 if self.place.tells else cell.episodes
+            try:
+                self.running[self.place.executor.submit(self.place.work(), cell)] = key
+            except BrokenExecutor:  # a worker died since the last look
+                self._died([key, *self.running.values()])
+
+    def _settled(self, key: str) -> None:
+        """A cell is done: what waited for nothing else is ready."""
+        for other in self.waiting_for[key]:
+            self.missing[other].discard(key)
+            if not self.missing[other] and other not in self.failures:
+                self.ready.append(other)
+
+    def _failed(self, key: str, message: str) -> None:
+        """A cell failed: what needs it never runs."""
+        self.failures[key] = message
+        for other in self.waiting_for[key]:
+            if other not in self.failures:
+                self._failed(other, "what it is built on failed")
 
     def _finish(self, future: Future[str]) -> None:
-        key = self.running.pop(future)
+        key = self.running.pop(future, None)
+        if key is None:  # it was at work when its pool broke, and is ready again
+            return
         try:
             message = future.result()
-        except BrokenProcessPool:
-            raise RunError(
-                f"a worker died while it ran `{self.cells[key].name}` (out of memory?); try again with fewer "
-                f"`--jobs`"
-            ) from None
+        except BrokenExecutor:
+            self._died([key, *self.running.values()])
+            return
+        except CancelledError:
+            raise RunError("nobody answers for the workers any more; the same command goes on") from None
+        except Exception as error:  # whatever an executor makes of a cell, the others must not be lost for it
+            message = f"{type(error).__name__}: {error}"
         if message == STOPPED:
             raise KeyboardInterrupt
         if message:
-            self.failures[key] = message
+            self._failed(key, message)
             self.watch.failed(self.cells[key].name, message)
         else:
-            self.done.add(key)
+            self.ticked += self.left.pop(key, 0)
+            self._settled(key)
+
+    def _died(self, keys: Sequence[str]) -> None:
+        """A worker died, and its pool with it: what was at work goes on in a new one."""
+        self.running.clear()
+        self.place.renew()
+        for key in keys:
+            self.deaths[key] += 1
+            if self.deaths[key] > DEATHS:
+                message = f"{DEATHS} workers died while it ran (out of memory?); try again with fewer at once"
+                self._failed(key, message)
+                self.watch.failed(self.cells[key].name, message)
+            else:
+                self.ready.appendleft(key)
 
     def _count(self) -> None:
         self.ticked += self.place.ticks()

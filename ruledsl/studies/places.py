@@ -1,5 +1,7 @@
-"""Where cells run: here, one after the other, or in worker processes of this machine.
-A further place is a class here."""
+"""Where cells run: here one after the other, in worker processes of this machine, or behind any executor.
+
+Plugins of the kind `executor` open them: `plugins/executors.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from ruledsl.errors import UserError
-from ruledsl.registry import plugin_folders, use_folders
-from ruledsl.studies.cells import STOPPED, Cell
+from ruledsl import __version__
+from ruledsl.errors import FolderInUse, RunError, UserError
+from ruledsl.registry import find, plugin_folders, use_folders
+from ruledsl.studies.cells import STOPPED, Cell, Place
 
 T = TypeVar("T")
 
@@ -34,6 +39,8 @@ class _Immediately(Executor):
 
 class Here:
     """This process."""
+
+    threads, tells = 0, True
 
     def __init__(self) -> None:
         self.executor: Executor = _Immediately()
@@ -66,19 +73,28 @@ class Here:
         done, self.done = self.done, 0
         return done
 
+    def renew(self) -> None:
+        pass
+
 
 class Processes:
     """Worker processes, on one thread each, which on few cores beats threads within one."""
 
+    threads, tells = 1, True
+
     def __init__(self, jobs: int) -> None:
-        # Forked children would inherit torch's threads in an unknown state.
+        self.jobs = jobs
+        self.told: Callable[[], None] = lambda: None
+        self.renew()
+
+    def renew(self) -> None:
+        # Forked children would inherit torch's threads in an unknown state. A worker that was killed may have
+        # held a lock of the queue: those that follow get another one.
         context = multiprocessing.get_context("spawn")
         self.queue: Any = context.Queue()
         self.stop = context.Event()
-        named = tuple(folder for folder, origin in plugin_folders() if origin == "named")
-        self.told: Callable[[], None] = lambda: None
-        begin = (self.queue, self.stop, os.getpid(), named)
-        self.executor: Executor = ProcessPoolExecutor(jobs, context, _begin, begin)
+        begin = (self.queue, self.stop, os.getpid(), _named_folders())
+        self.executor: Executor = ProcessPoolExecutor(self.jobs, context, _begin, begin)
 
     def __enter__(self) -> Processes:
         # A closed terminal or a `kill` must stop the workers as Ctrl-C does.
@@ -108,9 +124,78 @@ class Processes:
         return done
 
 
-def place_for(jobs: int) -> Here | Processes:
-    """Worker processes for several jobs at once, this process for one."""
-    return Processes(jobs) if jobs > 1 else Here()
+class Far:
+    """Workers behind any `concurrent.futures.Executor` that see the same folders.
+
+    Args:
+        opened: opens the executor, and closes it, with whatever else it opened, when the cells are done.
+    """
+
+    threads, tells = 1, False
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[Executor]]) -> None:
+        self.opened = opened
+        self.told: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Far:
+        self.within = ExitStack()
+        try:
+            self.executor: Executor = self.within.enter_context(self.opened())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise RunError(f"no workers can be had: {error}") from None
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.within.close()
+
+    def work(self) -> Callable[[Cell], str]:
+        return partial(_far, __version__, _named_folders())
+
+    def ticks(self) -> int:
+        return 0
+
+    def renew(self) -> None:
+        self.within.close()
+        self.__enter__()
+
+
+def open_place(executor: str) -> Place:
+    """The place that `NAME[:ADDRESS]` means. Raises `PluginError` when there is no executor of that name."""
+    name, _, address = executor.partition(":")
+    plugin = find("executor", name)
+    try:
+        return plugin.item(address)
+    except ValueError as error:
+        raise RunError(f"executor {name}: {error}") from None
+
+
+def _named_folders() -> tuple[Path, ...]:
+    return tuple(folder for folder, origin in plugin_folders() if origin == "named")
+
+
+def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
+    """Run one cell wherever this is: nothing, or what went wrong.
+
+    An executor that lost sight of a worker gives its cells to another one, while the first may be at work:
+    the second waits, and finds them done.
+    """
+    if version != __version__:
+        return f"a worker has ruledsl {__version__}, whoever asked it {version}"
+    use_folders(plugins)
+    patience = 2
+    while True:
+        try:
+            cell.run(lambda _: None)
+            return ""
+        except FolderInUse:
+            time.sleep(1.0)
+        except KeyboardInterrupt:
+            return STOPPED
+        except Exception as error:  # whatever it is, the others must not be lost for it
+            if not patience:
+                return _told(error)
+            patience -= 1  # it may have begun between our look and the other worker's
+            time.sleep(1.0)
 
 
 def _told(error: Exception) -> str:

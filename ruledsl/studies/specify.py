@@ -29,13 +29,21 @@ from ruledsl.settings import (
 )
 from ruledsl.tasks import ImageSource, draw_task, open_dataset, write_arrays
 
+Opened = dict[tuple[str, str], tuple[str, ImageSource]]
 
-def specify(rules: str | Path | Rule | Sequence[str | Path], out: Path | None = None, **given: Any) -> Spec:
+
+def specify(
+    rules: str | Path | Rule | Sequence[str | Path],
+    out: Path | None = None,
+    opened: Opened | None = None,
+    **given: Any,
+) -> Spec:
     """The specification of a training: everything is checked, nothing is made.
 
     Args:
         rules: a rule, or what `load` takes; several specs train the union of their terms.
         out: the run folder, in which arrays handed in as data are kept.
+        opened: data sets that other specifications have opened, and now this one.
         **given: keywords of `ruledsl.train` (`settings.OPTIONS`).
 
     Raises:
@@ -50,7 +58,11 @@ def specify(rules: str | Path | Rule | Sequence[str | Path], out: Path | None = 
     each = [(terms, l1) for terms in (groups if chosen.separately else [()]) for l1 in chosen.l1]
     refuse_too_large(settings, len(each) * chosen.seeds)
     _fits(rule, settings)
-    dataset, source = open_data(chosen.dataset, Path(chosen.data_root), chosen.download, out)
+    opened = {} if opened is None else opened
+    place = (str(chosen.dataset), str(chosen.data_root))
+    if place not in opened or out is not None:
+        opened[place] = open_data(chosen.dataset, Path(chosen.data_root), chosen.download, out)
+    dataset, source = opened[place]
     draw_task(source, settings, 0, 0, 0)  # before a folder is made for a run that cannot start
     names = coefficient_names(rule.program, settings)
     seeds = range(chosen.seed, chosen.seed + chosen.seeds)

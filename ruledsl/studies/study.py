@@ -6,20 +6,20 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruledsl.errors import RunError
+from ruledsl.errors import RunError, SettingsError
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
 from ruledsl.progress import Line
 from ruledsl.runs import Run, Spec, used_plugins
-from ruledsl.settings import EpisodeRecord
+from ruledsl.settings import OPTIONS, EpisodeRecord, known_names
 from ruledsl.statistics import Interval
-from ruledsl.studies.cells import Plan, Tick
-from ruledsl.studies.places import place_for
-from ruledsl.studies.specify import specify
+from ruledsl.studies.cells import Plan, Tick, Watcher
+from ruledsl.studies.places import open_place
+from ruledsl.studies.specify import Opened, specify
 
 
 def digest(spec: Spec, *more: Any) -> str:
@@ -43,18 +43,26 @@ class StudyCell:
     values: tuple[tuple[str, Any], ...]
     settings: tuple[tuple[str, Any], ...]
     root: Path
+    place: Path | None = None
+    """Its run folder, where another process has found out which it is."""
+    opened: Opened = field(default_factory=dict, compare=False, repr=False)
+    """The data sets that cells of a study share."""
 
     @cached_property
     def spec(self) -> Spec:
-        return specify(self.rule, **dict(self.settings), **dict(self.values))
+        return specify(self.rule, opened=self.opened, **dict(self.settings), **dict(self.values))
 
     @cached_property
     def run_folder(self) -> Run:
-        return Run(self.root / f"{self.spec.rule.name.replace('+', '-')}-{digest(self.spec)}")
+        """Named by what decides its numbers, bytes of data included."""
+        if self.place:
+            return Run(self.place)
+        name = self.spec.rule.name.replace("+", "-")
+        return Run(self.root / f"{name}-{digest(self.spec, self.spec.source.digest)}")
 
     @property
     def name(self) -> str:
-        return " ".join([Path(self.rule).stem, *(f"{name}={value}" for name, value in self.values)])
+        return " ".join([Path(self.rule).stem, *(f"{name}={_shown(value)}" for name, value in self.values)])
 
     @property
     def key(self) -> str:
@@ -63,12 +71,20 @@ class StudyCell:
     needs = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What was read of the rule and the data stays here: another process reads it anew.
-        return StudyCell, (self.rule, self.values, self.settings, self.root)
+        # What was read of the rule and the data stays here: another process reads it anew, in a folder of its
+        # own perhaps.
+        settings = tuple((n, _absolute(v) if n == "data_root" else v) for n, v in self.settings)
+        place = self.run_folder.folder.absolute()
+        return StudyCell, (_absolute(self.rule), self.values, settings, self.root.absolute(), place)
+
+    @property
+    def planned(self) -> int:
+        """Its episodes, once all are done."""
+        return self.spec.config.settings.episodes
 
     @property
     def episodes(self) -> int:
-        return 0 if self.is_done() else self.spec.config.settings.episodes - self.run_folder.episodes
+        return 0 if self.is_done() else self.planned - self.run_folder.episodes
 
     def is_done(self) -> bool:
         return self.run_folder.state == "finished"
@@ -77,7 +93,17 @@ class StudyCell:
         def hear(_: Sequence[EpisodeRecord]) -> None:
             tick(1)
 
-        self.run_folder.ensure(self.spec, hear)
+        Run(self.run_folder.folder).ensure(self.spec, hear)
+
+
+def _absolute(text: Any) -> str:
+    """A path, wherever it is read; the name of a shipped rule stays what it is."""
+    file, colon, rest = str(text).partition(":")
+    return f"{Path(file).absolute()}{colon}{rest}" if Path(file).exists() else str(text)
+
+
+def _shown(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class Study:
@@ -98,25 +124,53 @@ class Study:
         **settings: Any,
     ) -> None:
         """Rules, and keywords of `train` with several values each;
-        `settings` are those that all cells share."""
-        self.out, self.vary = Path(out), dict(vary or {})
-        shared = tuple(settings.items())
-        combinations = list(itertools.product(*self.vary.values()))
+        `settings` are those that all cells share.
+
+        Raises `SettingsError` for a name that is no keyword of `train`.
+        """
+        self.out, self.vary, self.settings = Path(out), dict(vary or {}), settings
+        self.rules = [str(rule) for rule in rules]
+        known_names({**self.vary, **settings}, OPTIONS)
+        if twice := set(self.vary) & set(settings):
+            raise SettingsError(f"`{min(twice)}` is both varied and the same for all cells")
+        opened: Opened = {}
         self.cells = [
-            StudyCell(str(rule), tuple(zip(self.vary, values, strict=True)), shared, self.out)
-            for rule in rules
-            for values in combinations
+            StudyCell(
+                rule,
+                tuple(zip(self.vary, values, strict=True)),
+                tuple(settings.items()),
+                self.out,
+                opened=opened,
+            )
+            for rule in self.rules
+            for values in itertools.product(*self.vary.values())
         ]
 
-    def run(self, jobs: int = 1, progress: bool = True) -> Study:
-        """Train every cell that is not trained yet, `jobs` at once; stopped, the same call goes on.
+    def run(
+        self,
+        executor: str = "here",
+        progress: bool = True,
+        part: tuple[int, int] = (1, 1),
+        watch: Watcher | None = None,
+    ) -> Study:
+        """Train every cell that is not trained yet; stopped, the same call goes on.
+
+        Args:
+            executor: where, `here`, `processes:4`, `dask:tcp://HOST:8786` …, see docs/cluster.md.
+            part: (k, n) for the k-th of n parts of the cells, from 1.
+            watch: told how far all cells are, in place of a line of progress.
 
         Raises:
             RunError: a cell could not be trained; the others were.
             KeyboardInterrupt: stopped; everything is kept.
         """
-        with _Progress(progress) as watch:
-            failures = Plan.of(self.cells).run(place_for(jobs), watch)
+        number, count = part
+        cells = self.cells[number - 1 :: count]
+        for cell in cells:
+            cell.spec  # noqa: B018  (what is wrong with any of them is told before the first is trained)
+        place = open_place(executor)
+        with _Progress(progress and watch is None) as line:
+            failures = Plan.of(cells).run(place, watch or line)
         if failures:
             raise RunError("; ".join(f"{Path(key).name}: {message}" for key, message in failures.items()))
         return self
@@ -138,12 +192,12 @@ class Study:
 
     def plot(self, x: str, path: str | Path) -> list[Path]:
         """Accuracy at the end against a setting, a curve for each rule; PNG and PDF."""
-        names = [str(v) for v in self.vary[x]]
+        names = [_shown(v) for v in self.vary[x]]
         curves = []
         for n, rule in enumerate(dict.fromkeys(c.rule for c in self.cells)):
             rows = [r for r in self.table() if r["rule"] == rule]
             found = [r["accuracy"] for r in rows]
-            places = [names.index(str(r[x])) for r in rows]
+            places = [names.index(_shown(r[x])) for r in rows]
             colour = Colour("rule", n)
             curves.append(
                 Curve(Path(rule).stem, places, [a.mean for a in found], [a.half for a in found], colour)

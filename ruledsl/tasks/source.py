@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,17 @@ class ImageSource:
     side: int
     labels: NDArray[np.int64]
     read: Callable[[Indices], Pixels]
+
+    @cached_property
+    def digest(self) -> str:
+        """What labels, targets and every sample decide; a second for 10⁵ images."""
+        found = hashlib.blake2b(self.labels.tobytes(), digest_size=16)
+        if self.targets is not None:
+            found.update(self.targets.tobytes())
+        for first in range(0, len(self.labels), 8192):
+            places = np.arange(first, min(first + 8192, len(self.labels)))
+            found.update(self.read(places).tobytes())
+        return found.hexdigest()
 
     def __post_init__(self) -> None:
         order = np.argsort(self.labels, kind="stable")

@@ -18,6 +18,7 @@ from ruledsl.contracts import run_contract
 from ruledsl.errors import PluginError
 from ruledsl.registry import KINDS, declared, find
 from tests import ROOT
+from tests.cluster import stand_in_for_slurm
 
 TOY = [
     "--sizes",
@@ -48,6 +49,8 @@ SHORT = [
 ]
 
 IDLE = {
+    "executor": "from ruledsl.plugin import Here\n@executor('idle')\ndef idle(address):\n"
+    "    place = Here()\n    place.work = lambda: lambda cell: ''\n    return place\n",
     "feedback": "@feedback('idle')\ndef idle(net):\n    for n in net.hidden:\n"
     "        net.carry(n, 0.0 * net.activity.y[n])\n",
     "activation": "@activation('idle')\ndef idle(z, beta):\n    return 0.0 * z\n",
@@ -91,7 +94,11 @@ SHIPPED = sorted(declared().found.values(), key=lambda d: (d.kind, d.name))
 
 
 @pytest.mark.parametrize("declaration", SHIPPED, ids=lambda d: f"{d.kind}-{d.name}")
-def test_every_plugin_of_the_product_keeps_its_contract(declaration: registry.Declaration) -> None:
+def test_every_plugin_of_the_product_keeps_its_contract(
+    declaration: registry.Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if declaration.name == "slurm":
+        stand_in_for_slurm(tmp_path, monkeypatch)
     if declaration.name in ("cma", "genetic"):
         pytest.importorskip("cma" if declaration.name == "cma" else "optuna")
     checks = run_contract(find(declaration.kind, declaration.name))

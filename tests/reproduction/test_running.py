@@ -84,7 +84,7 @@ def test_a_frozen_training_keeps_the_rule_of_another(healthy: Planner) -> None:
 
 
 def test_the_command_prints_every_verdict_and_writes_the_document(tmp_path: Path) -> None:
-    result = run("reproduce", "eq4", "--quick", "--jobs", 1, "--out", tmp_path)
+    result = run("reproduce", "eq4", "--quick", "--executor", "here", "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "agrees" in result.output
     assert "1 claim: 1 agree, 0 disagree, 0 open" in result.output
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_run_does_not_cost_the_others(tmp_path: Path) -> N
         'measure = "gradient_digits"\nat_least = 1\n',
         encoding="utf-8",
     )
-    result = run("reproduce", path, "eq4", "--quick", "--jobs", 1, "--out", tmp_path / "out")
+    result = run("reproduce", path, "eq4", "--quick", "--executor", "here", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "error: mine: theory `gradient` is about networks with activation = 'softplus'" in result.output
     assert "agrees" in result.output
@@ -120,7 +120,7 @@ def test_claims_that_disagree_fail_a_strict_run_and_say_why(tmp_path: Path) -> N
         'if_not = {reason = "it is exact", of = "g"}\n',
         encoding="utf-8",
     )
-    arguments = ("reproduce", path, "--jobs", 1, "--seeds", 2, "--out", tmp_path / "out")
+    arguments = ("reproduce", path, "--executor", "here", "--seeds", 2, "--out", tmp_path / "out")
     assert run(*arguments).exit_code == 0
     result = run(*arguments, "--strict")
     assert result.exit_code == 1
@@ -136,7 +136,7 @@ def test_experiments_side_by_side_give_the_numbers_of_one_after_another(
     text = '[training.fa]\nrule = "feedback_alignment"\n[training.oja]\nrule = "oja"\n'
     path.write_text(text + CLAIM_OF.replace("OF", "fa"), encoding="utf-8")
     file, heard, planner = read_claims(path), Heard(), toy_planner(tmp_path)
-    failures = run_experiments(planner, [file], 2, heard)
+    failures = run_experiments(planner, [file], "processes:2", heard)
     assert heard.last == (120, 120)
     assert not failures
     assert not heard.failures

@@ -1,0 +1,217 @@
+"""What executors cost: two processes against one, overhead per cell, kills of workers, many workers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+import ruledsl
+from ruledsl import RunError, __version__
+from ruledsl.errors import require
+from ruledsl.studies import Cell, Far, Place, Plan, Tick, open_place
+
+SETTINGS: dict[str, Any] = {
+    "sizes": "196-40-30-47",
+    "labels": 10,
+    "shots": 5,
+    "queries": 5,
+    "episodes": 60,
+    "threads": 1,
+}
+KILLS = 6
+
+
+@dataclass(frozen=True)
+class Sleeping:
+    """A cell that takes some time, and nothing else."""
+
+    key: str
+    seconds: float
+    needs: tuple[str, ...] = ()
+    episodes = 1
+
+    @property
+    def name(self) -> str:
+        return self.key
+
+    def is_done(self) -> bool:
+        return False
+
+    def run(self, tick: Tick) -> None:
+        time.sleep(self.seconds)
+        tick(1)
+
+
+class Unheard:
+    def __call__(self, done: int, total: int) -> None: ...
+
+    def failed(self, name: str, message: str) -> None:
+        click.echo(f"{name}: {message}", err=True)
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def study(folder: str, cells: int) -> ruledsl.Study:
+    return ruledsl.Study(["bio"], {"beta": [1.0 + n for n in range(cells)]}, folder, **SETTINGS)
+
+
+def spawned() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [p for p in children if p.is_running() and "spawn_main" in " ".join(p.cmdline())]
+
+
+class Killer(threading.Thread):
+    """Kills a worker whenever another seventh of the cells has begun."""
+
+    def __init__(self, folder: Path, cells: int) -> None:
+        super().__init__()
+        self.folder, self.cells = folder, cells
+        self.killed, self.done = 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.done.is_set() and self.killed < KILLS:
+            begun = len(list(self.folder.glob("*/metrics.csv")))
+            if begun > self.killed * self.cells // (KILLS + 1) and (found := spawned()):
+                os.kill(found[-1].pid, signal.SIGKILL)
+                self.killed += 1
+            time.sleep(0.05)
+
+
+def row(*columns: str) -> str:
+    """A row of the table, told at once."""
+    text = f"| {' | '.join(columns)} |"
+    click.echo(text, err=True)
+    return text
+
+
+def run_all(place: Place, cells: Sequence[Cell]) -> None:
+    for future in [place.executor.submit(place.work(), cell) for cell in cells]:
+        if message := future.result():
+            raise RunError(message)
+
+
+def efficiency(cells: int) -> list[str]:
+    """The same cells in one worker process and in two; each worker has trained one before."""
+    rows = []
+    for name in ("processes", "dask"):
+        seconds = []
+        for workers in (1, 2):
+            with tempfile.TemporaryDirectory() as folder, open_place(f"{name}:{workers}") as place:
+                run_all(place, study(f"{folder}/before", workers).cells)
+                seconds.append(timed(partial(run_all, place, study(folder, cells).cells)))
+        found = f"{seconds[0]:.1f} s, {seconds[1]:.1f} s"
+        share = seconds[0] / (2 * seconds[1])
+        rows.append(row(f"{name}, {cells} cells, one worker and two", found, f"efficiency {share:.2f}"))
+    return rows
+
+
+def overhead(cells: int) -> list[str]:
+    """What a cell of a study takes in this process above its training alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        specs = [cell.spec for cell in study(folder, cells).cells]
+
+        def each() -> None:
+            for n, spec in enumerate(specs):
+                ruledsl.Run(Path(folder) / f"alone{n}").start(spec)
+
+        alone = timed(each)
+        together = timed(lambda: study(folder, cells).run(progress=False))
+    more = f"{1e3 * (together - alone) / cells:.0f} ms"
+    return [row("a cell here, above its training alone", more, f"of {alone / cells:.2f} s")]
+
+
+def deaths(cells: int) -> list[str]:
+    """Workers killed in the middle: do all numbers stay what they are without?"""
+    with tempfile.TemporaryDirectory() as folder:
+        true = metrics_of(study(folder, cells).run(progress=False))
+    rows = []
+    for executor in ("processes:2", "dask:2"):
+        with tempfile.TemporaryDirectory() as folder:
+            killer = Killer(Path(folder), cells)
+            killer.start()
+            found = metrics_of(study(folder, cells).run(executor, progress=False))
+            killer.done.set()
+            killer.join()
+        same = sum(found[name] == true[name] for name in true)
+        what = f"{executor}, {killer.killed} workers killed"
+        rows.append(row(what, f"{same} of {cells} cells", "byte for byte as undisturbed"))
+    return rows
+
+
+def metrics_of(some: ruledsl.Study) -> dict[str, bytes]:
+    return {c.name: (c.run_folder.folder / "metrics.csv").read_bytes() for c in some.cells}
+
+
+def many(workers: int, cells: int) -> list[str]:
+    """A scheduler with many workers, as threads of this process, whose cells sleep."""
+    (distributed,) = require("cluster", "distributed")
+    local = {"threads_per_worker": 1, "processes": False, "dashboard_address": None, "host": "127.0.0.1"}
+    with (
+        distributed.LocalCluster(n_workers=workers, **local) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        place = Far(lambda: nullcontext(client.get_executor(pure=False)))
+        plan = Plan.of(Sleeping(str(n), 0.1) for n in range(cells))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds = timed(lambda: plan.run(place, Unheard()))
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    what = f"{workers} workers, {cells} cells that sleep 0.1 s"
+    return [row(what, f"{1e3 * seconds / cells:.2f} ms a cell", f"{grown:.0f} MiB more")]
+
+
+@click.command()
+@click.option("--cells", default=24, show_default=True, help="Cells of the studies that train.")
+@click.option("--workers", default=256, show_default=True, help="Workers of the simulated cluster.")
+@click.option("--sleeping", default=100_000, show_default=True, help="Its cells.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file."
+)
+def main(cells: int, workers: int, sleeping: int, out: Path | None) -> None:
+    """Measure all of it; print one table."""
+    rows = [*efficiency(cells), *overhead(cells), *deaths(cells), *many(workers, sleeping)]
+    command = shlex.join(["python", "-m", "benchmarks.studies", *sys.argv[1:]])
+    text = "\n".join(
+        [
+            "# What executors cost",
+            "",
+            "Cells are trainings of `bio`, 196-40-30-47, 60 episodes of 50 samples, one seed.",
+            "",
+            "| what | found | |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "Efficiency: what one worker takes, over twice what two take. The many workers are threads of the",
+            "process that also schedules and asks: what a cell costs there is the scheduler's and the client's work.",
+            "",
+            f"Command: `{command}`  ",
+            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, {os.cpu_count()} cores.",
+        ]
+    )
+    click.echo(text)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""`study`: many trainings, anywhere; how far they are, and what came out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ruledsl.runs import is_in_use
+from ruledsl.statistics import Interval
+from ruledsl.stopping import INTERRUPTED
+from ruledsl.studies import StudyCell, keep_study, open_study, read_study
+from ruledsl.wording import counted
+
+MOST_ROWS = 50
+
+
+def run(file: Path, out: Path, executor: str, part: tuple[int, int], quiet: bool) -> int:
+    """Train what is not trained yet; the exit code."""
+    study = read_study(file, out)
+    keep_study(study)
+    try:
+        study.run(executor, not quiet, part)
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on where this one was")
+        return INTERRUPTED
+    if part == (1, 1):
+        table(out, None)
+    return 0
+
+
+def status(folder: Path) -> None:
+    """How far each cell is."""
+    study = open_study(folder)
+    table = _table("cell", "state", "episodes", "accuracy so far")
+    states = []
+    for cell in study.cells:
+        state = _state(cell)
+        states.append(state)
+        if len(states) <= MOST_ROWS:
+            run = cell.run_folder
+            episodes = f"{run.episodes}/{cell.planned}"
+            table.add_row(cell.name, state, episodes, _so_far(cell) if run.episodes else "")
+    Console().print(table)
+    if len(states) > MOST_ROWS:
+        click.echo(f"… and {len(states) - MOST_ROWS} more")
+    kinds = ("finished", "running", "stopped", "new")
+    parts = [f"{states.count(kind)} {kind}" for kind in kinds if kind in states]
+    click.echo(f"{counted(len(states), 'cell')}: {', '.join(parts)}")
+
+
+def _state(cell: StudyCell) -> str:
+    run = cell.run_folder
+    if run.state == "finished":
+        return "finished"
+    if run.folder.is_dir() and is_in_use(run.folder):
+        return "running"
+    return "new" if run.state == "new" else "stopped"
+
+
+def _so_far(cell: StudyCell) -> str:
+    run = cell.run_folder
+    return Interval.of(run.accuracy_by_seed([r.run for r in run.config.runs]).values()).text(".3f")
+
+
+def table(folder: Path, by: str | None) -> None:
+    """Accuracy at the end: a row for each cell, or a column for each value of a setting."""
+    study = open_study(folder)
+    rows = study.table()
+    if not rows:
+        click.echo("no cell is finished yet")
+        return
+    varied = list(study.vary)
+    if by is not None and by not in varied:
+        raise click.UsageError(f"--by takes what the study varies: {', '.join(varied) or 'nothing'}")
+    Console().print(_by(rows, by, [n for n in varied if n != by]) if by else _flat(rows, varied))
+    click.echo("accuracy: mean of the last episodes, ± the 95 % half-width over seeds")
+
+
+def _flat(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> Table:
+    table = _table("rule", *varied, "accuracy")
+    for row in rows:
+        table.add_row(Path(row["rule"]).stem, *(_shown(row[n]) for n in varied), row["accuracy"].text(".3f"))
+    return table
+
+
+def _by(rows: Sequence[dict[str, Any]], by: str, others: Sequence[str]) -> Table:
+    columns = list(dict.fromkeys(_shown(row[by]) for row in rows))
+    table = _table("rule", *others, *(f"{by} {column}" for column in columns))
+    found: dict[tuple[str, ...], dict[str, Interval]] = {}
+    for row in rows:
+        where = (Path(row["rule"]).stem, *(_shown(row[n]) for n in others))
+        found.setdefault(where, {})[_shown(row[by])] = row["accuracy"]
+    for where, cells in found.items():
+        table.add_row(*where, *(cells[c].text(".3f") if c in cells else "" for c in columns))
+    return table
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
+
+
+def _shown(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+SCRIPT = """#!/bin/sh
+#SBATCH --job-name={name}
+#SBATCH --array=1-{jobs}
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=4G
+#SBATCH --time=04:00:00
+#SBATCH --signal=INT@120
+# Submit with `sbatch`, from a folder that every node sees. Each element trains its part of the cells. One
+# that is ended by its walltime has kept what it had: submit again, and it goes on.
+export OMP_NUM_THREADS=1
+exec {command} --part "$SLURM_ARRAY_TASK_ID/{jobs}"
+"""
+
+
+def script(file: Path, out: Path, jobs: int) -> None:
+    """Print a Slurm array script; the study is checked first."""
+    study = read_study(file, out)
+    jobs = min(jobs, len(study.cells))
+    command = shlex.join(["ruledsl", "study", "cells", str(file), "--out", str(out), "--quiet"])
+    click.echo(SCRIPT.format(name=file.stem, jobs=jobs, command=command), nl=False)

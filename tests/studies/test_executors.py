@@ -1,0 +1,104 @@
+"""Where cells run changes nothing: workers die, schedulers are missing, Slurm is a stand-in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import ruledsl
+from ruledsl import RunError
+from ruledsl.registry import find
+from ruledsl.studies import open_place
+from tests.cluster import stand_in_for_slurm
+from tests.commands import SMALL
+
+VARIED = {"beta": [1.0, 5.0, 10.0]}
+SETTINGS = {**SMALL, "episodes": 20}
+
+
+def metrics_of(study: ruledsl.Study) -> dict[str, bytes]:
+    return {c.name: (c.run_folder.folder / "metrics.csv").read_bytes() for c in study.cells}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("undisturbed")
+    return metrics_of(ruledsl.Study(["bio"], VARIED, out, **SETTINGS).run(progress=False))
+
+
+def workers() -> list[psutil.Process]:
+    """Processes that were spawned to work for this one."""
+    children = psutil.Process().children(recursive=True)
+    return [p for p in children if p.is_running() and "spawn_main" in " ".join(_line(p))]
+
+
+def _line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def kill_one(out: Path) -> None:
+    """Kill a worker as soon as a cell has begun."""
+    while not list(out.glob("*/metrics.csv")):
+        time.sleep(0.01)
+    for process in workers():
+        os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("executor", ["processes:1", "dask:1"])
+def test_cells_whose_workers_are_all_killed_end_with_the_numbers_of_an_undisturbed_study(
+    executor: str, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    study = ruledsl.Study(["bio"], VARIED, tmp_path, **SETTINGS)
+    killer = threading.Thread(target=kill_one, args=(tmp_path,), daemon=True)
+    killer.start()
+    study.run(executor, progress=False)
+    killer.join(timeout=10)
+    assert not killer.is_alive(), "the worker was killed while cells ran"
+    assert metrics_of(study) == undisturbed
+
+
+def test_a_scheduler_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(find("executor", "dask").item.__globals__, "SECONDS", 0.5)
+    with pytest.raises(RunError, match="no workers can be had"):
+        ruledsl.Study(["bio"], VARIED, **SETTINGS).run("dask:tcp://127.0.0.1:9", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("executor", "message"),
+    [
+        ("processes:none", "a number of workers from 1 is needed, not `none`"),
+        ("here:2", "this process is at no address"),
+        ("slurm:fast", "slurm takes NAME=VALUE,…"),
+    ],
+)
+def test_an_address_that_means_nothing_is_refused(executor: str, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        open_place(executor)
+
+
+def test_a_cell_that_cannot_be_trained_costs_no_other(tmp_path: Path) -> None:
+    study = ruledsl.Study(["bio"], {"beta": [1.0, 10.0]}, tmp_path, **SETTINGS)
+    blocked = study.cells[0].run_folder.folder
+    blocked.write_text("no folder", encoding="utf-8")
+    with pytest.raises(RunError, match=blocked.name):
+        study.run(progress=False)
+    assert study.cells[1].is_done()
+
+
+def test_what_slurm_is_asked_for_is_in_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_for_slurm(tmp_path, monkeypatch)
+    module = find("executor", "slurm").item.__globals__
+    options = module["slurm_options"]("memory=3GB,walltime=02:00:00,queue=short,interface=lo,cores=2")
+    with module["slurm_cluster"](options) as cluster:
+        script = cluster.job_script()
+    for line in ("#SBATCH --mem=3G", "#SBATCH -t 02:00:00", "#SBATCH -p short", "--cpus-per-task=2"):
+        assert line in script
