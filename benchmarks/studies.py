@@ -1,10 +1,9 @@
-"""What executors cost: two processes against one, overhead per cell, kills of workers, many workers."""
+"""What executors cost: two processes against one, overhead per cell, kills of workers."""
 
 from __future__ import annotations
 
 import os
 import platform
-import resource
 import shlex
 import signal
 import sys
@@ -12,8 +11,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -24,8 +21,7 @@ import psutil
 
 import ruledsl
 from ruledsl import RunError, __version__
-from ruledsl.errors import require
-from ruledsl.studies import Cell, Far, Place, Plan, Tick, open_place
+from ruledsl.studies import Cell, Place, open_place
 
 SETTINGS: dict[str, Any] = {
     "sizes": "196-40-30-47",
@@ -36,34 +32,7 @@ SETTINGS: dict[str, Any] = {
     "threads": 1,
 }
 KILLS = 6
-
-
-@dataclass(frozen=True)
-class Sleeping:
-    """A cell that takes some time, and nothing else."""
-
-    key: str
-    seconds: float
-    needs: tuple[str, ...] = ()
-    episodes = 1
-
-    @property
-    def name(self) -> str:
-        return self.key
-
-    def is_done(self) -> bool:
-        return False
-
-    def run(self, tick: Tick) -> None:
-        time.sleep(self.seconds)
-        tick(1)
-
-
-class Unheard:
-    def __call__(self, done: int, total: int) -> None: ...
-
-    def failed(self, name: str, message: str) -> None:
-        click.echo(f"{name}: {message}", err=True)
+CORES = len(os.sched_getaffinity(0))
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -73,7 +42,9 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def study(folder: str, cells: int) -> ruledsl.Study:
-    return ruledsl.Study(["bio"], {"beta": [1.0 + n for n in range(cells)]}, folder, **SETTINGS)
+    return ruledsl.Study(
+        ["bio"], {"learning_rate": [1e-3 + 1e-6 * n for n in range(cells)]}, folder, **SETTINGS
+    )
 
 
 def spawned() -> list[psutil.Process]:
@@ -163,33 +134,14 @@ def metrics_of(some: ruledsl.Study) -> dict[str, bytes]:
     return {c.name: (c.run_folder.folder / "metrics.csv").read_bytes() for c in some.cells}
 
 
-def many(workers: int, cells: int) -> list[str]:
-    """A scheduler with many workers, as threads of this process, whose cells sleep."""
-    (distributed,) = require("cluster", "distributed")
-    local = {"threads_per_worker": 1, "processes": False, "dashboard_address": None, "host": "127.0.0.1"}
-    with (
-        distributed.LocalCluster(n_workers=workers, **local) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        place = Far(lambda: nullcontext(client.get_executor(pure=False)))
-        plan = Plan.of(Sleeping(str(n), 0.1) for n in range(cells))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        seconds = timed(lambda: plan.run(place, Unheard()))
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    what = f"{workers} workers, {cells} cells that sleep 0.1 s"
-    return [row(what, f"{1e3 * seconds / cells:.2f} ms a cell", f"{grown:.0f} MiB more")]
-
-
 @click.command()
 @click.option("--cells", default=24, show_default=True, help="Cells of the studies that train.")
-@click.option("--workers", default=256, show_default=True, help="Workers of the simulated cluster.")
-@click.option("--sleeping", default=100_000, show_default=True, help="Its cells.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file."
 )
-def main(cells: int, workers: int, sleeping: int, out: Path | None) -> None:
+def main(cells: int, out: Path | None) -> None:
     """Measure all of it; print one table."""
-    rows = [*efficiency(cells), *overhead(cells), *deaths(cells), *many(workers, sleeping)]
+    rows = [*efficiency(cells), *overhead(cells), *deaths(cells)]
     command = shlex.join(["python", "-m", "benchmarks.studies", *sys.argv[1:]])
     text = "\n".join(
         [
@@ -201,11 +153,10 @@ def main(cells: int, workers: int, sleeping: int, out: Path | None) -> None:
             "|---|---|---|",
             *rows,
             "",
-            "Efficiency: what one worker takes, over twice what two take. The many workers are threads of the",
-            "process that also schedules and asks: what a cell costs there is the scheduler's and the client's work.",
+            "Efficiency: what one worker takes, over twice what two take; more than 1 is noise of this machine.",
             "",
             f"Command: `{command}`  ",
-            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, {os.cpu_count()} cores.",
+            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, {CORES} cores.",
         ]
     )
     click.echo(text)

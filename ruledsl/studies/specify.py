@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,13 @@ from ruledsl.settings import (
 )
 from ruledsl.tasks import ImageSource, draw_task, open_dataset, write_arrays
 
-Opened = dict[tuple[str, str], tuple[str, ImageSource]]
+
+@dataclass
+class Opened:
+    """Data sets and rules that many specifications share: each is read once."""
+
+    data: dict[tuple[str, str], tuple[str, ImageSource]] = field(default_factory=dict)
+    rules: dict[tuple[Any, ...], tuple[Rule, list[tuple[str, ...]]]] = field(default_factory=dict)
 
 
 def specify(
@@ -43,7 +50,7 @@ def specify(
     Args:
         rules: a rule, or what `load` takes; several specs train the union of their terms.
         out: the run folder, in which arrays handed in as data are kept.
-        opened: data sets that other specifications have opened, and now this one.
+        opened: what other specifications have read already.
         **given: keywords of `ruledsl.train` (`settings.OPTIONS`).
 
     Raises:
@@ -52,17 +59,20 @@ def specify(
     known_names(given, OPTIONS)
     chosen = Choices(**{name: CHOICES[name].read(value) for name, value in given.items() if name in CHOICES})
     settings = TrainSettings.of(**{name: value for name, value in given.items() if name in TABLE})
-    rule, groups = _loaded(rules, chosen)
+    opened = opened or Opened()
+    asked = (str(rules), chosen.allow, chosen.separately)
+    if isinstance(rules, Rule) or asked not in opened.rules:
+        opened.rules[asked] = _loaded(rules, chosen)
+    rule, groups = opened.rules[asked]
     rule = apart(rule, chosen.theta_per, settings.depth)
     settings = _completed(settings, rule, chosen, given)
     each = [(terms, l1) for terms in (groups if chosen.separately else [()]) for l1 in chosen.l1]
     refuse_too_large(settings, len(each) * chosen.seeds)
     _fits(rule, settings)
-    opened = {} if opened is None else opened
     place = (str(chosen.dataset), str(chosen.data_root))
-    if place not in opened or out is not None:
-        opened[place] = open_data(chosen.dataset, Path(chosen.data_root), chosen.download, out)
-    dataset, source = opened[place]
+    if place not in opened.data or out is not None:
+        opened.data[place] = open_data(chosen.dataset, Path(chosen.data_root), chosen.download, out)
+    dataset, source = opened.data[place]
     draw_task(source, settings, 0, 0, 0)  # before a folder is made for a run that cannot start
     names = coefficient_names(rule.program, settings)
     seeds = range(chosen.seed, chosen.seed + chosen.seeds)

@@ -45,8 +45,8 @@ class StudyCell:
     root: Path
     place: Path | None = None
     """Its run folder, where another process has found out which it is."""
-    opened: Opened = field(default_factory=dict, compare=False, repr=False)
-    """The data sets that cells of a study share."""
+    opened: Opened = field(default_factory=Opened, compare=False, repr=False)
+    """The rules and data sets that cells of a study share."""
 
     @cached_property
     def spec(self) -> Spec:
@@ -133,7 +133,7 @@ class Study:
         known_names({**self.vary, **settings}, OPTIONS)
         if twice := set(self.vary) & set(settings):
             raise SettingsError(f"`{min(twice)}` is both varied and the same for all cells")
-        opened: Opened = {}
+        opened = Opened()
         self.cells = [
             StudyCell(
                 rule,
