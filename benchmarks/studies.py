@@ -153,7 +153,7 @@ def main(cells: int, out: Path | None) -> None:
             "|---|---|---|",
             *rows,
             "",
-            "Efficiency: what one worker takes, over twice what two take; more than 1 is noise of this machine.",
+            "Efficiency: what one worker takes, over twice what two take; above 1 it is the machine's noise.",
             "",
             f"Command: `{command}`  ",
             f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, {CORES} cores.",
