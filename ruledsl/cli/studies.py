@@ -14,7 +14,7 @@ from rich.table import Table
 from ruledsl.runs import is_in_use
 from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
-from ruledsl.studies import StudyCell, keep_study, open_study, read_study
+from ruledsl.studies import StudyCell, keep_study, open_study, read_study, shown
 from ruledsl.wording import counted
 
 MOST_ROWS = 50
@@ -85,17 +85,17 @@ def table(folder: Path, by: str | None) -> None:
 def _flat(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> Table:
     table = _table("rule", *varied, "accuracy")
     for row in rows:
-        table.add_row(Path(row["rule"]).stem, *(_shown(row[n]) for n in varied), row["accuracy"].text(".3f"))
+        table.add_row(Path(row["rule"]).stem, *(shown(row[n]) for n in varied), row["accuracy"].text(".3f"))
     return table
 
 
 def _by(rows: Sequence[dict[str, Any]], by: str, others: Sequence[str]) -> Table:
-    columns = list(dict.fromkeys(_shown(row[by]) for row in rows))
+    columns = list(dict.fromkeys(shown(row[by]) for row in rows))
     table = _table("rule", *others, *(f"{by} {column}" for column in columns))
     found: dict[tuple[str, ...], dict[str, Interval]] = {}
     for row in rows:
-        where = (Path(row["rule"]).stem, *(_shown(row[n]) for n in others))
-        found.setdefault(where, {})[_shown(row[by])] = row["accuracy"]
+        where = (Path(row["rule"]).stem, *(shown(row[n]) for n in others))
+        found.setdefault(where, {})[shown(row[by])] = row["accuracy"]
     for where, cells in found.items():
         table.add_row(*where, *(cells[c].text(".3f") if c in cells else "" for c in columns))
     return table
@@ -106,10 +106,6 @@ def _table(*heads: str) -> Table:
     for head in heads:
         table.add_column(head, overflow="fold")
     return table
-
-
-def _shown(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 SCRIPT = """#!/bin/sh

@@ -12,7 +12,7 @@ from ruledsl.studies.specify import (
     read_config_file,
     specify,
 )
-from ruledsl.studies.study import Study, StudyCell, digest, hashed
+from ruledsl.studies.study import Study, StudyCell, digest, hashed, shown
 from ruledsl.studies.training import RuleWarning, keywords, train
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "open_study",
     "read_config_file",
     "read_study",
+    "shown",
     "specify",
     "train",
 ]

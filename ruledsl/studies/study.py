@@ -62,7 +62,7 @@ class StudyCell:
 
     @property
     def name(self) -> str:
-        return " ".join([Path(self.rule).stem, *(f"{name}={_shown(value)}" for name, value in self.values)])
+        return " ".join([Path(self.rule).stem, *(f"{name}={shown(value)}" for name, value in self.values)])
 
     @property
     def key(self) -> str:
@@ -102,7 +102,8 @@ def _absolute(text: Any) -> str:
     return f"{Path(file).absolute()}{colon}{rest}" if Path(file).exists() else str(text)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a setting as people write it."""
     return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -192,12 +193,12 @@ class Study:
 
     def plot(self, x: str, path: str | Path) -> list[Path]:
         """Accuracy at the end against a setting, a curve for each rule; PNG and PDF."""
-        names = [_shown(v) for v in self.vary[x]]
+        names = [shown(v) for v in self.vary[x]]
         curves = []
         for n, rule in enumerate(dict.fromkeys(c.rule for c in self.cells)):
             rows = [r for r in self.table() if r["rule"] == rule]
             found = [r["accuracy"] for r in rows]
-            places = [names.index(_shown(r[x])) for r in rows]
+            places = [names.index(shown(r[x])) for r in rows]
             colour = Colour("rule", n)
             curves.append(
                 Curve(Path(rule).stem, places, [a.mean for a in found], [a.half for a in found], colour)
