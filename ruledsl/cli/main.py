@@ -342,7 +342,10 @@ study_folder = click.argument("folder", type=PATH)
 @plugins_option
 @quiet_option
 def study_run(file: Path, out: Path, executor: str, quiet: bool) -> None:
-    """Train every cell that is not trained yet; stopped, the same command goes on."""
+    """Train what is not trained yet.
+
+    Stopped, the same command goes on where it was.
+    """
     from ruledsl.cli import studies
 
     sys.exit(studies.run(file, out, executor, (1, 1), quiet))
@@ -355,7 +358,7 @@ def study_run(file: Path, out: Path, executor: str, quiet: bool) -> None:
 @plugins_option
 @quiet_option
 def study_cells(file: Path, out: Path, part: tuple[int, int], quiet: bool) -> None:
-    """Train one part of the cells in this process: what an element of a job array runs."""
+    """Train one part, as an element of a job array."""
     from ruledsl.cli import studies
 
     sys.exit(studies.run(file, out, "here", part, quiet))
