@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
@@ -91,7 +90,8 @@ class Processes:
         # Forked children would inherit torch's threads in an unknown state. A worker that was killed may have
         # held a lock of the queue: those that follow get another one.
         context = multiprocessing.get_context("spawn")
-        self.queue: Any = context.Queue()
+        # Without a thread that feeds it: what a cell tells is there when its result is.
+        self.queue: Any = context.SimpleQueue()
         self.stop = context.Event()
         begin = (self.queue, self.stop, os.getpid(), _named_folders())
         self.executor: Executor = ProcessPoolExecutor(self.jobs, context, _begin, begin)
@@ -118,9 +118,8 @@ class Processes:
 
     def ticks(self) -> int:
         done = 0
-        with contextlib.suppress(queue.Empty):
-            while True:
-                done += self.queue.get_nowait()
+        while not self.queue.empty():
+            done += self.queue.get()
         return done
 
 
