@@ -47,7 +47,9 @@ def slurm(address: str) -> Place:
     Whatever else dask_jobqueue.SLURMCluster takes may follow, such as `interface=ib0`, or stand in its
     jobqueue.yaml.
     """
-    return Far(partial(_slurm, slurm_options(address)))
+    options = slurm_options(address)
+    jobs = _count(options.pop("jobs", "10"))
+    return Far(partial(_slurm, jobs, options))
 
 
 def slurm_options(address: str) -> dict[str, str]:
@@ -84,9 +86,8 @@ def _dask(address: str) -> Iterator[Executor]:
 
 
 @contextmanager
-def _slurm(options: dict[str, str]) -> Iterator[Executor]:
+def _slurm(jobs: int, options: dict[str, str]) -> Iterator[Executor]:
     distributed, configuration = require("cluster", "distributed", "dask.config")
-    jobs = _count(options.pop("jobs", "10"))
     with (
         configuration.set({"distributed.scheduler.allowed-failures": ALLOWED_DEATHS}),
         slurm_cluster(options) as cluster,

@@ -9,20 +9,26 @@ from pathlib import Path
 import pytest
 
 SBATCH = """#!/bin/sh
-# Runs the job at once, in the background; of an array, each element after the other.
-range=$(sed -n 's/^#SBATCH --array=1-//p' "$1")
-(if [ -n "$range" ]; then
-    for SLURM_ARRAY_TASK_ID in $(seq 1 "$range"); do export SLURM_ARRAY_TASK_ID; sh "$1"; done
+# Keeps the script, as Slurm does, and runs it in the background; of an array, each element after the other.
+job="$0.$$"
+cp "$1" "$job"
+range=$(sed -n 's/^#SBATCH --array=1-//p' "$job")
+elements='for SLURM_ARRAY_TASK_ID in $(seq 1 "$2"); do export SLURM_ARRAY_TASK_ID; sh "$1"; done'
+if [ -n "$range" ]; then
+    setsid sh -c "$elements" sh "$job" "$range" > "$0.log" 2>&1 &
 else
-    exec sh "$1"
-fi) > "$0.log" 2>&1 &
+    setsid sh "$job" > "$0.log" 2>&1 &
+fi
 echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+kill -- "-$1"
 """
 
 
 def stand_in_for_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sbatch` and `scancel` in a folder that is first on the path, and the folder that jobs start in."""
-    for name, text in (("sbatch", SBATCH), ("scancel", '#!/bin/sh\nkill "$@"\n')):
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         path = folder / name
         path.write_text(text, encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -23,9 +23,8 @@ MOST_ROWS = 50
 def run(file: Path, out: Path, executor: str, part: tuple[int, int], quiet: bool) -> int:
     """Train what is not trained yet; the exit code."""
     study = read_study(file, out)
-    keep_study(study)
     try:
-        study.run(executor, not quiet, part)
+        study.run(executor, not quiet, part, begun=lambda: keep_study(study))
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on where this one was")
         return INTERRUPTED

@@ -105,15 +105,11 @@ class Experiment:
         return {"values": {name: list(values) for name, values in found.items()}}
 
 
-def experiments(planner: Planner, files: Sequence[ClaimFile], threads: int) -> list[Experiment]:
-    """Everything that files need, each cell on so many threads."""
-    overrides = {**planner.budget.overrides, "threads": threads}
-    budget = Budget(**{**_fields(planner.budget), "overrides": overrides})
-    return [Experiment(file, name, planner.out, budget) for file in files for name in file.experiments]
-
-
-def _fields(budget: Budget) -> dict[str, Any]:
-    return {name: getattr(budget, name) for name in budget.__dataclass_fields__}
+def experiments(planner: Planner, files: Sequence[ClaimFile]) -> list[Experiment]:
+    """Everything that files need."""
+    return [
+        Experiment(file, name, planner.out, planner.budget) for file in files for name in file.experiments
+    ]
 
 
 def seconds_file(out: Path, place: Path) -> Path:

@@ -24,9 +24,8 @@ def run_experiments(
         KeyboardInterrupt: stopped; the same call goes on.
         RunError: there are no workers.
     """
-    place = open_place(executor)
-    cells = experiments(planner, files, place.threads)
-    failures = Plan.of(cells).run(place, watch)
+    cells = experiments(planner, files)
+    failures = Plan.of(cells).run(open_place(executor), watch)
     return {cell.name: failures[cell.key] for cell in cells if cell.key in failures}
 
 

@@ -210,8 +210,10 @@ def _saved(session: _Session) -> str:
 
 
 def use_threads(threads: int) -> None:
-    """Set torch's CPU threads; 0 takes every core."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    """Set torch's CPU threads; 0 takes what $OMP_NUM_THREADS allows, which workers are given, else all."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(allowed) if allowed.isdecimal() and int(allowed) else len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads or cores)
 
 
 @contextmanager

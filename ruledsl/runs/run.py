@@ -273,7 +273,10 @@ class Run:
         """
         if self.state != "new":
             before = read_config(self.folder)
-            if (before.settings, before.runs) != (spec.config.settings, spec.config.runs):
+            if (before.settings.deciding(), before.runs) != (
+                spec.config.settings.deciding(),
+                spec.config.runs,
+            ):
                 raise RunError(f"{self.folder} holds a training with other settings; choose another `--out`")
         outcome = None
         if self.state == "new":

@@ -136,7 +136,12 @@ class TrainSettings:
     )
     device: str = field("cpu", checks.name, "Torch device: cpu, cuda …", group=RUN, claimed=False)
     threads: int = field(
-        0, checks.whole_up_to(0, 512), "CPU threads; 0 is all.", group=RUN, deciding=False, claimed=False
+        0,
+        checks.whole_up_to(0, 512),
+        "CPU threads; 0 is $OMP_NUM_THREADS, else all.",
+        group=RUN,
+        deciding=False,
+        claimed=False,
     )
 
     @classmethod

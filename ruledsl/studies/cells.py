@@ -61,8 +61,6 @@ class Place(Protocol):
 
     told: Callable[[], None]
     """To be called after episodes by a place whose `submit` returns only when the cell is done."""
-    threads: int
-    """Threads of each training; 0 takes every core."""
     tells: bool
     """Whether its workers report episodes to `ticks`; else they count when their cell is done."""
 

@@ -12,7 +12,7 @@ import tomli_w
 from ruledsl.errors import RunError, SettingsError
 from ruledsl.runs import read_toml
 from ruledsl.settings import known_names
-from ruledsl.storage import make_folder, write_text
+from ruledsl.storage import make_folder, taking_turns, write_text
 from ruledsl.studies.study import Study
 
 STUDY = "study.toml"
@@ -80,12 +80,11 @@ def _located(rule: str, beside: Path) -> str:
 
 
 def keep_study(study: Study) -> None:
-    """Write what the study is into its folder. Raises `RunError` when the folder holds another one."""
+    """Write what the study is into its folder, over what it was: a study may grow, and cells that are no
+    longer asked for stay where they are."""
     text = tomli_w.dumps({"rules": study.rules, "vary": study.vary, "settings": study.settings})
-    path = make_folder(study.out) / STUDY
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise RunError(f"{study.out} holds another study; choose another `--out`")
-    write_text(path, text)
+    with taking_turns(make_folder(study.out)):
+        write_text(study.out / STUDY, text)
 
 
 def open_study(folder: Path) -> Study:

@@ -39,7 +39,7 @@ class _Immediately(Executor):
 class Here:
     """This process."""
 
-    threads, tells = 0, True
+    tells = True
 
     def __init__(self) -> None:
         self.executor: Executor = _Immediately()
@@ -79,7 +79,7 @@ class Here:
 class Processes:
     """Worker processes, on one thread each, which on few cores beats threads within one."""
 
-    threads, tells = 1, True
+    tells = True
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -130,7 +130,7 @@ class Far:
         opened: opens the executor, and closes it, with whatever else it opened, when the cells are done.
     """
 
-    threads, tells = 1, False
+    tells = False
 
     def __init__(self, opened: Callable[[], AbstractContextManager[Executor]]) -> None:
         self.opened = opened
@@ -180,6 +180,7 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
     """
     if version != __version__:
         return f"a worker has ruledsl {__version__}, whoever asked it {version}"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     use_folders(plugins)
     patience = 2
     while True:

@@ -61,7 +61,7 @@ def specify(
     settings = TrainSettings.of(**{name: value for name, value in given.items() if name in TABLE})
     opened = opened or Opened()
     asked = (str(rules), chosen.allow, chosen.separately)
-    if isinstance(rules, Rule) or asked not in opened.rules:
+    if asked not in opened.rules:
         opened.rules[asked] = _loaded(rules, chosen)
     rule, groups = opened.rules[asked]
     rule = apart(rule, chosen.theta_per, settings.depth)
@@ -70,7 +70,7 @@ def specify(
     refuse_too_large(settings, len(each) * chosen.seeds)
     _fits(rule, settings)
     place = (str(chosen.dataset), str(chosen.data_root))
-    if place not in opened.data or out is not None:
+    if place not in opened.data:
         opened.data[place] = open_data(chosen.dataset, Path(chosen.data_root), chosen.download, out)
     dataset, source = opened.data[place]
     draw_task(source, settings, 0, 0, 0)  # before a folder is made for a run that cannot start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -153,6 +153,7 @@ class Study:
         progress: bool = True,
         part: tuple[int, int] = (1, 1),
         watch: Watcher | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> Study:
         """Train every cell that is not trained yet; stopped, the same call goes on.
 
@@ -160,18 +161,17 @@ class Study:
             executor: where, `here`, `processes:4`, `dask:tcp://HOST:8786` …, see docs/cluster.md.
             part: (k, n) for the k-th of n parts of the cells, from 1.
             watch: told how far all cells are, in place of a line of progress.
+            begun: called before the first cell is trained, when nothing is wrong with any of them.
 
         Raises:
             RunError: a cell could not be trained; the others were.
             KeyboardInterrupt: stopped; everything is kept.
         """
         number, count = part
-        cells = self.cells[number - 1 :: count]
-        for cell in cells:
-            cell.spec  # noqa: B018  (what is wrong with any of them is told before the first is trained)
-        place = open_place(executor)
+        plan, place = Plan.of(self.cells[number - 1 :: count]), open_place(executor)
+        begun()
         with _Progress(progress and watch is None) as line:
-            failures = Plan.of(cells).run(place, watch or line)
+            failures = plan.run(place, watch or line)
         if failures:
             raise RunError("; ".join(f"{Path(key).name}: {message}" for key, message in failures.items()))
         return self

@@ -91,18 +91,24 @@ def test_a_file_that_is_no_study_is_refused_in_one_message(text: str, message: s
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert "Traceback" not in result.output
-    assert not list(out.glob("*/")), "nothing was trained"
+    assert not out.exists(), "nothing was made"
 
 
-def test_a_folder_holds_one_study(file: Path, tmp_path: Path) -> None:
-    run("study", "cells", file, "--out", tmp_path / "out", "--part", "4/4", "--quiet")
-    file.write_text(TEXT.replace("episodes = 3", "episodes = 4"), encoding="utf-8")
-    result = run("study", "run", file, "--out", tmp_path / "out", "--quiet")
+def test_a_study_that_grows_trains_what_is_new(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    file.write_text(TEXT.replace("[vary]", "[vary]\nbeta = [1.0]"), encoding="utf-8")
+    assert run("study", "run", file, "--out", out, "--quiet").exit_code == 0
+    stamps = {p: p.stat().st_mtime_ns for p in out.glob("*/metrics.csv")}
+    file.write_text(TEXT.replace("[vary]", "[vary]\nbeta = [1.0, 10.0]"), encoding="utf-8")
+    assert run("study", "run", file, "--out", out, "--quiet").exit_code == 0
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps, "a finished cell was trained again"
+    assert "8 cells: 8 finished" in run("study", "status", out).output
+
+
+def test_a_folder_that_keeps_no_study_is_refused(tmp_path: Path) -> None:
+    result = run("study", "status", tmp_path)
     assert result.exit_code == 2
-    assert "holds another study" in result.output
-    none = run("study", "status", tmp_path)
-    assert none.exit_code == 2
-    assert "is not the folder of a study" in none.output
+    assert "is not the folder of a study" in result.output
 
 
 def test_the_printed_script_trains_the_study_as_a_job_array(

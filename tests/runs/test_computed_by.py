@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import ruledsl
 from ruledsl.backend import build, load_library
+from ruledsl.runs import use_threads
 from ruledsl.storage import is_kept
 from ruledsl.tasks import glyphs
 from tests.commands import SMALL, run, train
@@ -183,3 +185,15 @@ def test_glyphs_that_were_altered_are_drawn_again(own_cache: Path, monkeypatch: 
     flipped(path)
     again = glyphs.load_glyphs("test").read(slice(None))  # type: ignore[arg-type]
     assert (first == again).all()
+
+
+@pytest.mark.parametrize(("allowed", "asked", "threads"), [("3", 0, 3), ("3", 2, 2), ("", 2, 2)])
+def test_a_training_takes_the_threads_that_it_is_allowed(
+    allowed: str, asked: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of a study are allowed one each, whatever its cells do not ask for."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+    use_threads(asked)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
