@@ -6,17 +6,14 @@ learned Θ, the time, the command and the machine.
 
 from __future__ import annotations
 
-import platform
-import shlex
-import sys
 import time
-from datetime import date
 from pathlib import Path
 
 import click
 
 import ruledsl
-from ruledsl import Interval, __version__
+from benchmarks.page import write_page
+from ruledsl import Interval
 
 RULES = ("feedback_alignment", "backprop", "ehebb", "oja", "bio")
 RELEASED_CODE = {
@@ -63,13 +60,8 @@ def main(
         head,
         "|" + "---|" * (head.count("|") - 1),
         *rows,
-        "",
-        f"Command: `python -m benchmarks.baselines {shlex.join(sys.argv[1:])}`  ",
-        f"Date: {date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, 2 cores, CPU torch.",
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    click.echo("\n".join(lines))
+    write_page("baselines", lines, out)
 
 
 def _row(

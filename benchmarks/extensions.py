@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 import click
-import torch
 
+from benchmarks.page import write_page
 from benchmarks.training import seeded, train_in_memory
-from ruledsl import TrainSettings, __version__, load
+from ruledsl import TrainSettings, load
 from ruledsl.contracts import SETTINGS, toy_source
 from ruledsl.registry import declared
 from ruledsl.rules import apart
@@ -151,48 +148,41 @@ def long_streams() -> list[str]:
 
 def document(
     dataset: str, rows: Sequence[str], terms: Sequence[str], toy: Sequence[str], long: Sequence[str]
-) -> str:
+) -> list[str]:
     """docs/results/extensions.md."""
-    return "\n".join(
-        [
-            "# Extensions",
-            "",
-            *kinds_table(),
-            "",
-            f"## Every example at full size, {dataset}",
-            "",
-            "784-170-130-100-70-47, 250 samples, 50 meta-training episodes, one task a step, seed 0: score "
-            "on the",
-            "queries, mean of the first and last ten episodes (explained variance for the regression).",
-            "",
-            "| example | rule | first 10 | last 10 | refused | engine | s an episode |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
-            "",
-            "## One term, by gradient and without",
-            "",
-            "θ_0 of `pseudo_gradient` under backprop, 784-60-40-47, 4 seeds, 600 meta-steps of 4 tasks, mean "
-            "of the",
-            "last 120, ± 95 % over seeds. `cma` tries 8 candidates a step.",
-            "",
-            *terms,
-            "",
-            "The toy problem of `plugin-test`, backprop, 4 seeds, 16 tasks a meta-step, mean of the last "
-            "third:",
-            "",
-            *toy,
-            "",
-            "## Long streams",
-            "",
-            "`bio`, 20-12-8-4, float64; memory is the peak of the process above what it held before.",
-            "",
-            *long,
-            "",
-            f"Command: `{shlex.join(['python', '-m', 'benchmarks.extensions', *sys.argv[1:]])}`  ",
-            f"{date.today().isoformat()}; ruledsl {__version__}; torch {torch.__version__}; "
-            f"{platform.machine()}.",
-        ]
-    )
+    return [
+        "# Extensions",
+        "",
+        *kinds_table(),
+        "",
+        f"## Every example at full size, {dataset}",
+        "",
+        "784-170-130-100-70-47, 250 samples, 50 meta-training episodes, one task a step, seed 0: score "
+        "on the",
+        "queries, mean of the first and last ten episodes (explained variance for the regression).",
+        "",
+        "| example | rule | first 10 | last 10 | refused | engine | s an episode |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+        "## One term, by gradient and without",
+        "",
+        "θ_0 of `pseudo_gradient` under backprop, 784-60-40-47, 4 seeds, 600 meta-steps of 4 tasks, mean "
+        "of the",
+        "last 120, ± 95 % over seeds. `cma` tries 8 candidates a step.",
+        "",
+        *terms,
+        "",
+        "The toy problem of `plugin-test`, backprop, 4 seeds, 16 tasks a meta-step, mean of the last third:",
+        "",
+        *toy,
+        "",
+        "## Long streams",
+        "",
+        "`bio`, 20-12-8-4, float64; memory is the peak of the process above what it held before.",
+        "",
+        *long,
+    ]
 
 
 @click.command()
@@ -212,10 +202,7 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
     for label in EXAMPLES:
         rows.append(example_row(label, source))
         click.echo(rows[-1], err=True)
-    text = document(dataset, rows, terms, toy, long)
-    click.echo(text)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
+    write_page("extensions", document(dataset, rows, terms, toy, long), out)
 
 
 if __name__ == "__main__":

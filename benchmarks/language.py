@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import click
 import torch
 from torch import Tensor
 
+from benchmarks.page import write_page
 from benchmarks.timing import seconds
-from ruledsl import CompiledRule, TrainSettings, __version__, compile_rule, load, meta_gradient
+from ruledsl import CompiledRule, TrainSettings, compile_rule, load, meta_gradient
 from ruledsl.engines import MetaGradient
 from ruledsl.language import packaged_rules
 from ruledsl.network import endings_of, programs_of, variants_of
@@ -129,13 +126,7 @@ def main(dataset: str, data_root: str, only: str, out: Path | None) -> None:
         if label.startswith(only):
             lines.append(row_of(label, name, settings, per, source, bio))
             click.echo(lines[-1], err=True)
-    command = f"python -m benchmarks.language {shlex.join(sys.argv[1:])}"
-    lines += ["", f"`{command}`, {date.today()}; ruledsl {__version__}; {platform.machine()}, "
-              f"{torch.get_num_threads()} threads, torch {torch.__version__}."]  # fmt: skip
-    text = "\n".join(lines) + "\n"
-    click.echo(text)
-    if out:
-        out.write_text(text, encoding="utf-8")
+    write_page("language", lines, out)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
-import shlex
-import sys
 import time
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import click
 
+from benchmarks.page import write_page
 from benchmarks.training import seeded, train_in_memory
-from ruledsl import Rule, TrainSettings, __version__, load
+from ruledsl import Rule, TrainSettings, load
 from ruledsl.language import union
 from ruledsl.rules import check
 from ruledsl.runs import use_threads
@@ -76,29 +73,21 @@ def main(
             if only is None or label.startswith(only):
                 rows.append(row(source, name, label, seeds, episodes))
                 click.echo(rows[-1], err=True)
-    text = "\n".join(
-        [
-            f"# Feedback pathways on {dataset}",
-            "",
-            f"{episodes} meta-training episodes, recipe robust with one task a step, seeds 0 … {seeds - 1}, "
-            f"the",
-            f"paper's network. Accuracy and mean angle of layers 1 … L−1 to backprop are means of the last "
-            f"{LAST}",
-            "episodes, ± the 95 % Student-t half-width over seeds. *refused*: episodes that diverged. "
-            "Seconds are per",
-            "stream, on one thread: C++ where the pathway makes no matrix of its own, eager torch else.",
-            "",
-            "| rule | errors travel by | accuracy | angle | refused | engine | s |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
-            "",
-            f"Command: `{shlex.join(['python', '-m', 'benchmarks.pathways', *sys.argv[1:]])}`  ",
-            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, CPU torch.",
-        ]
-    )
-    click.echo(text)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
+    page = [
+        f"# Feedback pathways on {dataset}",
+        "",
+        f"{episodes} meta-training episodes, recipe robust with one task a step, seeds 0 … {seeds - 1}, the",
+        f"paper's network. Accuracy and mean angle of layers 1 … L−1 to backprop are means of the last "
+        f"{LAST}",
+        "episodes, ± the 95 % Student-t half-width over seeds. *refused*: episodes that diverged. "
+        "Seconds are per",
+        "stream, on one thread: C++ where the pathway makes no matrix of its own, eager torch else.",
+        "",
+        "| rule | errors travel by | accuracy | angle | refused | engine | s |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+    write_page("pathways", page, out)
 
 
 if __name__ == "__main__":

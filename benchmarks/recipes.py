@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-import shlex
-import sys
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import click
 
+from benchmarks.page import write_page
 from benchmarks.training import Trained, train_in_memory
-from ruledsl import Interval, TrainSettings, __version__, load
+from ruledsl import Interval, TrainSettings, load
 from ruledsl.registry import find
 from ruledsl.runs import use_threads
 from ruledsl.settings import RunSpec
@@ -101,11 +98,8 @@ def main(
         "| recipe | rule | λ | accuracy | by seed | refused | not finite | terms left |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
-        "",
-        f"Command: `python -m benchmarks.recipes {shlex.join(sys.argv[1:])}`  ",
-        f"Date: {date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, 2 cores, CPU torch.",
     ]
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_page("recipes", lines, out)
 
 
 if __name__ == "__main__":

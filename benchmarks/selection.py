@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-import shlex
-import sys
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
 import ruledsl
-from ruledsl import __version__
+from benchmarks.page import write_page
 from ruledsl.selection import Plan, select
 
 PLANTED = {"pseudo_gradient": 0.02, "error_hebb": -0.03, "oja_subspace": -0.008}
@@ -59,7 +55,7 @@ def rows_of(name: str, teacher: dict[str, float], repeats: int) -> list[str]:
 
 
 @click.command()
-@click.option("--repeats", default=10, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Also write the table to this file."
 )
@@ -69,29 +65,21 @@ def main(repeats: int, out: Path | None) -> None:
     for name, teacher in (("three terms", PLANTED), ("nothing", NOTHING)):
         lines += rows_of(name, teacher, repeats)
     truth = ", ".join(f"{n} {v:+g}" for n, v in PLANTED.items())
-    text = "\n".join(
-        [
-            "# Selection on planted rules",
-            "",
-            f"Query labels are drawn from networks that learned by a planted Θ*: {truth}; or by none at all.",
-            "The pool of ten is trained on them (λ = 0 and 0.2, three seeds), and `select` is asked for the "
-            "smallest",
-            f"rule within {PLAN.tolerance:g} nats of the best. Each row is an independent repeat. No false "
-            f"term in",
-            f"{repeats} of them bounds the rate of false selections by {1 - 0.05 ** (1 / repeats):.0%} (95 "
-            f"%).",
-            "",
-            "| planted | seeds | found |",
-            "|---|---|---|",
-            *lines,
-            "",
-            f"Command: `{shlex.join(['python', '-m', 'benchmarks.selection', *sys.argv[1:]])}`  ",
-            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, CPU torch.",
-        ]
-    )
-    click.echo(text)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
+    page = [
+        "# Selection on planted rules",
+        "",
+        f"Query labels are drawn from networks that learned by a planted Θ*: {truth}; or by none at all.",
+        "The pool of ten is trained on them (λ = 0 and 0.2, three seeds), and `select` is asked for the "
+        "smallest",
+        f"rule within {PLAN.tolerance:g} nats of the best. Each row is an independent repeat. No false "
+        f"term in",
+        f"{repeats} of them bounds the rate of false selections by {1 - 0.05 ** (1 / repeats):.0%} (95 %).",
+        "",
+        "| planted | seeds | found |",
+        "|---|---|---|",
+        *lines,
+    ]
+    write_page("selection", page, out)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,9 @@ import click
 import psutil
 
 import ruledsl
-from ruledsl import RunError, __version__
+from benchmarks.page import write_page
+from benchmarks.timing import seconds as seconds_of
+from ruledsl import RunError
 from ruledsl.studies import Cell, Place, open_place
 
 SETTINGS: dict[str, Any] = {
@@ -33,12 +31,6 @@ SETTINGS: dict[str, Any] = {
 }
 KILLS = 6
 CORES = len(os.sched_getaffinity(0))
-
-
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def study(folder: str, cells: int) -> ruledsl.Study:
@@ -90,7 +82,7 @@ def efficiency(cells: int) -> list[str]:
         for workers in (1, 2):
             with tempfile.TemporaryDirectory() as folder, open_place(f"{name}:{workers}") as place:
                 run_all(place, study(f"{folder}/before", workers).cells)
-                seconds.append(timed(partial(run_all, place, study(folder, cells).cells)))
+                seconds.append(seconds_of(partial(run_all, place, study(folder, cells).cells), 1))
         found = f"{seconds[0]:.1f} s, {seconds[1]:.1f} s"
         share = seconds[0] / (2 * seconds[1])
         rows.append(row(f"{name}, {cells} cells, one worker and two", found, f"efficiency {share:.2f}"))
@@ -98,18 +90,12 @@ def efficiency(cells: int) -> list[str]:
 
 
 def overhead(cells: int) -> list[str]:
-    """What a cell of a study takes in this process above its training alone."""
+    """What a study takes besides trainings: the seconds of one whose cells are all done, as they grow."""
     with tempfile.TemporaryDirectory() as folder:
-        specs = [cell.spec for cell in study(folder, cells).cells]
-
-        def each() -> None:
-            for n, spec in enumerate(specs):
-                ruledsl.Run(Path(folder) / f"alone{n}").start(spec)
-
-        alone = timed(each)
-        together = timed(lambda: study(folder, cells).run(progress=False))
-    more = f"{1e3 * (together - alone) / cells:.0f} ms"
-    return [row("a cell here, above its training alone", more, f"of {alone / cells:.2f} s")]
+        study(folder, cells).run(progress=False)
+        one, all_ = (seconds_of(lambda n=n: study(folder, n).run(progress=False)) for n in (1, cells))
+    each = f"{1e3 * (all_ - one) / (cells - 1):.0f} ms"
+    return [row("a further cell, besides its training", each, f"and {one:.2f} s for the study")]
 
 
 def deaths(cells: int) -> list[str]:
@@ -142,26 +128,18 @@ def metrics_of(some: ruledsl.Study) -> dict[str, bytes]:
 def main(cells: int, out: Path | None) -> None:
     """Measure all of it; print one table."""
     rows = [*efficiency(cells), *overhead(cells), *deaths(cells)]
-    command = shlex.join(["python", "-m", "benchmarks.studies", *sys.argv[1:]])
-    text = "\n".join(
-        [
-            "# What executors cost",
-            "",
-            "Cells are trainings of `bio`, 196-40-30-47, 60 episodes of 50 samples, one seed.",
-            "",
-            "| what | found | |",
-            "|---|---|---|",
-            *rows,
-            "",
-            "Efficiency: what one worker takes, over twice what two take; above 1 it is the machine's noise.",
-            "",
-            f"Command: `{command}`  ",
-            f"{date.today().isoformat()}; ruledsl {__version__}; {platform.machine()}, {CORES} cores.",
-        ]
-    )
-    click.echo(text)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
+    page = [
+        "# What executors cost",
+        "",
+        "Cells are trainings of `bio`, 196-40-30-47, 60 episodes of 50 samples, one seed.",
+        "",
+        "| what | found | |",
+        "|---|---|---|",
+        *rows,
+        "",
+        "Efficiency: what one worker takes, over twice what two take; above 1 it is the machine's noise.",
+    ]
+    write_page("studies", page, out)
 
 
 if __name__ == "__main__":
