@@ -13,7 +13,7 @@ from ruledsl.reproduction.experiments import known_settings
 from ruledsl.reproduction.measures import Window, measured
 from ruledsl.reproduction.planning import Planner
 from ruledsl.reproduction.results import Result, StreamResult, TheoryResult, TrainingResult
-from ruledsl.runs import Metrics, Run, metrics_header
+from ruledsl.runs import Metrics, Run
 from ruledsl.settings import TrainSettings
 
 
@@ -65,8 +65,7 @@ def _blank(planner: Planner, file: ClaimFile, name: str) -> Result:
                 raise RunError(
                     f"{file.path}: `{name}`: the engine `retied` is about backprop (feedback `symmetric`)"
                 )
-            columns = metrics_header(config.terms, depth, settings.diagnostics)
-            blank = {column: [0.0] * settings.episodes for column in columns}
+            blank = {column: [0.0] * settings.episodes for column in config.columns}
             return TrainingResult(
                 Run(planner.out), config, Metrics(config.terms, {r.run: blank for r in config.runs})
             )

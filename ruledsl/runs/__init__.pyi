@@ -1,7 +1,7 @@
 from .again import Diagnosis, diagnose
-from .config import RunConfig, read_config, read_toml, run_spec, used_plugins
+from .config import RunConfig, read_config, read_toml, recorded_runs, used_plugins
 from .driver import Listener, Outcome, is_in_use, locked, refuse_used, use_threads
-from .metrics import Metrics, metrics_header, read_metrics
+from .metrics import Metrics, read_metrics
 from .names import CONFIG, DATA, RULE
 from .panels import curve_of, end_accuracy, training_panels
 from .run import Run, Spec, open_run
@@ -30,13 +30,12 @@ __all__ = [
     "is_in_use",
     "late_episodes",
     "locked",
-    "metrics_header",
     "open_run",
     "read_config",
     "read_metrics",
     "read_toml",
+    "recorded_runs",
     "refuse_used",
-    "run_spec",
     "training_panels",
     "use_threads",
     "used_plugins",

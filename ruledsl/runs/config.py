@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +17,9 @@ import tomli_w
 from ruledsl import __version__
 from ruledsl.errors import RunError, SettingsError
 from ruledsl.registry import declared
+from ruledsl.runs.metrics import metrics_header
 from ruledsl.runs.names import CONFIG
-from ruledsl.runs.schema import CONFIG_FILE, RECORDED, checked
+from ruledsl.runs.schema import CONFIG_FILE, RECORDED, RUNS, checked
 from ruledsl.settings import TABLE, RunSpec, TrainSettings, Wrong, checks
 from ruledsl.storage import write_text
 
@@ -35,6 +37,11 @@ class RunConfig:
     settings: TrainSettings
     runs: tuple[RunSpec, ...]
     terms: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """The header that metrics.csv must have."""
+        return metrics_header(self.terms, self.settings.depth, self.settings.diagnostics)
 
 
 def versions() -> dict[str, str]:
@@ -107,11 +114,9 @@ def read_config(folder: Path) -> RunConfig:
         settings = recorded_settings(found["settings"])
     except (SettingsError, Wrong) as error:
         raise RunError(f"{path} is damaged: {error}") from None
-    runs = tuple(run_spec(r) for r in found["runs"])
+    runs = recorded_runs(path, found)
     if any(r.initial and len(r.initial) != len(found["terms"]) for r in runs):
         raise RunError(f"{path} is damaged: it needs as many numbers in `initial` as there are terms")
-    if not runs or len({r.run for r in runs}) < len(runs):
-        raise RunError(f"{path} is damaged: it needs `runs`, each with a number of its own")
     return RunConfig(
         found["rule"], found["dataset"], found["data_root"], settings, runs, tuple(found["terms"])
     )
@@ -138,8 +143,16 @@ def _as_lists(value: Any) -> Any:
     return [_as_lists(v) for v in value] if isinstance(value, tuple) else value
 
 
-def run_spec(row: dict[str, Any]) -> RunSpec:
-    """One run of a batch, as a config holds it."""
+def recorded_runs(path: Path, document: Mapping[str, Any]) -> tuple[RunSpec, ...]:
+    """The runs of a batch, as a config holds them. Raises `RunError` for what is none."""
+    rows = checked(path, RUNS, document)["runs"]
+    runs = tuple(_run_spec(row) for row in rows)
+    if not runs or len({r.run for r in runs}) < len(runs):
+        raise RunError(f"{path} is damaged: it needs `runs`, each with a number of its own")
+    return runs
+
+
+def _run_spec(row: Mapping[str, Any]) -> RunSpec:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
     return RunSpec(**values)
 

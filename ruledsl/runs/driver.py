@@ -24,7 +24,6 @@ from ruledsl.runs.config import RunConfig, write_config
 from ruledsl.runs.metrics import (
     MetricsFile,
     has_rows,
-    metrics_header,
     metrics_rows,
     read_metrics,
     reopen_metrics,
@@ -120,8 +119,7 @@ def start(
             begun()
             write_text(folder / RULE, rule.source)
             write_config(folder, config)
-            header = metrics_header(config.terms, config.settings.depth, config.settings.diagnostics)
-            session = _Session(folder, config, trainer, start_metrics(folder, header))
+            session = _Session(folder, config, trainer, start_metrics(folder, config.columns))
             return _run(session, listen, None, fresh_tasks)
     except OSError as error:
         raise RunError(
@@ -169,7 +167,9 @@ def resume(
                     f"{folder} has {counted(done, 'episode')} already; `--episodes` counts from the first, "
                     f"and cannot take any back"
                 )
-            metrics = reopen_metrics(folder, done * len(config.runs), checkpoint.metrics_digest)
+            metrics = reopen_metrics(
+                folder, config.columns, done * len(config.runs), checkpoint.metrics_digest
+            )
             return _run(_Session(folder, config, trainer, metrics, done, done), listen, episodes, fresh_tasks)
     except OSError as error:
         raise RunError(f"{folder} cannot be used: {error.strerror or error}. It is as it was") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ruledsl.errors import RunError, require
-from ruledsl.runs.names import METRICS
+from ruledsl.runs.names import CONFIG, METRICS
 from ruledsl.settings import ALPHA, COLUMNS, LOSS, THETA, Column, EpisodeRecord, RunSpec, columns_of
 
 _OF_RUNS = ("l1", "group")
@@ -206,15 +206,20 @@ def start_metrics(folder: Path, header: Sequence[str]) -> MetricsFile:
     return metrics
 
 
-def reopen_metrics(folder: Path, rows: int, digest: str) -> MetricsFile:
+def reopen_metrics(folder: Path, header: Sequence[str], rows: int, digest: str) -> MetricsFile:
     """The table cut back to the first `rows` rows, those that the checkpoint knows.
 
-    Raises `RunError`, and changes nothing, when they are not those that were written.
+    Raises `RunError`, and changes nothing, when they are not those that were written, or below other columns.
     """
     path = folder / METRICS
     file = path.open("rb+")
     metrics = MetricsFile(file)
-    for _ in range(rows + 1):
+    found = file.readline()
+    if found.decode("utf-8", "replace").rstrip("\n").split(",") != list(header):
+        file.close()
+        raise RunError(f"{path} is not of the training that {CONFIG} describes: it has other columns")
+    metrics.hash.update(found)
+    for _ in range(rows):
         metrics.hash.update(file.readline())
     if metrics.hash.hexdigest() != digest:
         file.close()

@@ -18,7 +18,7 @@ from ruledsl.figures import draw_panels
 from ruledsl.ir import Locality
 from ruledsl.rules import Rule, formula, load, table
 from ruledsl.runs.config import RunConfig, read_config, recorded_versions, version_differences
-from ruledsl.runs.metrics import Metrics, first_difference, metrics_header, read_metrics
+from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
 from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, METRICS, RESULT, RULE
 from ruledsl.runs.panels import training_panels
 from ruledsl.runs.summary import grouped, late_episodes, read_result
@@ -100,9 +100,8 @@ class Run:
         """The metrics, if they are of the columns and the runs that the configuration names: of all of them,
         once there are more than `unfinished` episodes."""
         config = self.config
-        columns = metrics_header(config.terms, config.settings.depth, config.settings.diagnostics)
         known, runs = set(next(iter(metrics.runs.values()))) | {"group"}, {r.run for r in config.runs}
-        if not set(columns) <= known or not set(metrics.runs) <= runs:
+        if metrics.terms != config.terms or not set(config.columns) <= known or not set(metrics.runs) <= runs:
             raise RunError(f"{self.folder / METRICS} is not of the training that {CONFIG} describes")
         if set(metrics.runs) < runs and any(len(c["episode"]) > unfinished for c in metrics.runs.values()):
             raise RunError(f"{self.folder / METRICS} does not hold every run that {CONFIG} describes")
@@ -114,7 +113,8 @@ class Run:
         self.refuse_edited()
         found, runs = read_result(self.folder), {r.run for r in self.config.runs}
         told = {r["run"] for r in found["runs"]}
-        if not told <= runs or (found["finished"] and told != runs):
+        others = [r for r in found["runs"] if set(r["theta"]) != set(self.config.terms)]
+        if others or not told <= runs or (found["finished"] and told != runs):
             raise RunError(f"{self.folder / RESULT} is not of the training that {CONFIG} describes")
         return found
 

@@ -17,6 +17,7 @@ RUN = checks.record(
         "initial": checks.Check("a list of finite numbers", checks.numbers_of),
     },
 )
+RUNS = checks.record({"runs": checks.each(RUN)})
 CONFIG_FILE = checks.record(
     {
         "rule": checks.text,

@@ -17,7 +17,7 @@ from ruledsl.language import closest
 from ruledsl.meta import coefficient_names
 from ruledsl.registry import find
 from ruledsl.rules import Rule, apart, load_each
-from ruledsl.runs import DATA, RULE, RunConfig, Spec, read_toml, run_spec
+from ruledsl.runs import DATA, RULE, RunConfig, Spec, read_toml, recorded_runs
 from ruledsl.settings import (
     CHOICES,
     OPTIONS,
@@ -185,7 +185,7 @@ def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], d
         n: v for n, v in {**settings, **choices}.items() if not (n == "optimiser" and not v)
     }
     if "runs" in document:
-        runs = [run_spec(row) for row in document["runs"]]
+        runs = recorded_runs(path, document)
         if any(r.terms or r.initial for r in runs):
             raise SettingsError(
                 f"{path}: its runs differ in their terms or starts; use `rerun {path.parent}`"

@@ -173,3 +173,34 @@ def test_state_that_no_trainer_wrote_is_refused_though_its_digests_fit(what: str
     result = run("resume", folder, "--episodes", 4)
     assert result.exit_code == 2, result.output
     assert message in result.output
+
+
+def test_resume_refuses_metrics_below_other_columns_though_their_seal_fits(folder: Path) -> None:
+    """A header flipped by one letter and sealed again: found by `fuzz folders` 2602/287 and 2602/3979."""
+    edit(folder / "metrics.csv", "theta[", "thet\u00e1[")
+    reseal(folder)
+    before = contents(folder)
+    result = run("resume", folder, "--episodes", 3)
+    assert result.exit_code == 2, result.output
+    assert "metrics.csv is not of the training that config.toml describes" in result.output
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("pseudo_gradient", "pseudo_gradienT"), ("terms = [", "terms = [] #")]
+)
+def test_terms_that_a_config_names_and_a_result_lacks_are_told(old: str, new: str, folder: Path) -> None:
+    """Found by `fuzz folders` 2602/3545."""
+    edit(folder / "config.toml", old, new)
+    for command in ("select", "report", "show"):
+        result = run(*(part.format(folder) for part in READERS[command]), "--accept-edited")
+        assert not isinstance(result.exception, KeyError), command
+
+
+def test_a_configuration_whose_runs_have_other_fields_is_told(folder: Path) -> None:
+    """Found by `fuzz folders` 2602/2533: `train --config` took the runs as they stood."""
+    for old, new in (("seed = 0", 'seed = "0"'), ("run = 0", "rum = 0")):
+        edit(folder / "config.toml", old, new)
+        result = run("train", "--config", folder / "config.toml", "--accept-edited", "--out", f"{folder}-2")
+        assert result.exit_code == 2, result.output
+        assert "config.toml is damaged: it needs" in result.output
