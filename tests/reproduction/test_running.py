@@ -70,7 +70,7 @@ def test_long_streams_use_what_trainings_learned(healthy: Planner) -> None:
     assert dict(getattr(stream, "theta")) == pytest.approx(learned)  # noqa: B009
     scores = measured(stream, Measure("angle_at", "8000"), None, healthy.budget.share)
     assert len(scores) == 3
-    # The toy's Θ is large: whether a stream of 8 000 samples survives it depends on the last bits of a machine.
+    # The toy’s Θ is large: whether 8 000 samples survive it hangs on the last bits of a machine.
     survived = [angle for angle in scores.values() if not isnan(angle)]
     assert survived
     assert all(0 < angle < 180 for angle in survived)
