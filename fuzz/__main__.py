@@ -22,9 +22,12 @@ from fuzz.data import Data
 from fuzz.folders import Folders
 from fuzz.kills import Kills
 from fuzz.options import Options
+from fuzz.studies import Studies
 from fuzz.texts import Texts
 
-ATTACKS: dict[str, type[Attack]] = {a.name: a for a in (Texts, Claims, Folders, Data, Options, Kills)}
+ATTACKS: dict[str, type[Attack]] = {
+    a.name: a for a in (Texts, Claims, Folders, Data, Options, Studies, Kills)
+}
 EVERY = 5.0
 
 
