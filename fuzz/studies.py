@@ -1,4 +1,4 @@
-"""Files of studies: values of other types, absurd ones, keys gone, bytes changed; read, planned and asked about."""
+"""Files of studies: values of other types, absurd ones, keys gone, bytes changed; read, planned, asked about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from fuzz.commands import call
 from fuzz.folders import changed_value
 from fuzz.options import ODD
 from ruledsl.settings import OPTIONS
-
 
 BASE = """rules = ["bio", "oja", "mine.rule"]
 

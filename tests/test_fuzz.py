@@ -12,7 +12,6 @@ from fuzz.data import Data
 from fuzz.folders import Folders
 from fuzz.options import Options
 from fuzz.studies import Studies
-from fuzz.studies import Studies
 
 CASES: dict[type[Attack], int] = {Data: 100, Options: 30, Folders: 30, Claims: 60, Studies: 40}
 
