@@ -1,4 +1,4 @@
-"""Files of studies: values of other types, absurd ones, keys gone, bytes changed; read, planned, asked about."""
+"""Files of studies: other types, absurd values, keys gone, bytes changed; read, planned and asked about."""
 
 from __future__ import annotations
 
