@@ -66,7 +66,10 @@ def slurm_cluster(options: dict[str, str]) -> Any:
     if not which("sbatch"):
         raise ValueError("this machine has no `sbatch`")
     numbers = {n: int(v) for n, v in options.items() if n in ("cores", "processes")}
-    return jobqueue.SLURMCluster(**{"cores": 1, "processes": 1, "memory": "4GB"} | options | numbers)
+    # A port of its own: 8787 may be another user's, on a login node, or another study's.
+    dashboard = {"scheduler_options": {"dashboard_address": ":0"}}
+    usual = {"cores": 1, "processes": 1, "memory": "4GB"}
+    return jobqueue.SLURMCluster(**usual | options | numbers | dashboard)
 
 
 @contextmanager
