@@ -1,5 +1,6 @@
 from .backend import CompiledRule, compile_rule
 from .engines import MetaGradient, adapt, meta_gradient
+from .enumeration import Alphabet, Enumeration, enumerate_terms
 from .errors import DataError, PluginError, RunError, SettingsError, UserError
 from .ir import Locality, RuleError
 from .pages import diff, report
@@ -14,8 +15,10 @@ from .tasks import Episode
 __version__: str
 
 __all__ = [
+    "Alphabet",
     "CompiledRule",
     "DataError",
+    "Enumeration",
     "Episode",
     "Evaluation",
     "Interval",
@@ -35,6 +38,7 @@ __all__ = [
     "adapt",
     "compile_rule",
     "diff",
+    "enumerate_terms",
     "evaluate",
     "load",
     "meta_gradient",

@@ -43,6 +43,7 @@ FLOORS = (
     "algebra",
     "compiler",
     "rules",
+    "enumeration",
     "backend",
     "tasks",
     "network",

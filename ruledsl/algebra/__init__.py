@@ -3,7 +3,7 @@ The only user of SymPy."""
 
 from ruledsl.algebra.comparison import TermRelation, express
 from ruledsl.algebra.contraction import canonical_sum, contract, expand
-from ruledsl.algebra.dependence import linear_relations
+from ruledsl.algebra.dependence import Independent, direction, linear_relations
 from ruledsl.algebra.entries import (
     COLUMN,
     POST_CELL,
@@ -26,9 +26,10 @@ from ruledsl.algebra.entries import (
     summands_of,
     trace_time,
 )
-from ruledsl.algebra.index_form import IndexForm, as_written, index_form
+from ruledsl.algebra.index_form import IndexForm, index_form
 from ruledsl.algebra.locality import Certificate, ReadSet, certify
 from ruledsl.algebra.printing import index_latex, index_text
+from ruledsl.algebra.sides import as_written, told_to_feedback
 
 __all__ = [
     "COLUMN",
@@ -40,6 +41,7 @@ __all__ = [
     "Contract",
     "Elementwise",
     "Entry",
+    "Independent",
     "IndexForm",
     "ReadSet",
     "TermRelation",
@@ -49,6 +51,7 @@ __all__ = [
     "certify",
     "children_of",
     "contract",
+    "direction",
     "entry",
     "expand",
     "express",
@@ -64,5 +67,6 @@ __all__ = [
     "renamed",
     "side_of",
     "summands_of",
+    "told_to_feedback",
     "trace_time",
 ]

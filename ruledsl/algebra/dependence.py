@@ -29,6 +29,38 @@ def linear_relations(forms: Sequence[IndexForm]) -> list[dict[int, Fraction]]:
     return [_normalised(row) for _, row in sorted(basis.rep.to_sdm().items())]  # type: ignore[union-attr]
 
 
+def direction(form: IndexForm) -> frozenset[tuple[sp.Expr, sp.Expr]]:
+    """What a form has in common with all its multiples: two forms are proportional when theirs are equal."""
+    pairs = _coefficients(form)
+    leading = min(pairs, key=lambda pair: sp.default_sort_key(pair[0]))[1] if len(pairs) > 1 else pairs[0][1]
+    return frozenset((monomial, value / leading) for monomial, value in pairs)
+
+
+class Independent:
+    """Forms of which none is a sum of multiples of the others, one added after the other."""
+
+    def __init__(self) -> None:
+        self._rows: dict[sp.Expr, dict[sp.Expr, sp.Expr]] = {}
+        """By one monomial of its own: a row in which that stands with 1, cleared of all earlier ones'."""
+
+    def add(self, form: IndexForm) -> bool:
+        """Whether a form says something that the ones before it do not; then it is one of them."""
+        row = dict(_coefficients(form))
+        while own := next((m for m in row if m in self._rows), None):
+            factor = row[own]
+            for monomial, value in self._rows[own].items():
+                left = row.get(monomial, sp.S.Zero) - factor * value
+                if left == 0:
+                    row.pop(monomial, None)
+                else:
+                    row[monomial] = left
+        if not row:
+            return False
+        monomial, leading = next(iter(row.items()))
+        self._rows[monomial] = {m: value / leading for m, value in row.items()}
+        return True
+
+
 def _coefficients(form: IndexForm) -> list[tuple[sp.Expr, sp.Expr]]:
     pairs = []
     for monomial in form.monomials:

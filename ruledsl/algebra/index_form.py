@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import sympy as sp
@@ -25,6 +25,7 @@ from ruledsl.algebra.entries import (
     renamed,
     summands_of,
 )
+from ruledsl.algebra.sides import seen_from_feedback
 from ruledsl.checks import shape_of
 from ruledsl.ir import (
     ELEMENTWISE,
@@ -45,7 +46,7 @@ from ruledsl.ir import (
     SourceFile,
     Transpose,
 )
-from ruledsl.language import OTHER_SIDE, Term, shape_of_quantity
+from ruledsl.language import Term, shape_of_quantity
 
 MAX_MONOMIALS = 500
 MAX_EXPONENT = 1000
@@ -105,47 +106,6 @@ def index_form(term: Term) -> IndexForm:
             )
         )
     return IndexForm(form)
-
-
-def seen_from_feedback(node: Expression) -> Expression:
-    """The expression with pre and post exchanged: B's synapse runs from the postsynaptic to the presynaptic
-    cell.
-
-    From there it is a forward synapse like any other, so algebra, locality and lowering need no second form.
-    """
-    match node:
-        case Name(name):
-            return replace(node, name=OTHER_SIDE.get(name, name))
-        case Negate(operand) | Transpose(operand):
-            return replace(node, operand=seen_from_feedback(operand))
-        case Binary(_, left, right):
-            return replace(node, left=seen_from_feedback(left), right=seen_from_feedback(right))
-        case Power(base, exponent):
-            return replace(node, base=seen_from_feedback(base), exponent=seen_from_feedback(exponent))
-        case Call(_, arguments):
-            return replace(node, arguments=tuple(seen_from_feedback(a) for a in arguments))
-        case _:
-            return node
-
-
-def as_written(expression: sp.Expr) -> sp.Expr:
-    """A form of B in the names of its text again: the inverse of `seen_from_feedback`, indices included."""
-    names = {other: own for own, other in OTHER_SIDE.items()}
-    symbols = {s for s in expression.atoms(sp.Symbol) if s.is_integer}
-    swapped = {s: _across(s) for s in symbols}
-    entries = {
-        atom: entry(names.get(atom.quantity, atom.quantity), *(swapped[i] for i in atom.indices))
-        for atom in expression.atoms(Entry)
-    }
-    return expression.xreplace(entries | swapped)  # type: ignore[return-value]
-
-
-def _across(symbol: sp.Symbol) -> sp.Symbol:
-    """The index, or size, of the other side that has the same place in its naming scheme."""
-    name = symbol.name
-    if name.startswith("n_"):
-        return SIZE["post" if name == "n_pre" else "pre"]
-    return sp.Symbol(("i" if name[0] == "j" else "j") + name[1:], integer=True)
 
 
 def _is_finite(form: sp.Expr) -> bool:
@@ -387,6 +347,8 @@ def _elementwise(function: str, value: sp.Expr) -> sp.Expr:
         return rewritten if row.atom else expand(rewritten) if rewritten.is_polynomial() else rewritten
     if value.is_number:
         return _exact(row.exact(sp, value))
+    if row.odd and value.could_extract_minus_sign():
+        return -make_function(function, -value)
     return make_function(function, value)
 
 

@@ -17,8 +17,9 @@ from ruledsl.algebra.entries import (
     free_indices,
     side_of,
 )
-from ruledsl.algebra.index_form import IndexForm, as_written
+from ruledsl.algebra.index_form import IndexForm
 from ruledsl.algebra.printing import index_text
+from ruledsl.algebra.sides import as_written
 from ruledsl.ir import Locality
 
 ReadSet = dict[str, frozenset[str]]

@@ -45,6 +45,8 @@ class Function:
     kept: bool = False
     """Whether backward passes read its result instead of computing it again."""
     has_beta: bool = False
+    odd: bool = False
+    """Whether f(−x) = −f(x): the algebra then keeps one of both."""
     plugin_name: str = ""
     """What plugins call it, where Python has the name already."""
 
@@ -85,7 +87,7 @@ _ROWS = (
         "tanh", "hyperbolic tangent", r"\tanh", lambda sp, v: sp.tanh(v),
         lambda np, x, _: np.tanh(x), lambda torch, x, _: x.tanh(),
         "np.tanh({0})", "torch.tanh({0})", "std::tanh({0})",
-        slope=lambda b, x, y, _: b.sub(_one(b), b.mul(y, y)), kept=True,
+        slope=lambda b, x, y, _: b.sub(_one(b), b.mul(y, y)), kept=True, odd=True,
     ),
     Function(
         "sigmoid", "1/(1 + exp(−x))", r"\operatorname{sigmoid}", lambda sp, v: 1 / (1 + sp.exp(-v)),

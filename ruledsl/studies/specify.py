@@ -125,6 +125,8 @@ def _fits(rule: Rule, settings: TrainSettings) -> None:
     problems = check_layers(rule.program, settings.depth)
     if problems:
         raise SettingsError("; ".join(problems))
+    if settings.engine == "retied" and settings.network.feedback != "symmetric":
+        raise SettingsError("the engine `retied` is about backprop; use it with `--feedback symmetric`")
     check_device(settings.device)
 
 

@@ -36,6 +36,7 @@ from tests.drawing import draw_episode
         ("--lr", "1e309", "--lr needs a number above 0"),
         ("--episodes", "9" * 400, "--episodes needs a whole number"),
         ("--dataset", "a\0b", ""),
+        ("--engine", "retied", "use it with `--feedback symmetric`"),
     ],
 )
 def test_an_absurd_option_is_refused_before_anything_is_made(
