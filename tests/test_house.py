@@ -54,6 +54,7 @@ FLOORS = (
     "runs",
     "studies",
     "selection",
+    "discovery",
     "pages",
     "reproduction",
     "plugin",
@@ -75,7 +76,7 @@ OWNERS = {
     "pandas": {"runs"},
     "polars": {"runs"},
     "filelock": {"runs", "backend", "storage"},
-    "lazy_loader": {"__init__", "backend", "runs", "selection", "reproduction"},
+    "lazy_loader": {"__init__", "backend", "runs", "selection", "discovery", "reproduction"},
 }
 LINES, BODY, COLUMNS = 400, 50, 110
 

@@ -24,7 +24,7 @@ from ruledsl.cli.options import (
     quiet_option,
     setting_options,
 )
-from ruledsl.cli.search_commands import enumerate_
+from ruledsl.cli.search_commands import discover, enumerate_
 from ruledsl.cli.study_commands import study
 from ruledsl.selection import PLAN
 from ruledsl.settings import EVALUATED, OPTIONS
@@ -329,3 +329,4 @@ def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) ->
 
 main.add_command(study)
 main.add_command(enumerate_)
+main.add_command(discover)

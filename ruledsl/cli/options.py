@@ -95,6 +95,11 @@ class SettingOption(click.Option):
     group = ""
 
 
+def grouped(heading: str) -> type[SettingOption]:
+    """Options that stand under a heading."""
+    return type("Option", (SettingOption,), {"group": heading})
+
+
 def setting_options(table: Mapping[str, Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option for every row of a table. What was not given stays away: see `given`."""
 
@@ -111,8 +116,9 @@ def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., An
     text = f"{setting.help}  [default: {default}]" if default else setting.help
     kind = {"is_flag": True, "default": False} if setting.default is False else {"type": SettingType(setting)}
     several = setting.name == "diagnostics"
-    made = type("Option", (SettingOption,), {"group": setting.group})
-    return click.option(setting.option, setting.name, cls=made, help=text, multiple=several, **kind)
+    return click.option(
+        setting.option, setting.name, cls=grouped(setting.group), help=text, multiple=several, **kind
+    )
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,9 @@
-"""`enumerate`: every distinct term, counted and written down. Never loads torch."""
+"""`enumerate`: every distinct term, counted and written down. `discover`: rules that nobody wrote."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,30 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ruledsl.cli.stages import StageProgress
+from ruledsl.discovery import (
+    DISCOVERY,
+    FOUND,
+    Candidate,
+    Front,
+    Question,
+    Search,
+    best_by_locality,
+    discover,
+    read_question,
+)
 from ruledsl.enumeration import Alphabet, Enumeration, enumerate_terms, library_text
 from ruledsl.ir import LOCALITY_NAMES, Locality
 from ruledsl.progress import Line
+from ruledsl.stopping import INTERRUPTED
 from ruledsl.storage import write_text
+from ruledsl.studies import default_folder
 from ruledsl.wording import counted
 
 
-def enumerate_(allow: str | None, size: int, out: Path | None, quiet: bool, **alphabet: Any) -> None:
+def enumerate_(
+    allow: str | None, size: int, out: Path | None, quiet: bool, alphabet: Mapping[str, Any]
+) -> None:
     """Print the table of sizes and classes; write the library."""
     known = Alphabet(**alphabet)
     with Line("expressions", 0, quiet) as line:
@@ -45,4 +63,58 @@ def _table(found: Enumeration) -> Table:
         if count:
             numbers = (size, count, *(by_class[c] for c in classes), independent)
             table.add_row(*(f"{n:,}" for n in numbers))
+    return table
+
+
+def asked(
+    alphabet: Mapping[str, Any],
+    search: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    resume: Path | None,
+    **own: Any,
+) -> Question:
+    """What the command line asks for, or what the search to resume was asked."""
+    if resume:
+        return read_question(resume)
+    return Question(**own, alphabet=Alphabet(**alphabet), search=Search(**search), settings=settings)
+
+
+def discover_(question: Question, out: Path | None, budget: float | None, quiet: bool) -> int:
+    """Search, tell of every round, print the front; the exit code."""
+    folder, seconds = out or default_folder("found"), float("inf") if budget is None else budget
+    try:
+        with contextlib.ExitStack() as stack:
+            progress = StageProgress((), quiet, stack)
+            front = discover(question, folder, seconds, progress, lambda n, found: _round(n, found, progress))
+    except KeyboardInterrupt:
+        click.echo(f"stopped; go on with: ruledsl discover --resume {folder}")
+        return INTERRUPTED
+    Console().print(_front(front))
+    click.echo(
+        "± 95 % over seeds; differences on the same tasks. Chosen by other classes than those of the test:"
+    )
+    click.echo(f"  {front.best.name}: {front.text(front.best)}")
+    for kind, rule in best_by_locality(front):
+        click.echo(f"  the best for {kind}: {rule.name}, {rule.mean('test').text('.3f')}")
+    click.echo(f"rules: {folder / FOUND}  evidence: {folder / DISCOVERY}")
+    return 0
+
+
+def _round(number: int, found: Sequence[Candidate], progress: StageProgress) -> None:
+    """What a round keeps, in a line each; above the progress of the next."""
+    progress.end()
+    for candidate in found:
+        terms = " + ".join(candidate.terms)
+        click.echo(f"round {number}: {candidate.fit.mean:.3f} while searching, {terms}")
+
+
+def _front(front: Front) -> Table:
+    table = Table(box=None)
+    for head in ("rule", "terms", "locality", "test accuracy", "above backprop", "above bio"):
+        table.add_column(head, overflow="fold")
+    by_name = {rule.name: rule for rule in front.baselines}
+    for rule in (*front.rules, *front.baselines):
+        beside = (rule.beside(by_name[name], "test").text("+.3f") for name in ("backprop", "bio"))
+        kind = str(front.locality(rule)) if rule in front.rules else ""
+        table.add_row(rule.name, str(len(rule.terms)), kind, rule.mean("test").text(".3f"), *beside)
     return table

@@ -11,11 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ruledsl.progress import TrainingProgress
+from ruledsl.cli.stages import StageProgress
 from ruledsl.runs import open_run
-from ruledsl.selection import SELECTED, SELECTION, Plan, Stage
+from ruledsl.selection import SELECTED, SELECTION, Plan
 from ruledsl.selection import select as search
-from ruledsl.settings import EpisodeRecord
 from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
 
@@ -25,7 +24,7 @@ def select(folder: Path, out: Path | None, quiet: bool, given: Mapping[str, Any]
     run, out = open_run(folder), out or folder / "selection"
     try:
         with contextlib.ExitStack() as stack:
-            document = search(run, out, Plan(**given), _Progress(run.config.terms, quiet, stack))
+            document = search(run, out, Plan(**given), StageProgress(run.config.terms, quiet, stack))
     except KeyboardInterrupt:
         click.echo(f"stopped; go on with: ruledsl select {folder}")
         return INTERRUPTED
@@ -34,24 +33,6 @@ def select(folder: Path, out: Path | None, quiet: bool, given: Mapping[str, Any]
         click.echo(f"the rule: {out / SELECTED}")
     click.echo(f"the evidence: {out / SELECTION}")
     return 0
-
-
-class _Progress:
-    """One progress line per stage."""
-
-    def __init__(self, names: Sequence[str], quiet: bool, stack: contextlib.ExitStack) -> None:
-        self.names, self.quiet, self.stack = names, quiet, stack
-        self.stage: Stage | None = None
-        self.line: TrainingProgress | None = None
-
-    def __call__(self, stage: Stage, records: Sequence[EpisodeRecord]) -> None:
-        if stage != self.stage or self.line is None:
-            self.stack.close()
-            if not self.quiet:
-                click.echo(f"{stage.name}: {stage.text}, {len(records)} runs", err=True)
-            self.stage = stage
-            self.line = self.stack.enter_context(TrainingProgress(self.names, stage.episodes, self.quiet))
-        self.line(records)
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ruledsl.backend import CompiledRule
 from ruledsl.engines.base import Backend, Case
-from ruledsl.engines.choice import EngineName, compute, learner_for
+from ruledsl.engines.choice import EngineName, OnLost, compute, learner_for
 from ruledsl.engines.ending import DEFAULT, Ending
 from ruledsl.engines.stepping import run_stream
 from ruledsl.ir import Kind, Slot
@@ -121,6 +121,7 @@ def meta_gradient(
     engine: EngineName | str = "auto",
     backend: Backend = "auto",
     objectives: Objectives = DEFAULT,
+    on_lost: OnLost = "again",
 ) -> MetaGradient:
     """The objective after an episode and its exact gradient with respect to theta (Algorithm 1, Eq. 6).
 
@@ -134,6 +135,8 @@ def meta_gradient(
             On CUDA both but `eager` replay captured CUDA graphs, also for `checkpoint`.
         objectives: objective plugins with their weights; those paid at every sample belong to
             `network.costs`.
+        on_lost: what becomes of a run whose weights cannot be rebuilt: computed `again` from checkpoints, or
+            `drop`, which costs nothing and leaves NaN for its gradient.
 
     Returns:
         A `MetaGradient`; its shapes have the batch axes of theta in front.
@@ -156,7 +159,7 @@ def meta_gradient(
     ending = Ending(
         prepared.programs, queries.to(flat.dtype), labels, prepared.stream.length, objectives, episode.keys
     )
-    result = compute(engine, backend, Case(prepared.programs, prepared.stream, flat), ending)
+    result = compute(engine, backend, Case(prepared.programs, prepared.stream, flat), ending, on_lost)
     penalty = torch.as_tensor(l1, dtype=flat.dtype, device=flat.device).expand(batch).reshape(-1)
     loss = result.loss + penalty * flat.abs().sum(-1)
     gradient = result.gradient + penalty.unsqueeze(-1) * flat.sign()

@@ -4,7 +4,10 @@ for trainings and for networks that only learn."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
+
+import torch
 
 from ruledsl.engines.autograd import Autograd
 from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult, Learning
@@ -18,6 +21,7 @@ from ruledsl.engines.replay import Replay, ReplayKeeping
 from ruledsl.engines.retied import Retied
 
 EngineName = Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none", "retied"]
+OnLost = Literal["again", "drop"]
 LEARNING: tuple[Learning, ...] = (CompiledLoss(), EagerLoss())
 CANDIDATES: Mapping[str, tuple[Engine, ...]] = {
     "rebuild": (Replay(), CompiledRebuild(), Rebuild()),
@@ -30,10 +34,12 @@ CANDIDATES: Mapping[str, tuple[Engine, ...]] = {
 ENGINES = ("auto", *CANDIDATES)
 
 
-def compute(asked: str, backend: Backend, case: Case, ending: Ending) -> EngineResult:
+def compute(
+    asked: str, backend: Backend, case: Case, ending: Ending, on_lost: OnLost = "again"
+) -> EngineResult:
     """An episode by the first engine that can. Runs whose weights could not be rebuilt are computed again
-    from
-    checkpoints: they alone, since others must not pay for their neighbours.
+    from checkpoints, they alone, since others must not pay for their neighbours; or with `on_lost` "drop"
+    their gradient is NaN.
 
     Raises `ValueError` when what was asked for does not exist, or cannot compute this case.
     """
@@ -43,6 +49,8 @@ def compute(asked: str, backend: Backend, case: Case, ending: Ending) -> EngineR
     result = _chosen(asked, backend, case).run(case, ending)
     if result.lost is None or not bool(result.lost.any()):
         return result
+    if on_lost == "drop":
+        return replace(result, gradient=result.gradient.masked_fill(result.lost.unsqueeze(-1), torch.nan))
     rows = result.lost.nonzero().squeeze(-1)
     again = _chosen("checkpoint", backend, case).run(case.rows(rows), ending.rows(rows))
     return result.with_rows(rows, again)

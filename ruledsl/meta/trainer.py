@@ -202,6 +202,16 @@ class MetaTrainer:
             result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
         return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
 
+    def gradients(self, episode: int) -> Tensor:
+        """(runs, coefficients): the meta-gradient at each run's Θ, of absent terms too; nothing moves.
+
+        A coefficient that is held at 0 has a derivative like any other: what a term would do, were it there.
+        """
+        batch, tasks = self._draw(episode), self.settings.meta_batch
+        theta = torch.stack([state.recipe.theta for state in self.states]).repeat_interleave(tasks, 0)
+        coefficients = theta.to(self.dtype).to(self.settings.device)
+        return self._per_run(self._judged(self.variants[0], coefficients, batch).grad.double().cpu())
+
     def _judged(self, settings: TrainSettings, theta: Tensor, batch: Episode) -> MetaGradient:
         """Every stream of a batch lived through, and its objectives with their gradients."""
         return meta_gradient(
@@ -212,6 +222,7 @@ class MetaTrainer:
             engine=self.engine,
             backend=self.backend,
             objectives=endings_of(settings),
+            on_lost=self.settings.on_lost,
         )
 
     def _heard(self, variant: TrainSettings, batch: Episode, episode: int, candidates: int) -> Episode:

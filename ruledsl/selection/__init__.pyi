@@ -1,4 +1,4 @@
-from .fits import Fit, Round, Stage, smallest_as_good
+from .fits import Fit, Round, Stage, Support, fit_of, smallest_as_good, train_groups
 from .outcome import SELECTED, SELECTION, read_selection, selected_rule
 from .path import PathPoint, sparsity_path, stable_support
 from .plan import PLAN, Plan
@@ -14,10 +14,13 @@ __all__ = [
     "Round",
     "Stage",
     "StageListener",
+    "Support",
+    "fit_of",
     "read_selection",
     "select",
     "selected_rule",
     "smallest_as_good",
     "sparsity_path",
     "stable_support",
+    "train_groups",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from statistics import fmean
 
 from ruledsl.errors import RunError
-from ruledsl.runs import Run
-from ruledsl.settings import ACCURACY, LOSS
+from ruledsl.runs import Run, Spec
+from ruledsl.settings import ACCURACY, LOSS, NO_TERMS, EpisodeRecord, RunSpec
 from ruledsl.statistics import Interval, finite_mean
 
 Support = tuple[str, ...]
@@ -54,6 +54,38 @@ class Round:
     score: float
     without: Mapping[str, float]
     dropped: str
+
+
+def train_groups(
+    folder: Run,
+    base: Spec,
+    groups: Sequence[Support],
+    warm: Sequence[Mapping[str, float]],
+    seeds: Sequence[int],
+    episodes: int,
+    listen: Callable[[Sequence[EpisodeRecord]], None],
+) -> list[tuple[Run, list[int]]]:
+    """Train groups of terms of one rule side by side, one run per seed each; what is finished is only read.
+
+    Args:
+        base: rule, settings and data; its runs are replaced.
+        warm: for each group where its coefficients start; empty for the rule's own start.
+
+    Returns:
+        For each group the training, and which of its runs are the group's.
+
+    Raises:
+        RunError: the folder holds a training with other settings.
+        KeyboardInterrupt: stopped; asked again, it goes on.
+    """
+    names = base.rule.names
+    starts = [tuple(each.get(name, 0.0) for name in names) if each else () for each in warm]
+    each = ((terms, start, seed) for terms, start in zip(groups, starts, strict=True) for seed in seeds)
+    runs = tuple(RunSpec(n, seed, 0.0, t or NO_TERMS, start) for n, (t, start, seed) in enumerate(each))
+    config = replace(base.config, settings=base.config.settings.having(episodes=episodes), runs=runs)
+    trained = folder.ensure(Spec(base.rule, config, base.source), listen, fresh_tasks=0)
+    count = len(seeds)
+    return [(trained, list(range(n * count, (n + 1) * count))) for n in range(len(groups))]
 
 
 def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst: float) -> Fit:

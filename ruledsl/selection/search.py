@@ -11,7 +11,7 @@ Every stage is a run folder of its own inside the selection: interrupted selecti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from typing import Any
 from ruledsl.errors import RunError
 from ruledsl.meta import naive_networks, worst_loss
 from ruledsl.runs import Run, Spec, locked
-from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good
+from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good, train_groups
 from ruledsl.selection.outcome import Outcome, write_selection
 from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
 from ruledsl.selection.plan import Plan
-from ruledsl.settings import NO_TERMS, EpisodeRecord, RunSpec
+from ruledsl.settings import EpisodeRecord
 from ruledsl.storage import make_folder
 from ruledsl.tasks import ImageSource
 
@@ -49,28 +49,21 @@ class _Search:
     ) -> list[Fit]:
         """Train groups of terms side by side, one run per seed each;
         a stage that is finished is only read."""
-        rule, config = self.run.rule, self.run.config
-        warmed = tuple(warm.get(name, 0.0) for name in rule.names) if warm else ()
-        each = ((terms, seed) for terms in groups for seed in seeds)
-        runs = tuple(RunSpec(n, s, 0.0, terms or NO_TERMS, warmed) for n, (terms, s) in enumerate(each))
-        settings = config.settings.having(episodes=stage.episodes)
-        spec = Spec(rule, replace(config, settings=settings, runs=runs), self.source)
+        base = Spec(self.run.rule, self.run.config, self.source)
 
         def hear(records: Sequence[EpisodeRecord]) -> None:
             self.listen(stage, records)
 
         try:
-            trained = Run(self.out / stage.name).ensure(spec, hear, fresh_tasks=0)
+            folder, starts = Run(self.out / stage.name), [warm] * len(groups)
+            trained = train_groups(folder, base, groups, starts, seeds, stage.episodes, hear)
         except RunError as error:
             if "other settings" not in str(error):
                 raise
             raise RunError(
                 f"{self.out} holds a selection with other options; choose another `--out`"
             ) from None
-        return [
-            self.fit(trained, terms, [r.run for r in runs if r.terms == (terms or NO_TERMS)])
-            for terms in groups
-        ]
+        return [self.fit(run, terms, own) for terms, (run, own) in zip(groups, trained, strict=True)]
 
     def fit(self, run: Run, terms: Support, numbers: Sequence[int]) -> Fit:
         return fit_of(run, terms, numbers, self.plan.measure, self.worst)

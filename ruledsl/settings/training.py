@@ -131,6 +131,11 @@ class TrainSettings:
         "auto", checks.choice("auto", "compiled", "eager"),
         "auto: compiled C++ when the episodes ahead repay compiling it.", group=RUN,
     )  # fmt: skip
+    on_lost: Literal["again", "drop"] = field(
+        "again", checks.choice("again", "drop"),
+        "A stream whose weights cannot be rebuilt is computed again from checkpoints, or dropped: its step "
+        "is refused, at no cost.", group=RUN,
+    )  # fmt: skip
     dtype: Literal["float32", "float64"] = field(
         "float32", checks.choice("float32", "float64"), "Precision of every number.", group=RUN
     )

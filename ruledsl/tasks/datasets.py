@@ -15,6 +15,7 @@ from ruledsl.tasks.files import SUFFIXES, open_file
 from ruledsl.tasks.glyphs import load_glyphs
 from ruledsl.tasks.idx import idx_source
 from ruledsl.tasks.source import ImageSource, Pixels
+from ruledsl.tasks.split import split_name, split_source
 from ruledsl.tasks.torchvision_gate import torchvision_datasets
 
 Part = Literal["train", "test"]
@@ -63,8 +64,13 @@ DATASETS = ("glyphs", *IDX_DATA, "omniglot")
 def open_dataset(spec: str, root: Path, download: bool = False) -> ImageSource:
     """Open `NAME` or `NAME/PART` (PART `train` by default), or a file of one's own (`.npz`, `.safetensors`).
 
-    Raises `DataError` when the name is unknown, or the files are neither there nor downloadable.
+    `…@search`, `…@choice` and `…@test` are half, a quarter and a quarter of its classes; `…@search:1` of
+    another random order. Raises `DataError` when the name is unknown, or the files are neither there nor
+    downloadable.
     """
+    whole, split, seed = split_name(spec)
+    if split:
+        return split_source(open_dataset(whole, root, download), split, seed)
     if spec.endswith(SUFFIXES):
         return open_file(Path(spec))
     name, _, part = spec.partition("/")

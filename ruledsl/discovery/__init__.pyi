@@ -1,0 +1,28 @@
+from .budget import GROUP, SEARCH, TRAINED, Search
+from .discover import discover
+from .front import DISCOVERY, FOUND, FRONT, Front, best_by_locality
+from .judging import BASELINES, Judged
+from .library import library_of
+from .question import QUESTION, Question, read_question
+from .search import Candidate, finalists
+
+__all__ = [
+    "BASELINES",
+    "DISCOVERY",
+    "FOUND",
+    "FRONT",
+    "GROUP",
+    "QUESTION",
+    "SEARCH",
+    "TRAINED",
+    "Candidate",
+    "Front",
+    "Judged",
+    "Question",
+    "Search",
+    "best_by_locality",
+    "discover",
+    "finalists",
+    "library_of",
+    "read_question",
+]

@@ -1,0 +1,51 @@
+"""How much a search may spend, and how wide it looks: rows of the same kind of table as a training's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ruledsl.settings import NETWORK, OPTIONS, TASK, Setting, checks, field, rows_of
+
+GROUP = "Search"
+
+
+@dataclass(frozen=True)
+class Search:
+    """Rounds of growth: screen absent terms, race the promising ones, keep a beam; then refit the front."""
+
+    rounds: int = field(4, checks.count, "Rounds of growth: each adds a term, or drops one.", group=GROUP)
+    beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)
+    screened: int = field(
+        12, checks.count, "Absent terms of each rule that are tried: those with the clearest gradient.",
+        group=GROUP,
+    )  # fmt: skip
+    tries: int = field(30, checks.several, "Episodes of the first heat, for every candidate.", group=GROUP)
+    heats: int = field(60, checks.several, "Episodes of the second heat, for the best third.", group=GROUP)
+    start_episodes: int = field(
+        100, checks.several, "Episodes of the rule that the search starts from.", group=GROUP
+    )
+    refit_episodes: int = field(
+        150, checks.several, "Episodes of each rule of the front at the end.", group=GROUP
+    )
+    search_seeds: int = field(
+        2, checks.count, "Seeds of the first heat; the second has twice as many.", group=GROUP
+    )
+    refit_seeds: int = field(4, checks.count, "Seeds of the refits and of all that is reported.", group=GROUP)
+    judged_tasks: int = field(
+        20, checks.count, "Tasks per seed that a rule is judged by, never trained on.", group=GROUP
+    )
+    finalists: int = field(6, checks.count, "Rules of the front that are refitted.", group=GROUP)
+    seed: int = field(
+        0, checks.whole_up_to(0, 1000), "Another one sees other tasks and networks.", group=GROUP
+    )
+
+
+SEARCH: dict[str, Setting] = {s.name: s for s in rows_of(Search)}
+"""Every field of a search, by name."""
+TRAINED = {
+    name: setting
+    for name, setting in OPTIONS.items()
+    if setting.group in (TASK, NETWORK)
+    or name in ("learning_rate", "meta_batch", "recipe", "backend", "device", "threads", "on_lost")
+}
+"""Settings that every training of a search shares: those that say neither what is searched nor how long."""

@@ -1,0 +1,54 @@
+"""One call from a question to a front: library, search, refits, judgement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ruledsl.discovery.front import Front
+from ruledsl.discovery.judging import baselines, refitted
+from ruledsl.discovery.library import library_of
+from ruledsl.discovery.question import Question
+from ruledsl.discovery.search import Hunt, Said, finalists
+from ruledsl.ir import LOCALITY_NAMES
+from ruledsl.rules import load
+from ruledsl.runs import locked
+from ruledsl.selection import StageListener
+from ruledsl.storage import make_folder
+from ruledsl.studies import specify
+from ruledsl.tasks import open_dataset
+
+
+def discover(
+    question: Question,
+    out: str | Path,
+    seconds: float = float("inf"),
+    listen: StageListener = lambda stage, records: None,
+    said: Said = lambda number, found: None,
+) -> Front:
+    """Search rules that nobody wrote, from a rule that somebody did; the same call goes on where it was.
+
+    Args:
+        question: what is searched; kept in the folder, see `read_question`.
+        out: the folder of the search; every stage is a run folder in it.
+        seconds: no round of growth begins after six tenths of this.
+        listen: told of every stage's episodes.
+        said: told of the rules that each round keeps.
+
+    Raises:
+        RuleError, SettingsError, DataError: something does not exist, or does not fit the rest.
+        RunError: `out` holds another search.
+        KeyboardInterrupt: stopped; asked again, it goes on.
+    """
+    out, first, given = Path(out), load(question.start), question.given
+    library = library_of(first, question.alphabet, LOCALITY_NAMES[question.allow], question.size)
+    base = specify(library, **given)
+    root = Path(str(given.get("data_root", "data")))
+    parts = {part: open_dataset(f"{question.dataset}@{part}", root) for part in ("choice", "test")}
+    hunt = Hunt(out, base, given, first.names, question.search, listen, said, seconds)
+    with locked(make_folder(out)):
+        question.keep(out)
+        chosen = finalists(hunt.search(), question.search.finalists)
+        judged = refitted(hunt, chosen, parts), baselines(hunt, parts)
+        front = Front(out, library, question.dataset, *map(tuple, judged))
+        front.write()
+    return front

@@ -1,0 +1,139 @@
+"""What a search leaves behind: the front as a table and a figure, its rules as files, the evidence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ruledsl.discovery.judging import Judged
+from ruledsl.evidence import write_sealed
+from ruledsl.figures import Colour, Curve, Panel, draw_panels
+from ruledsl.ir import Locality
+from ruledsl.language import print_expression
+from ruledsl.rules import Rule, rule_source
+from ruledsl.storage import make_folder, write_text
+
+DISCOVERY, FRONT, FOUND = "discovery.json", "front.csv", "found"
+
+
+@dataclass(frozen=True)
+class Front:
+    """Rules of a search beside those that people wrote, judged on classes it never saw."""
+
+    out: Path
+    library: Rule
+    dataset: str
+    rules: tuple[Judged, ...]
+    baselines: tuple[Judged, ...]
+
+    @property
+    def best(self) -> Judged:
+        """Chosen by the classes that are there to choose, so that those of the test still say something."""
+        return max(self.rules, key=lambda rule: rule.mean("choice").mean)
+
+    def locality(self, rule: Judged) -> Locality:
+        """The class of its most demanding term."""
+        return max(self.library.locality[name] for name in rule.terms)
+
+    def text(self, rule: Judged) -> str:
+        """F(Θ) on one line, with its numbers."""
+        known = {term.name: term.term for term in self.library.definition.terms}
+        shown = {name: print_expression(known[name].expression, 2) for name in rule.terms}
+        return " ".join(f"{rule.theta[name].mean:+.3g} * {text}" for name, text in shown.items())
+
+    def source(self, rule: Judged) -> str:
+        """A `.rule` file with Θ, and where it comes from above it."""
+        kept = tuple(
+            replace(t, options=replace(t.options, init=float(f"{rule.theta[t.name].mean:.6g}")))
+            for t in self.library.definition.terms
+            if t.name in rule.terms
+        )
+        name = rule.name.replace("-", "_")
+        said = [
+            f"Found by `ruledsl discover` on {self.dataset}: accuracy on classes never searched",
+            f"{rule.mean('test').text('.3f')} (95 % over {len(rule.accuracy['test'])} seeds); "
+            + ", ".join(f"{b.name} {b.mean('test').text('.3f')}" for b in self.baselines)
+            + ", trained alike.",
+        ]
+        definition = replace(self.library.definition, name=name, note=None, terms=kept)
+        return "".join(f"# {line}\n" for line in said) + rule_source(definition)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each rule of the front, then for each that people wrote."""
+        return [self._row(rule) for rule in (*self.rules, *self.baselines)]
+
+    def _row(self, rule: Judged) -> dict[str, Any]:
+        ours = rule in self.rules
+        by_name = {b.name: b for b in self.baselines}
+        beside = {n: rule.beside(by_name[n], "test") for n in ("backprop", "bio")}
+        return {
+            "rule": rule.name,
+            "terms": len(rule.terms),
+            "locality": str(self.locality(rule)) if ours else "",
+            "round": rule.round if ours else "",
+            **{f"{part}_accuracy": rule.mean(part).mean for part in ("choice", "test")},
+            "test_half_width_95": rule.mean("test").half,
+            **{f"above_{n}": i.mean for n, i in beside.items()},
+            **{f"above_{n}_half_width_95": i.half for n, i in beside.items()},
+            "formula": self.text(rule) if ours else "",
+        }
+
+    def write(self) -> None:
+        """front.csv, found/*.rule, front.png and discovery.json."""
+        rows = self.table()
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.out / FRONT, text.getvalue())
+        folder = make_folder(self.out / FOUND)
+        for rule in self.rules:
+            write_text(folder / f"{rule.name}.rule", self.source(rule))
+        write_sealed(
+            self.out / DISCOVERY,
+            {
+                "dataset": self.dataset,
+                "best": self.best.name,
+                "rules": [self._document(rule) for rule in self.rules],
+                "baselines": [self._document(rule) for rule in self.baselines],
+            },
+        )
+        draw_panels(self.out / "front", f"Rules found on {self.dataset}", [self.panel()])
+
+    def _document(self, rule: Judged) -> Mapping[str, Any]:
+        return {
+            "name": rule.name,
+            "terms": list(rule.terms),
+            "theta": {name: value.json() for name, value in rule.theta.items()},
+            "accuracy": {part: {str(s): a for s, a in by.items()} for part, by in rule.accuracy.items()},
+        }
+
+    def panel(self) -> Panel:
+        """Accuracy on the test's classes by number of terms; people's rules as level lines."""
+        names = tuple(str(len(rule.terms)) for rule in self.rules)
+        places = list(range(len(names)))
+        found = [rule.mean("test") for rule in self.rules]
+        curves = [Curve("found", places, [a.mean for a in found], [a.half for a in found], Colour("rule", 0))]
+        for n, other in enumerate(self.baselines, start=1):
+            level = other.mean("test").mean
+            curves.append(
+                Curve(other.name, places, [level] * len(places), [0.0] * len(places), Colour("rule", n))
+            )
+        return Panel(
+            "", "number of terms", "accuracy on classes never searched (fraction)", tuple(curves),
+            limits=(0.0, 1.0), kind="points", names=names,
+        )  # fmt: skip
+
+
+def best_by_locality(front: Front) -> Sequence[tuple[Locality, Judged]]:
+    """For each class, the best rule that needs no more: what could a synapse alone run? a dendrite?"""
+    found = []
+    for kind in Locality:
+        able = [rule for rule in front.rules if front.locality(rule) <= kind]
+        if able and any(front.locality(rule) == kind for rule in able):
+            found.append((kind, max(able, key=lambda rule: rule.mean("choice").mean)))
+    return found

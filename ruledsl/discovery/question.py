@@ -1,0 +1,95 @@
+"""What a search was asked: kept in its folder, so that the search is gone on with as it began."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ruledsl.discovery.budget import SEARCH, TRAINED, Search
+from ruledsl.enumeration import Alphabet
+from ruledsl.errors import RunError, SettingsError
+from ruledsl.ir import LOCALITY_NAMES
+from ruledsl.runs import checked, read_toml
+from ruledsl.settings import checks, known_names
+from ruledsl.storage import write_text
+
+QUESTION = "search.toml"
+QUESTION_FILE = checks.record(
+    {"start": checks.text, "allow": checks.choice(*LOCALITY_NAMES), "size": checks.count},
+    {"alphabet": checks.table, "search": checks.table, "settings": checks.table},
+)
+LARGEST_SIZE = 15
+
+
+@dataclass(frozen=True)
+class Question:
+    """The rule to start from, the terms to choose from, how much to try, and how everything is trained."""
+
+    start: str = "feedback_alignment"
+    allow: str = "axon"
+    size: int = 5
+    alphabet: Alphabet = field(default_factory=Alphabet)
+    search: Search = field(default_factory=Search)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises `SettingsError` for names and values that mean nothing here."""
+        known_names(self.settings, TRAINED)
+        if self.allow not in LOCALITY_NAMES:
+            raise SettingsError(f"`{self.allow}` is no locality class; there are {', '.join(LOCALITY_NAMES)}")
+        if not 1 <= self.size <= LARGEST_SIZE:
+            raise SettingsError(f"terms have from 1 to {LARGEST_SIZE} symbols, not {self.size}")
+        if "@" in self.dataset:
+            raise SettingsError(f"`{self.dataset}` is part of a data set; a search splits it itself")
+
+    @property
+    def dataset(self) -> str:
+        return str(self.settings.get("dataset", "glyphs"))
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Keywords of `train` on the classes that are searched."""
+        usual = {"meta_batch": 1, "on_lost": "drop"}
+        return {**usual, **self.settings, "dataset": f"{self.dataset}@search", "episodes": self.search.tries}
+
+    def text(self) -> str:
+        """As TOML."""
+        alphabet = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.alphabet).items()}
+        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in self.settings.items()}
+        own = {"start": self.start, "allow": self.allow, "size": self.size}
+        return tomli_w.dumps(
+            {**own, "alphabet": alphabet, "search": asdict(self.search), "settings": settings}
+        )
+
+    def keep(self, folder: Path) -> None:
+        """Write it down. Raises `RunError` when the folder holds another question's search."""
+        path = folder / QUESTION
+        if not path.is_file():
+            write_text(path, self.text())
+        elif path.read_text(encoding="utf-8") != self.text():
+            raise RunError(f"{folder} holds a search with other options; choose another `--out`")
+
+
+def read_question(folder: Path) -> Question:
+    """The question of a search's folder. Raises `RunError` when there is none, or when it is damaged."""
+    path = folder / QUESTION
+    if not path.is_file():
+        raise RunError(f"{folder} is not the folder of a search: it has no {QUESTION}")
+    found = checked(path, QUESTION_FILE, read_toml(path))
+    alphabet, search = found.get("alphabet", {}), found.get("search", {})
+    try:
+        known_names(alphabet, Alphabet.__dataclass_fields__)
+        known_names(search, SEARCH)
+        words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in alphabet.items()}
+        read = {name: SEARCH[name].read(value) for name, value in search.items()}
+        settings = {
+            k: TRAINED[k].read(v) if k in TRAINED else v for k, v in found.get("settings", {}).items()
+        }
+        own = (found["start"], found["allow"], found["size"])
+        return Question(*own, Alphabet(**words), Search(**read), settings)
+    except (SettingsError, TypeError) as error:
+        raise RunError(f"{path} is damaged: {error}") from None

@@ -1,0 +1,220 @@
+"""A whole search at toy size: it goes on where it was, and never judges on what it saw."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import ruledsl
+from ruledsl import Locality, RunError, SettingsError
+from ruledsl.algebra import Independent
+from ruledsl.compiler import normal_form
+from ruledsl.discovery import (
+    QUESTION,
+    Candidate,
+    Front,
+    Question,
+    Search,
+    discover,
+    finalists,
+    library_of,
+    read_question,
+)
+from ruledsl.enumeration import Alphabet
+from ruledsl.selection import Fit, Stage
+from ruledsl.settings import EpisodeRecord
+from ruledsl.tasks import open_dataset
+from tests.commands import run
+from tests.discovery.screening import slopes
+
+SMALL = Search(
+    rounds=2, beam=2, screened=3, tries=4, heats=4, start_episodes=4, refit_episodes=4, refit_seeds=2,
+    judged_tasks=2, search_seeds=1,
+)  # fmt: skip
+TOY = {"sizes": (49, 12, 47), "shots": 4, "queries": 4, "labels": 3, "threads": 1, "backend": "eager"}
+ALPHABET = Alphabet(("y_post", "y_pre", "e_post", "e_pre"))
+QUESTIONED = Question(size=3, alphabet=ALPHABET, search=SMALL, settings=TOY)
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
+    return discover(QUESTIONED, tmp_path_factory.mktemp("search") / "out")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    texts = (
+        p for p in folder.rglob("*") if p.suffix in (".csv", ".rule", ".toml") or p.name == "discovery.json"
+    )
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(texts)}
+
+
+def test_a_front_holds_rules_beside_those_of_people_on_classes_never_searched(front: Front) -> None:
+    assert [b.name for b in front.baselines] == ["backprop", "feedback alignment", "bio"]
+    assert front.rules[0].terms == ("pseudo_gradient",)
+    assert all(set(r.accuracy) == {"choice", "test"} for r in (*front.rules, *front.baselines))
+    seeds = {tuple(r.accuracy["test"]) for r in (*front.rules, *front.baselines)}
+    assert len(seeds) == 1, "every rule is judged on the same networks and tasks"
+    assert all(front.locality(r) <= Locality.axon for r in front.rules)
+
+
+def test_a_rule_of_the_front_is_a_file_that_says_what_it_scored_and_can_be_trained(front: Front) -> None:
+    rule = front.rules[-1]
+    found = ruledsl.load(front.out / "found" / f"{rule.name}.rule")
+    assert found.names == rule.terms
+    expected = [rule.theta[name].mean for name in rule.terms]
+    assert list(found.program.initial) == pytest.approx(expected, rel=1e-5)
+    text = front.source(rule)
+    assert f"accuracy on classes never searched\n# {rule.mean('test').text('.3f')}" in text
+
+
+def test_the_table_is_the_front(front: Front) -> None:
+    rows = list(csv.DictReader((front.out / "front.csv").read_text().splitlines()))
+    assert [r["rule"] for r in rows] == [r.name for r in (*front.rules, *front.baselines)]
+    assert float(rows[0]["test_accuracy"]) == pytest.approx(front.rules[0].mean("test").mean)
+    backprop = next(r for r in rows if r["rule"] == "backprop")
+    assert float(backprop["above_backprop"]) == 0.0
+    assert (front.out / "front.png").stat().st_size > 1000
+
+
+def test_no_class_is_searched_on_and_judged_by(front: Front) -> None:
+    searched = ruledsl.open_run(front.out / "start").source()
+    whole = {part: open_dataset(f"glyphs@{part}", Path()) for part in ("search", "choice", "test")}
+    classes = {part: set(source.labels.tolist()) for part, source in whole.items()}
+    assert set(searched.labels.tolist()) == classes["search"]
+    assert not classes["search"] & (classes["choice"] | classes["test"])
+    assert not classes["choice"] & classes["test"]
+    assert set.union(*classes.values()) == set(range(47))
+
+
+def test_a_finished_search_is_only_read(front: Front) -> None:
+    before, told = files(front.out), []
+    again = discover(read_question(front.out), front.out, listen=lambda stage, records: told.append(stage))
+    assert told == []
+    assert files(front.out) == before
+    assert again.table() == front.table()
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "refits"])
+def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
+    stage: str, front: Front, tmp_path: Path
+) -> None:
+    def stop(at: Stage, records: Sequence[EpisodeRecord]) -> None:
+        if at.name == stage and records[0].episode == 1:
+            raise Stop
+
+    out = tmp_path / "out"
+    with pytest.raises(Stop):
+        discover(QUESTIONED, out, listen=stop)
+    discover(read_question(out), out)
+    assert files(out) == files(front.out)
+
+
+def test_another_seed_sees_other_tasks(front: Front, tmp_path: Path) -> None:
+    other = dataclasses.replace(QUESTIONED, search=dataclasses.replace(SMALL, seed=1, rounds=1))
+    found = discover(other, tmp_path / "out")
+    assert not set(found.rules[0].accuracy["test"]) & set(front.rules[0].accuracy["test"])
+
+
+def test_a_folder_holds_one_search(front: Front) -> None:
+    other = dataclasses.replace(QUESTIONED, size=1)
+    with pytest.raises(RunError, match="a search with other options"):
+        discover(other, front.out)
+
+
+def test_no_round_begins_after_its_share_of_the_budget(tmp_path: Path) -> None:
+    found = discover(QUESTIONED, tmp_path / "out", seconds=1e-9)
+    assert [r.terms for r in found.rules] == [("pseudo_gradient",)]
+
+
+def test_results_that_were_edited_are_refused(front: Front, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(front.out, tmp_path / "out"))
+    document = json.loads((out / "refits.json").read_text())
+    document["accuracy"]["test"]["0"] = 1.0
+    (out / "refits.json").write_text(json.dumps(document))
+    with pytest.raises(RunError, match=r"refits\.json was changed since"):
+        discover(QUESTIONED, out)
+
+
+def test_a_question_is_kept_as_text(tmp_path: Path) -> None:
+    QUESTIONED.keep(tmp_path)
+    assert read_question(tmp_path) == QUESTIONED
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('allow = "axon"', 'allow = "axn"'), ("rounds = 2", "rounds = -2"), ("shots = 4", 'shots = "x"'),
+     ("[settings]", "[settings]\nepisodes = 3"), ("size = 3", "size = 3000"), ('"y_post",', '"y_past",'),
+     ("traces = []", "traces = 3"), ("[search]", "[search]\nhops = 3"), ("sizes", "dataset = 3\nsizes")],
+)  # fmt: skip
+def test_a_question_that_was_damaged_is_named(old: str, new: str, tmp_path: Path) -> None:
+    QUESTIONED.keep(tmp_path)
+    text = (tmp_path / QUESTION).read_text()
+    assert old in text
+    (tmp_path / QUESTION).write_text(text.replace(old, new, 1))
+    result = run("discover", "--resume", tmp_path)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--from", "nothing"], "nothing"),
+        (["--dataset", "glyphs@search"], "a search splits it itself"),
+        (["--dataset", "glyfs"], "did you mean `glyphs`?"),
+        (["--budget", "soon"], "`soon` is no time such as 90s, 30m or 8h"),
+        (["--labels", "30"], "--labels"),
+        (["--rounds", "0"], "--rounds needs a whole number from 1"),
+        (["--resume", "nowhere"], "nowhere is not the folder of a search"),
+        (["--quantities", "q"], "`q` is no quantity"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_a_folder_is_made(
+    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("discover", *options, "--size", "1")
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_library_can_be_undone_step_by_step_and_holds_the_start() -> None:
+    start = ruledsl.load("bio")
+    library = library_of(start, Alphabet(), Locality.axon, 5)
+    assert library.names[: len(start.names)] == start.names
+    assert not normal_form(list(enumerate(library.forms))).dense
+    independent = Independent()
+    assert all(independent.add(form) for form in library.forms)
+    assert len(library.names) == 48
+
+
+def candidate(terms: int, score: float) -> Candidate:
+    return Candidate(Fit(tuple(f"t{n}" for n in range(terms)), (score,), (score,), {}), 1)
+
+
+def test_finalists_are_the_start_and_larger_rules_that_scored_more() -> None:
+    found = [candidate(1, 0.3), candidate(2, 0.5), candidate(2, 0.6), candidate(3, 0.55), candidate(4, 0.7)]
+    assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(1, 0.3), (2, 0.6), (4, 0.7)]
+    assert [len(c.terms) for c in finalists(found, 2)] == [1, 4]
+
+
+def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None:
+    """What the screen is made of, against a difference of losses."""
+    exact, measured = slopes()
+    assert exact == pytest.approx(measured, rel=1e-4, abs=1e-7)
+
+
+def test_settings_that_a_search_decides_itself_are_no_settings_of_it() -> None:
+    with pytest.raises(SettingsError, match="episodes"):
+        Question(settings={"episodes": 3})
