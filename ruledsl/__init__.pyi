@@ -1,4 +1,5 @@
 from .backend import CompiledRule, compile_rule
+from .discovery import Front, Question, Search, discover
 from .engines import MetaGradient, adapt, meta_gradient
 from .enumeration import Alphabet, Enumeration, enumerate_terms
 from .errors import DataError, PluginError, RunError, SettingsError, UserError
@@ -21,16 +22,19 @@ __all__ = [
     "Enumeration",
     "Episode",
     "Evaluation",
+    "Front",
     "Interval",
     "Locality",
     "MetaGradient",
     "Metrics",
     "Network",
     "PluginError",
+    "Question",
     "Rule",
     "RuleError",
     "Run",
     "RunError",
+    "Search",
     "SettingsError",
     "Study",
     "TrainSettings",
@@ -38,6 +42,7 @@ __all__ = [
     "adapt",
     "compile_rule",
     "diff",
+    "discover",
     "enumerate_terms",
     "evaluate",
     "load",

@@ -118,9 +118,11 @@ class TrainingProgress:
         accuracy = f"{known:.3f}" if math.isfinite(known) else "–"
         refused = f"  refused {self.diverged}" if self.diverged else ""
         engine = f"  engine {records[0].engine}" if records[0].engine not in ("", "rebuild", "none") else ""
-        return f"loss {loss}  accuracy {accuracy}  {self._theta(records)}{refused}{engine}"
+        return f"loss {loss}  accuracy {accuracy}{self._theta(records)}{refused}{engine}"
 
     def _theta(self, records: Sequence[EpisodeRecord]) -> str:
+        if not self.names:
+            return ""
         means = [sum(r.theta[n] for r in records) / len(records) for n in range(len(self.names))]
         order = sorted(range(len(means)), key=lambda n: -abs(means[n]))[:SHOWN_TERMS]
-        return "10³θ " + " ".join(f"{self.names[n]} {means[n] * 1e3:+.2f}" for n in sorted(order))
+        return "  10³θ " + " ".join(f"{self.names[n]} {means[n] * 1e3:+.2f}" for n in sorted(order))

@@ -21,11 +21,13 @@ from ruledsl.discovery import (
     Search,
     best_by_locality,
     discover,
+    formula,
     read_question,
 )
 from ruledsl.enumeration import Alphabet, Enumeration, enumerate_terms, library_text
 from ruledsl.ir import LOCALITY_NAMES, Locality
 from ruledsl.progress import Line
+from ruledsl.rules import Rule
 from ruledsl.stopping import INTERRUPTED
 from ruledsl.storage import write_text
 from ruledsl.studies import default_folder
@@ -84,8 +86,8 @@ def discover_(question: Question, out: Path | None, budget: float | None, quiet:
     folder, seconds = out or default_folder("found"), float("inf") if budget is None else budget
     try:
         with contextlib.ExitStack() as stack:
-            progress = StageProgress((), quiet, stack)
-            front = discover(question, folder, seconds, progress, lambda n, found: _round(n, found, progress))
+            progress = _Rounds((), quiet, stack)
+            front = discover(question, folder, seconds, progress, progress.said)
     except KeyboardInterrupt:
         click.echo(f"stopped; go on with: ruledsl discover --resume {folder}")
         return INTERRUPTED
@@ -100,12 +102,13 @@ def discover_(question: Question, out: Path | None, budget: float | None, quiet:
     return 0
 
 
-def _round(number: int, found: Sequence[Candidate], progress: StageProgress) -> None:
-    """What a round keeps, in a line each; above the progress of the next."""
-    progress.end()
-    for candidate in found:
-        terms = " + ".join(candidate.terms)
-        click.echo(f"round {number}: {candidate.fit.mean:.3f} while searching, {terms}")
+class _Rounds(StageProgress):
+    """Progress of the stages, and between them what each round keeps."""
+
+    def said(self, number: int, found: Sequence[Candidate], library: Rule) -> None:
+        self.end()
+        for candidate in found:
+            click.echo(f"round {number}: {candidate.fit.mean:.3f}  {formula(candidate.theta, library)}")
 
 
 def _front(front: Front) -> Table:

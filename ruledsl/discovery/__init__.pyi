@@ -1,6 +1,6 @@
 from .budget import GROUP, SEARCH, TRAINED, Search
 from .discover import discover
-from .front import DISCOVERY, FOUND, FRONT, Front, best_by_locality
+from .front import DISCOVERY, FOUND, FRONT, Front, best_by_locality, formula
 from .judging import BASELINES, Judged
 from .library import library_of
 from .question import QUESTION, Question, read_question
@@ -23,6 +23,7 @@ __all__ = [
     "best_by_locality",
     "discover",
     "finalists",
+    "formula",
     "library_of",
     "read_question",
 ]

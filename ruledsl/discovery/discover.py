@@ -23,7 +23,7 @@ def discover(
     out: str | Path,
     seconds: float = float("inf"),
     listen: StageListener = lambda stage, records: None,
-    said: Said = lambda number, found: None,
+    said: Said = lambda number, found, library: None,
 ) -> Front:
     """Search rules that nobody wrote, from a rule that somebody did; the same call goes on where it was.
 

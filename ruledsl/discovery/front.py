@@ -12,7 +12,7 @@ from typing import Any
 from ruledsl.discovery.judging import Judged
 from ruledsl.evidence import write_sealed
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
-from ruledsl.ir import Locality
+from ruledsl.ir import Locality, Negate
 from ruledsl.language import print_expression
 from ruledsl.rules import Rule, rule_source
 from ruledsl.storage import make_folder, write_text
@@ -41,9 +41,7 @@ class Front:
 
     def text(self, rule: Judged) -> str:
         """F(Θ) on one line, with its numbers."""
-        known = {term.name: term.term for term in self.library.definition.terms}
-        shown = {name: print_expression(known[name].expression, 2) for name in rule.terms}
-        return " ".join(f"{rule.theta[name].mean:+.3g} * {text}" for name, text in shown.items())
+        return formula({name: value.mean for name, value in rule.theta.items()}, self.library)
 
     def source(self, rule: Judged) -> str:
         """A `.rule` file with Θ, and where it comes from above it."""
@@ -127,6 +125,19 @@ class Front:
             "", "number of terms", "accuracy on classes never searched (fraction)", tuple(curves),
             limits=(0.0, 1.0), kind="points", names=names,
         )  # fmt: skip
+
+
+def formula(theta: Mapping[str, float], library: Rule) -> str:
+    """Σ θ_r F^r on one line, with its numbers: `0.02 * e_post * y_pre^T - 0.001 * W`."""
+    known = {term.name: term.term.expression for term in library.definition.terms}
+    parts = []
+    for name, value in theta.items():
+        expression = known[name]
+        if isinstance(expression, Negate):
+            expression, value = expression.operand, -value
+        sign = "-" if value < 0 else "+"
+        parts.append(f"{sign} {abs(value):.3g} * {print_expression(expression, 2)}")
+    return " ".join(parts).removeprefix("+ ")
 
 
 def best_by_locality(front: Front) -> Sequence[tuple[Locality, Judged]]:

@@ -19,6 +19,7 @@ from ruledsl.backend import CompiledRule, compile_rule
 from ruledsl.discovery.budget import Search
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.meta import MetaTrainer, naive_networks, worst_loss
+from ruledsl.rules import Rule
 from ruledsl.runs import Run, Spec
 from ruledsl.selection import Fit, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.settings import RunSpec
@@ -48,7 +49,8 @@ class Candidate:
         return {name: value.mean for name, value in self.fit.theta.items()}
 
 
-Said = Callable[[int, Sequence[Candidate]], None]
+Said = Callable[[int, Sequence[Candidate], Rule], None]
+"""(round, the rules that it keeps, the library)"""
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Hunt:
     start: Support
     plan: Search
     listen: StageListener
-    said: Said = lambda number, found: None
+    said: Said = lambda number, found, library: None
     seconds: float = float("inf")
     began: float = field(default_factory=time.monotonic)
 
@@ -100,7 +102,7 @@ class Hunt:
         seeds = range(self.first_seed, self.first_seed + 2 * self.plan.search_seeds)
         first = Candidate(self.fits(stage, [self.start], [{}], seeds)[0], 0)
         found, parents = [first], [first]
-        self.said(0, parents)
+        self.said(0, parents, self.base.rule)
         for number in range(1, self.plan.rounds + 1):
             if time.monotonic() - self.began > GROWTH_SHARE * self.seconds and not self._has(number):
                 break
@@ -109,7 +111,7 @@ class Hunt:
                 break
             found += parents
             parents = sorted(parents, key=lambda c: -c.fit.mean)[: self.plan.beam]
-            self.said(number, parents)
+            self.said(number, parents, self.base.rule)
         return found
 
     def _has(self, number: int) -> bool:
