@@ -11,7 +11,11 @@ GROUP = "Search"
 
 @dataclass(frozen=True)
 class Search:
-    """Rounds of growth: screen absent terms, race the promising ones, keep a beam; then refit the front."""
+    """Rounds of growth: screen absent terms, race the promising ones, keep a beam; then refit the front.
+
+    >>> Search(rounds=2).beam
+    3
+    """
 
     rounds: int = field(4, checks.count, "Rounds of growth: each adds a term, or drops one.", group=GROUP)
     beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)

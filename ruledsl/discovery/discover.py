@@ -38,6 +38,16 @@ def discover(
         RuleError, SettingsError, DataError: something does not exist, or does not fit the rest.
         RunError: `out` holds another search.
         KeyboardInterrupt: stopped; asked again, it goes on.
+
+    >>> import tempfile
+    >>> from ruledsl import Alphabet, Question, Search
+    >>> few = Search(rounds=1, beam=1, screened=1, tries=2, heats=2, start_episodes=2, refit_episodes=2,
+    ...     search_seeds=1, refit_seeds=2, judged_tasks=1)
+    >>> small = dict(sizes=(49, 10, 47), labels=3, shots=4, queries=3, backend="eager")
+    >>> asked = Question(size=3, alphabet=Alphabet(("y_post", "y_pre")), search=few, settings=small)
+    >>> front = discover(asked, tempfile.mkdtemp() + "/found")
+    >>> front.rules[0].terms, [rule.name for rule in front.baselines]
+    (('pseudo_gradient',), ['backprop', 'feedback alignment', 'bio'])
     """
     out, first, given = Path(out), load(question.start), question.given
     library = library_of(first, question.alphabet, LOCALITY_NAMES[question.allow], question.size)

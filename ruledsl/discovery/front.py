@@ -22,7 +22,12 @@ DISCOVERY, FRONT, FOUND = "discovery.json", "front.csv", "found"
 
 @dataclass(frozen=True)
 class Front:
-    """Rules of a search beside those that people wrote, judged on classes it never saw."""
+    """Rules of a search beside those that people wrote, judged on classes it never saw.
+
+    >>> import ruledsl
+    >>> Front(Path("runs/found"), ruledsl.load("bio"), "glyphs", (), ()).dataset
+    'glyphs'
+    """
 
     out: Path
     library: Rule
@@ -133,10 +138,9 @@ def formula(theta: Mapping[str, float], library: Rule) -> str:
     parts = []
     for name, value in theta.items():
         expression = known[name]
-        if isinstance(expression, Negate):
-            expression, value = expression.operand, -value
-        sign = "-" if value < 0 else "+"
-        parts.append(f"{sign} {abs(value):.3g} * {print_expression(expression, 2)}")
+        negated = isinstance(expression, Negate)
+        shown = print_expression(expression.operand if negated else expression, 2)
+        parts.append(f"{'-' if (value < 0) != negated else '+'} {abs(value):.3g} * {shown}")
     return " ".join(parts).removeprefix("+ ")
 
 

@@ -27,7 +27,11 @@ LARGEST_SIZE = 15
 
 @dataclass(frozen=True)
 class Question:
-    """The rule to start from, the terms to choose from, how much to try, and how everything is trained."""
+    """The rule to start from, the terms to choose from, how much to try, and how everything is trained.
+
+    >>> Question(size=3, settings={"dataset": "glyphs"}).given["dataset"]
+    'glyphs@search'
+    """
 
     start: str = "feedback_alignment"
     allow: str = "axon"

@@ -20,6 +20,9 @@ class Alphabet:
 
     A term's size counts them: quantities, operators and functions are one each, signs and
     transpositions nothing.
+
+    >>> Alphabet(functions=("tanh",)).read
+    ('y_post', 'y_pre', 'e_post', 'e_pre', '1_post', '1_pre', 'W')
     """
 
     quantities: tuple[str, ...] = ()

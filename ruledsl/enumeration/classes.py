@@ -47,6 +47,9 @@ class Enumeration:
 
     With a class below `layer` every *part* of a term must keep to it too: a sum over a population that
     cancels later is not followed.
+
+    >>> Enumeration(Alphabet(), Locality.synapse, 3).table()[2][:2]
+    (3, 12)
     """
 
     alphabet: Alphabet
