@@ -17,6 +17,22 @@ from fuzz.attack import Attack, Wrong
 
 TOY = ("--backend", "eager", "--sizes", "49-6-47", "--labels", "2", "--shots", "1", "--queries", "1",
        "--threads", "1", "--meta-batch", "1", "--quiet")  # fmt: skip
+FEW = (
+    *(
+        "--size",
+        "3",
+        "--quantities",
+        "y_post,y_pre,e_post",
+        "--rounds",
+        "1",
+        "--beam",
+        "1",
+        "--screened",
+        "2",
+    ),
+    *("--tries", "2", "--heats", "2", "--start-episodes", "2", "--refit-episodes", "2"),
+    *("--search-seeds", "1", "--refit-seeds", "2", "--judged-tasks", "1"),
+)
 SMALL = "sizes = [49, 6, 47]\nlabels = 2\nshots = 1\nqueries = 1\nepisodes = 6\n"
 CLAIMS = f"""
 title = "Two trainings, and networks that learn by what one of them found"
@@ -50,9 +66,10 @@ driver.FRESH_TASKS = 1
 import ruledsl.selection.search
 import ruledsl.runs.run
 import ruledsl.reproduction.work
+import ruledsl.discovery.front
 # figures take longer than all else, and are no evidence
 ruledsl.runs.run.Run.plot = lambda run: []
-ruledsl.reproduction.work.draw_figure = lambda *arguments: []
+ruledsl.reproduction.work.draw_figure = ruledsl.discovery.front.draw_panels = lambda *arguments: []
 
 def deadly(owner, name, count):
     real = getattr(owner, name)
@@ -128,6 +145,9 @@ class Death:
     after: tuple[float, ...]
 
 
+COMMANDS = ("train", "select", "reproduce", "discover")
+
+
 class Kills(Attack):
     name = "kills"
     slow = 600.0
@@ -142,13 +162,13 @@ class Kills(Attack):
         self.claims.write_text(CLAIMS)
         self._must(self.zygote.attempt(*self._train(self.base, "0,0.01")))
         self.wholes: dict[str, dict[str, bytes]] = {}
-        for command in ("train", "select", "reproduce"):
+        for command in COMMANDS:
             shutil.rmtree(self.folder / "run", ignore_errors=True)
             self._finish(command)
             self.wholes[command] = evidence(self.folder / "run")
 
     def draw(self, chance: random.Random) -> Death:
-        command = chance.choice(("train", "train", "select", "reproduce"))
+        command = chance.choice(("train", *COMMANDS))
         calls = tuple(int(chance.expovariate(1 / 25)) + 1 for _ in range(chance.randrange(self.MOST)))
         return Death(command, calls, tuple(chance.uniform(0, 0.4) for _ in range(chance.randrange(10))))
 
@@ -173,6 +193,8 @@ class Kills(Attack):
         if command == "select":
             budget = ("--seeds", 1, "--episodes", 2, "--refit-episodes", 2, "--quiet")
             return ("select", self.base, *budget, "--out", run)
+        if command == "discover":
+            return ("discover", *TOY, *FEW, "--out", run)
         if command == "reproduce":
             return ("reproduce", self.claims, "--seeds", 2, "--executor", "here", "--quiet", "--out", run)
         return ("resume", run, "--quiet") if (run / "checkpoint.json").exists() else self._train(run, "0")
