@@ -296,12 +296,16 @@ class MetaTrainer:
         theta = torch.stack([state.recipe.theta for state in self.states])
         wide = theta.repeat_interleave(self.settings.meta_batch, 0).to(self.dtype).to(self.settings.device)
         for number in range(-(-tasks // self.settings.meta_batch)):
-            batch = self._draw(FRESH_EPISODE + number)
+            batch = self.draw_fresh(number)
             network = self.programs.network
             result = meta_gradient(self.rule, wide, batch, network, engine="none", backend=self.backend)
             for state, accuracy in zip(self.states, self._per_run(result.accuracy), strict=True):
                 found[state.spec.run].append(float(accuracy))
         return {run: sum(values) / len(values) for run, values in found.items()}
+
+    def draw_fresh(self, number: int) -> Episode:
+        """Tasks that no episode ever shows, for every run."""
+        return self._draw(FRESH_EPISODE + number)
 
     def inspect(self, run: int, episode: int, theta: Sequence[float]) -> list[StreamReport]:
         """Draw an episode of one run again, and walk through it with a Θ: one report per task."""

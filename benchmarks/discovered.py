@@ -1,0 +1,235 @@
+"""Rules that a search found, elsewhere: other images, depths, streams, activations, pathways; ceilings.
+
+Θ stays as it was learned. Every column is judged on the same tasks, networks and feedback weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from benchmarks.page import write_page
+from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, discover, load
+from ruledsl.discovery import BASELINES, FOUND, Judged, formula, read_question
+from ruledsl.meta import MetaTrainer
+from ruledsl.runs import use_threads
+from ruledsl.settings import RunSpec
+from ruledsl.tasks import Episode, ImageSource, open_dataset
+
+SEED = 5_000_000
+"""Networks and tasks that neither the search nor its refits saw."""
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "as searched, classes never searched": ("@test", {}),
+    "glyphs": ("glyphs", {}),
+    "one hidden layer, 784-170-47": ("@test", {"sizes": (784, 170, 47)}),
+    "ten layers of weights, of 100 cells": ("@test", {"sizes": (784, *[100] * 9, 47)}),
+    "wider, 784-340-260-200-140-47": ("@test", {"sizes": (784, 340, 260, 200, 140, 47)}),
+    "2 500 samples": ("@test", {"shots": 500}),
+    "50 samples": ("@test", {"shots": 10}),
+    "ten labels": ("@test", {"labels": 10, "shots": 25}),
+    "activation tanh": ("@test", {"activation": "tanh", "beta": 1.0}),
+    "activation relu": ("@test", {"activation": "relu"}),
+    "feedback direct": ("@test", {"feedback": "direct"}),
+}
+
+
+Learner = Callable[[Tensor, Tensor, Tensor, list[Tensor]], Tensor]
+"""(x, y, queries, initial weights) → labels."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A rule with its Θ: one for all tasks, the mean over the seeds that learned it."""
+
+    name: str
+    rule: Rule
+    theta: dict[str, float]
+    own: dict[str, Any]
+
+    def accuracy(self, settings: TrainSettings, source: ImageSource, seeds: int, tasks: int) -> list[float]:
+        """By seed, on fresh tasks."""
+        pinned = "symmetric" if self.own.get("feedback") == "symmetric" else settings.network.feedback
+        start = tuple(self.theta.get(name, 0.0) for name in self.rule.names)
+        terms = tuple(name for name in self.rule.names if name in self.theta)
+        runs = [RunSpec(n, SEED + n, 0.0, terms, start) for n in range(seeds)]
+        trainer = MetaTrainer(compile_rule(self.rule), settings.having(feedback=pinned), runs, source)
+        return list(trainer.judge_fresh(tasks).values())
+
+
+def columns_of(front: Front) -> list[Column]:
+    """Backprop, feedback alignment and `bio`, then the smallest and the best that were found."""
+    found = []
+    for judged in front.baselines:
+        rule, own = BASELINES[judged.name]
+        found.append(Column(judged.name, load(rule), {n: v.mean for n, v in judged.theta.items()}, own))
+    grown = [rule for rule in front.rules if len(rule.terms) > len(front.rules[0].terms)]
+    chosen = {rule.name: rule for rule in (*grown[:1], front.best)}
+    return found + [_found(front, rule) for rule in chosen.values()]
+
+
+def _found(front: Front, rule: Judged) -> Column:
+    # Its own file, not the library: a program of a few terms compiles in seconds.
+    own = load(front.out / FOUND / f"{rule.name}.rule")
+    return Column(rule.name, own, {n: v.mean for n, v in rule.theta.items()}, {})
+
+
+def transfer(
+    columns: Sequence[Column],
+    base: TrainSettings,
+    open_: Callable[[str], ImageSource],
+    seeds: int,
+    tasks: int,
+) -> list[str]:
+    """A row for each variant: every rule's accuracy, ± 95 % over seeds."""
+    rows = ["| | " + " | ".join(c.name for c in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for label, (data, more) in VARIANTS.items():
+        settings, source = base.having(**more), open_(data)
+        cells = [Interval.of(c.accuracy(settings, source, seeds, tasks)).text(".3f") for c in columns]
+        rows.append(f"| {label} | " + " | ".join(cells) + " |")
+        click.echo(rows[-1], err=True)
+    return rows
+
+
+def knock_outs(front: Front, base: TrainSettings, source: ImageSource, seeds: int, tasks: int) -> list[str]:
+    """The chosen rule without each of its terms, Θ of the others as it is."""
+    best = _found(front, front.best)
+    rows = ["| without | θ | accuracy | lost |", "|---|---|---|---|"]
+    whole = best.accuracy(base, source, seeds, tasks)
+    rows.append(f"| nothing | | {Interval.of(whole).text('.3f')} | |")
+    for name, value in front.best.theta.items():
+        left = replace(best, theta={n: v for n, v in best.theta.items() if n != name})
+        accuracy = left.accuracy(base, source, seeds, tasks)
+        lost = Interval.of([a - b for a, b in zip(accuracy, whole, strict=True)])
+        text = formula({name: 1.0}, front.library).removeprefix("1 * ").removeprefix("- 1 * ")
+        rows.append(
+            f"| `{text}` | {value.text('.3g')} | {Interval.of(accuracy).text('.3f')} | {lost.text('+.3f')} |"
+        )
+    return rows
+
+
+def ceilings(base: TrainSettings, source: ImageSource, seeds: int, tasks: int) -> list[str]:
+    """What others reach on the very same samples and queries, seen once or as often as they like."""
+    rule = compile_rule(load("feedback_alignment"))
+    learners: dict[str, Learner] = {
+        "nearest neighbour": nearest,
+        "logistic regression, 300 steps of L-BFGS": logistic,
+        "the same network, Adam in the stream, each sample once": lambda x, y, q, W: network(
+            x, y, q, W, 1, 1
+        ),
+        "the same network, Adam, batches of 10, 100 epochs": partial(network, epochs=100, batch=10),
+    }
+    rows = ["| learner | accuracy |", "|---|---|"]
+    episodes = []
+    for n in range(seeds):
+        trainer = MetaTrainer(rule, base, [RunSpec(0, SEED + n)], source)
+        episodes.append([trainer.draw_fresh(task) for task in range(tasks)])
+    for name, learn in learners.items():
+        by_seed = [sum(_scored(learn, e) for e in drawn) / len(drawn) for drawn in episodes]
+        rows.append(f"| {name} | {Interval.of(by_seed).text('.3f')} |")
+        click.echo(rows[-1], err=True)
+    return rows
+
+
+def _scored(learn: Learner, episode: Episode) -> float:
+    x_query, y_query = episode.queries
+    found = learn(episode.x[0], episode.y[0], x_query[0], [w[0] for w in episode.W])
+    return float((found == y_query[0]).double().mean())
+
+
+def nearest(x: Tensor, y: Tensor, query: Tensor, _: list[Tensor]) -> Tensor:
+    return y[torch.cdist(query, x).argmin(1)]
+
+
+def logistic(x: Tensor, y: Tensor, query: Tensor, W: list[Tensor]) -> Tensor:
+    w = torch.zeros(W[-1].shape[0], x.shape[1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([w], max_iter=300, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = cross_entropy(x @ w.T, y) + 1e-3 * w.square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)  # type: ignore[arg-type]
+    return (query @ w.T).argmax(1)
+
+
+def network(x: Tensor, y: Tensor, query: Tensor, W: list[Tensor], epochs: int, batch: int) -> Tensor:
+    """Softplus of slope 10 and softmax, from the episode's own weights; the one of three rates that fits its
+    samples best."""
+    best, score = None, -1.0
+    targets = one_hot(y, W[-1].shape[0]).float()
+    for rate in (3e-4, 1e-3, 3e-3):
+        weights = [w.clone().requires_grad_() for w in W]
+        optimiser = torch.optim.Adam(weights, rate)
+        for _ in range(epochs):
+            for start in range(0, len(x), batch):
+                part = slice(start, start + batch)
+                optimiser.zero_grad()
+                cross_entropy(_forward(weights, x[part]), targets[part]).backward()
+                optimiser.step()
+        with torch.no_grad():
+            found = _forward(weights, query).argmax(1)
+            fit = float((_forward(weights, x).argmax(1) == y).double().mean())
+        if fit > score:
+            best, score = found, fit
+    assert best is not None
+    return best
+
+
+def _forward(weights: Sequence[Tensor], x: Tensor) -> Tensor:
+    for w in weights[:-1]:
+        x = torch.nn.functional.softplus(x @ w.T, beta=10.0)
+    return x @ weights[-1].T
+
+
+@click.command()
+@click.argument("search", type=click.Path(path_type=Path, exists=True))
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--seeds", default=6, show_default=True)
+@click.option("--tasks", default=10, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None)
+def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None) -> None:
+    """Transfer, knock-outs and ceilings of the rules in the folder of a finished SEARCH."""
+    use_threads(0)
+    question = read_question(search)
+    front = discover(question, search)
+    base = TrainSettings.of(**{n: v for n, v in question.given.items() if n not in ("dataset", "data_root")})
+    base = base.having(backend="compiled", episodes=1)
+
+    def opened(data: str) -> ImageSource:
+        return open_dataset(f"{front.dataset}{data}" if data.startswith("@") else data, data_root)
+
+    columns = columns_of(front)
+    page = [
+        f"# Rules found on {front.dataset}, elsewhere",
+        "",
+        f"Accuracy on fresh tasks, Θ as the search left it; {seeds} seeds of {tasks} tasks, ± 95 %.",
+        "",
+        *transfer(columns, base, opened, seeds, tasks),
+        "",
+        f"## {front.best.name}, chosen by the choice's classes, without each of its terms",
+        "",
+        *knock_outs(front, base, opened("@test"), seeds, tasks),
+        "",
+        "## What others reach on the same samples",
+        "",
+        *ceilings(base, opened("@test"), seeds, tasks),
+        "",
+        "## The rules",
+        "",
+        *(f"- {rule.name}: `{front.text(rule)}`" for rule in front.rules),
+    ]
+    write_page("discovered", page, out)
+
+
+if __name__ == "__main__":
+    main()
