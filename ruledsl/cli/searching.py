@@ -113,11 +113,12 @@ class _Rounds(StageProgress):
 
 def _front(front: Front) -> Table:
     table = Table(box=None)
-    for head in ("rule", "terms", "locality", "test accuracy", "above backprop", "above bio"):
+    for head in ("rule", "terms", "products", "locality", "test accuracy", "above backprop", "above bio"):
         table.add_column(head, overflow="fold")
     by_name = {rule.name: rule for rule in front.baselines}
     for rule in (*front.rules, *front.baselines):
         beside = (rule.beside(by_name[name], "test").text("+.3f") for name in ("backprop", "bio"))
-        kind = str(front.locality(rule)) if rule in front.rules else ""
-        table.add_row(rule.name, str(len(rule.terms)), kind, rule.mean("test").text(".3f"), *beside)
+        ours = rule in front.rules
+        kind, products = (str(front.locality(rule)), str(len(front.products(rule)))) if ours else ("", "")
+        table.add_row(rule.name, str(len(rule.terms)), products, kind, rule.mean("test").text(".3f"), *beside)
     return table

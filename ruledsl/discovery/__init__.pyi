@@ -1,5 +1,6 @@
 from .budget import GROUP, SEARCH, TRAINED, Search
 from .discover import discover
+from .factoring import Product, factored, factored_terms
 from .front import DISCOVERY, FOUND, FRONT, Front, best_by_locality, formula
 from .judging import BASELINES, Judged
 from .library import library_of
@@ -18,10 +19,13 @@ __all__ = [
     "Candidate",
     "Front",
     "Judged",
+    "Product",
     "Question",
     "Search",
     "best_by_locality",
     "discover",
+    "factored",
+    "factored_terms",
     "finalists",
     "formula",
     "library_of",

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ruledsl.discovery.factoring import Product, factored, factored_terms
 from ruledsl.discovery.judging import Judged
 from ruledsl.evidence import write_sealed
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
-from ruledsl.ir import Locality, Negate
-from ruledsl.language import print_expression
+from ruledsl.ir import Locality
+from ruledsl.language import RuleDefinition
 from ruledsl.rules import Rule, rule_source
 from ruledsl.storage import make_folder, write_text
 
@@ -44,6 +45,10 @@ class Front:
         """The class of its most demanding term."""
         return max(self.library.locality[name] for name in rule.terms)
 
+    def products(self, rule: Judged) -> list[Product]:
+        """The rule as the fewest products: their number is its complexity."""
+        return factored({name: value.mean for name, value in rule.theta.items()}, self.library)
+
     def text(self, rule: Judged) -> str:
         """F(Θ) on one line, with its numbers."""
         return formula({name: value.mean for name, value in rule.theta.items()}, self.library)
@@ -55,14 +60,23 @@ class Front:
             for t in self.library.definition.terms
             if t.name in rule.terms
         )
-        name = rule.name.replace("-", "_")
+        return self._commented(
+            rule, replace(self.library.definition, name=_name(rule), note=None, terms=kept)
+        )
+
+    def factored_source(self, rule: Judged) -> str:
+        """The same rule as the fewest products, their inner numbers held: what a person would write."""
+        terms = tuple(factored_terms({n: v.mean for n, v in rule.theta.items()}, self.library))
+        name = f"{_name(rule)}_factored"
+        return self._commented(rule, replace(self.library.definition, name=name, note=None, terms=terms))
+
+    def _commented(self, rule: Judged, definition: RuleDefinition) -> str:
         said = [
             f"Found by `ruledsl discover` on {self.dataset}: accuracy on classes never searched",
             f"{rule.mean('test').text('.3f')} (95 % over {len(rule.accuracy['test'])} seeds); "
             + ", ".join(f"{b.name} {b.mean('test').text('.3f')}" for b in self.baselines)
             + ", trained alike.",
         ]
-        definition = replace(self.library.definition, name=name, note=None, terms=kept)
         return "".join(f"# {line}\n" for line in said) + rule_source(definition)
 
     def table(self) -> list[dict[str, Any]]:
@@ -76,6 +90,7 @@ class Front:
         return {
             "rule": rule.name,
             "terms": len(rule.terms),
+            "products": len(self.products(rule)) if ours else "",
             "locality": str(self.locality(rule)) if ours else "",
             "round": rule.round if ours else "",
             **{f"{part}_accuracy": rule.mean(part).mean for part in ("choice", "test")},
@@ -96,6 +111,7 @@ class Front:
         folder = make_folder(self.out / FOUND)
         for rule in self.rules:
             write_text(folder / f"{rule.name}.rule", self.source(rule))
+            write_text(folder / f"{rule.name}-factored.rule", self.factored_source(rule))
         write_sealed(
             self.out / DISCOVERY,
             {
@@ -132,16 +148,14 @@ class Front:
         )  # fmt: skip
 
 
+def _name(rule: Judged) -> str:
+    return rule.name.replace("-", "_")
+
+
 def formula(theta: Mapping[str, float], library: Rule) -> str:
-    """Σ θ_r F^r on one line, with its numbers: `0.02 * e_post * y_pre^T - 0.001 * W`."""
-    known = {term.name: term.term.expression for term in library.definition.terms}
-    parts = []
-    for name, value in theta.items():
-        expression = known[name]
-        negated = isinstance(expression, Negate)
-        shown = print_expression(expression.operand if negated else expression, 2)
-        parts.append(f"{'-' if (value < 0) != negated else '+'} {abs(value):.3g} * {shown}")
-    return " ".join(parts).removeprefix("+ ")
+    """Σ θ_r F^r on one line, with its numbers, terms that share a factor put together:
+    `0.02 * (e_post - 0.5 * y_post) * y_pre^T - 0.001 * W`."""
+    return " ".join(product.text for product in factored(theta, library)).removeprefix("+ ")
 
 
 def best_by_locality(front: Front) -> Sequence[tuple[Locality, Judged]]:

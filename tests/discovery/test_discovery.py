@@ -9,10 +9,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import ruledsl
-from ruledsl import Locality, RunError, SettingsError
+from ruledsl import Locality, RunError, SettingsError, compile_rule, enumerate_terms
 from ruledsl.algebra import Independent
 from ruledsl.compiler import normal_form
 from ruledsl.discovery import (
@@ -22,11 +24,15 @@ from ruledsl.discovery import (
     Question,
     Search,
     discover,
+    factored,
+    factored_terms,
     finalists,
+    formula,
     library_of,
     read_question,
 )
-from ruledsl.enumeration import Alphabet
+from ruledsl.enumeration import Alphabet, library_text
+from ruledsl.rules import check
 from ruledsl.selection import Fit, Stage
 from ruledsl.settings import EpisodeRecord
 from ruledsl.tasks import open_dataset
@@ -218,3 +224,35 @@ def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None
 def test_settings_that_a_search_decides_itself_are_no_settings_of_it() -> None:
     with pytest.raises(SettingsError, match="episodes"):
         Question(settings={"episodes": 3})
+
+
+@pytest.mark.parametrize(
+    ("theta", "expected"),
+    [
+        ({"t6": -0.04, "t103": 0.02}, "- 0.04 * (e_post - 0.5 * (e_post .* e_post)) * y_pre^T"),
+        ({"t3": 1.0, "t4": 2.0, "t1": -3.0}, "2 * y_post * (e_pre + 0.5 * y_pre)^T - 3 * W"),
+        ({"t3": 1.0, "t4": -1.0, "t6": 2.0, "t7": -2.0}, None),
+    ],
+)
+def test_terms_that_share_a_factor_become_one_product(theta: dict[str, float], expected: str | None) -> None:
+    library = ruledsl.rule(library_text(enumerate_terms(allow=Locality.axon, size=5)))
+    found = formula(theta, library)
+    if expected:
+        assert found == expected
+    assert len(factored(theta, library)) == 2 if not expected else found.count("^T") <= 2
+
+
+def test_a_factored_rule_moves_weights_as_its_terms_do(front: Front) -> None:
+    library = front.library
+    chance = np.random.default_rng(0)
+    theta = {name: float(chance.normal()) for name in library.names}
+    definition = dataclasses.replace(library.definition, terms=tuple(factored_terms(theta, library)))
+    whole = compile_rule(check(definition, Locality.layer))
+    layer = {n: torch.tensor(chance.normal(size=s)) for n, s in LAYER.items()}
+    expected = compile_rule(library).update(torch.tensor(list(theta.values())), **layer)
+    found = whole.update(torch.tensor(list(whole.program.initial), dtype=torch.float64), **layer)
+    assert len(whole.names) < len(library.names)
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
+
+
+LAYER = {"y_post": (3,), "y_pre": (4,), "e_post": (3,), "e_pre": (4,), "W": (3, 4)}

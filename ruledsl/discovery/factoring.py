@@ -1,0 +1,124 @@
+"""A rule with its numbers, written with the fewest products: terms that share a factor become one.
+
+Three coefficients that a search found apart are often one idea: θ_1 e yᵀ + θ_2 e² yᵀ is one outer product,
+(θ_1 e + θ_2 e²) yᵀ. What stands in how many products is a minimum vertex cover of the graph of factors, as in
+the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ruledsl.checks import shape_of
+from ruledsl.compiler import minimum_cover
+from ruledsl.ir import Binary, Expression, Negate, Number, Shape, Transpose
+from ruledsl.language import RuleTerm, Term, TermOptions, print_expression
+from ruledsl.rules import Rule
+
+PRODUCT = 1
+"""How tightly a factor must be bound, as the printer counts it."""
+DIGITS = 4
+"""Of a ratio inside a product: its error is far below the interval of any coefficient."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """θ times one expression."""
+
+    theta: float
+    expression: Expression
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{'-' if self.theta < 0 else '+'} {abs(self.theta):.3g} * {print_expression(self.expression, 2)}"
+        )
+
+
+Pair = tuple[str, str]
+
+
+def factored(theta: Mapping[str, float], library: Rule) -> list[Product]:
+    """Σ θ_r F^r as the fewest outer products, and what is none of them; largest |θ| first in a product."""
+    known = {term.name: term.term.expression for term in library.definition.terms}
+    single: list[Product] = []
+    pairs: dict[Pair, float] = {}
+    trees: dict[str, Expression] = {}
+    for name, value in theta.items():
+        sign, expression = _unsigned(known[name])
+        sides = _sides(expression)
+        if sides is None:
+            single.append(Product(sign * value, expression))
+            continue
+        left_sign, left = _unsigned(sides[0])
+        right_sign, right = _unsigned(sides[1])
+        pair = (print_expression(left), print_expression(right))
+        trees |= dict(zip(pair, (left, right), strict=True))
+        pairs[pair] = pairs.get(pair, 0.0) + sign * left_sign * right_sign * value
+    return [*_products(pairs, trees), *single]
+
+
+def _products(pairs: Mapping[Pair, float], trees: Mapping[str, Expression]) -> list[Product]:
+    lefts, rights = minimum_cover(pairs)
+    found = []
+    for left in dict.fromkeys(pair[0] for pair in pairs):
+        if left in lefts:
+            own = {r: v for (a, r), v in pairs.items() if a == left}
+            value, total = _total(own, trees)
+            found.append(Product(value, Binary("*", trees[left], Transpose(total))))
+    for right in dict.fromkeys(pair[1] for pair in pairs):
+        own = {a: v for (a, r), v in pairs.items() if r == right and a not in lefts}
+        if right in rights and own:
+            value, total = _total(own, trees)
+            found.append(Product(value, Binary("*", total, Transpose(trees[right]))))
+    return found
+
+
+def _total(parts: Mapping[str, float], trees: Mapping[str, Expression]) -> tuple[float, Expression]:
+    """A sum with its largest number taken out of it."""
+    order = sorted(parts, key=lambda text: -abs(parts[text]))
+    largest = parts[order[0]]
+    total = trees[order[0]]
+    for text in order[1:]:
+        ratio = Fraction(f"{parts[text] / largest:.{DIGITS}g}") if largest else Fraction(0)
+        if ratio:
+            scaled = Binary("*", Number(abs(ratio)), trees[text])
+            total = Binary("+" if ratio > 0 else "-", total, scaled)
+    return largest, total
+
+
+def _unsigned(expression: Expression) -> tuple[int, Expression]:
+    """Its sign, and what it is without. `-a * b` is read as (−a) b: the sign stands at the first factor."""
+    if isinstance(expression, Negate):
+        sign, inner = _unsigned(expression.operand)
+        return -sign, inner
+    if isinstance(expression, Binary) and expression.operator == "*":
+        sign, left = _unsigned(expression.left)
+        return sign, Binary("*", left, expression.right) if sign < 0 else expression
+    return 1, expression
+
+
+def _sides(expression: Expression) -> tuple[Expression, Expression] | None:
+    """(f, g) of an outer product f gᵀ."""
+    if not (isinstance(expression, Binary) and expression.operator == "*"):
+        return None
+    left, right = expression.left, expression.right
+    if (
+        isinstance(right, Transpose)
+        and shape_of(left) == Shape("post")
+        and shape_of(right.operand) == Shape("pre")
+    ):
+        return left, right.operand
+    return None
+
+
+def factored_terms(theta: Mapping[str, float], library: Rule) -> Sequence[RuleTerm]:
+    """The same as terms of a rule, each starting at its θ: what a person would write."""
+    found = factored(theta, library)
+    terms = [Term(f"product_{n}", p.expression) for n, p in enumerate(found, start=1)]
+    return [
+        RuleTerm(t.name, t, TermOptions(init=float(f"{p.theta:.6g}")))
+        for t, p in zip(terms, found, strict=True)
+    ]
