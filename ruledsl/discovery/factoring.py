@@ -32,9 +32,7 @@ class Product:
 
     @property
     def text(self) -> str:
-        return (
-            f"{'-' if self.theta < 0 else '+'} {abs(self.theta):.3g} * {print_expression(self.expression, 2)}"
-        )
+        return f"{'-' if self.theta < 0 else '+'} {abs(self.theta):.3g} * {print_expression(self.expression, PRODUCT)}"
 
 
 Pair = tuple[str, str]
