@@ -32,7 +32,8 @@ class Product:
 
     @property
     def text(self) -> str:
-        return f"{'-' if self.theta < 0 else '+'} {abs(self.theta):.3g} * {print_expression(self.expression, PRODUCT)}"
+        sign = "-" if self.theta < 0 else "+"
+        return f"{sign} {abs(self.theta):.3g} * {print_expression(self.expression, PRODUCT)}"
 
 
 Pair = tuple[str, str]
