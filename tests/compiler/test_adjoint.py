@@ -243,3 +243,18 @@ def test_a_run_that_cannot_be_rebuilt_does_not_slow_its_neighbours() -> None:
         assert found.engine == "rebuild and checkpoint"
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
         torch.testing.assert_close(found.loss, expected.loss, rtol=1e-12, atol=0)
+
+
+def test_a_run_that_cannot_be_rebuilt_may_be_dropped() -> None:
+    """`on_lost` "drop": no gradient for that run, the loss and all of its neighbours as they were."""
+    F = ruledsl.compile_rule(ruledsl.load("pool"))
+    episode = draw_episode((6, 5, 4), 40, batch=(2,))
+    theta = torch.zeros(2, 10, dtype=torch.float64)
+    theta[:, 0] = 1e-3
+    theta[1, 3] = 0.9
+    again = meta_gradient(F, theta, *episode.arguments())
+    found = meta_gradient(F, theta, *episode.arguments(), on_lost="drop")
+    assert found.engine == "rebuild"
+    assert found.grad[1].isnan().all()
+    torch.testing.assert_close(found.grad[0], again.grad[0], rtol=1e-9, atol=1e-14)
+    torch.testing.assert_close(found.loss, again.loss, rtol=1e-12, atol=0)
