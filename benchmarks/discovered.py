@@ -20,8 +20,10 @@ from benchmarks.page import write_page
 from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, discover, load
 from ruledsl.discovery import BASELINES, FOUND, Judged, formula, read_question
 from ruledsl.meta import MetaTrainer
-from ruledsl.runs import use_threads
-from ruledsl.settings import RunSpec
+from ruledsl.runs import open_run, use_threads
+from ruledsl.settings import ACCURACY, RunSpec
+from ruledsl.statistics import finite_mean
+from ruledsl.storage import read_json
 from ruledsl.tasks import Episode, ImageSource, open_dataset
 
 SEED = 5_000_000
@@ -113,6 +115,30 @@ def knock_outs(front: Front, base: TrainSettings, source: ImageSource, seeds: in
             f"| `{text}` | {value.text('.3g')} | {Interval.of(accuracy).text('.3f')} | {lost.text('+.3f')} |"
         )
     return rows
+
+
+def screening(search: Path) -> list[str]:
+    """How well the order of the screen foretells the first heat: Spearman's rank correlation, by round."""
+    rows = ["| round | rule grown | candidates | rank correlation |", "|---|---|---|---|"]
+    for path in sorted(search.glob("round-*-screen-*.json")):
+        number = path.name.split("-")[1]
+        document, heat = read_json(path), open_run(search / f"round-{number}-heat-1")
+        parent = set(document["terms"])
+        by_term: dict[str, list[float]] = {}
+        for spec in heat.config.runs:
+            new = set(spec.terms) - parent
+            if parent < set(spec.terms) and len(new) == 1:
+                accuracy = heat.metrics.column(spec.run, ACCURACY)
+                by_term.setdefault(new.pop(), []).append(finite_mean(accuracy[len(accuracy) // 2 :]))
+        clear = [document["clear"][name] for name in by_term]
+        found = _rank_correlation(clear, [finite_mean(scores) for scores in by_term.values()])
+        rows.append(f"| {number} | {' + '.join(document['terms'])} | {len(by_term)} | {found:+.2f} |")
+    return rows
+
+
+def _rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    ranks = [torch.tensor(v).argsort().argsort().double() for v in (a, b)]
+    return float(torch.corrcoef(torch.stack(ranks))[0, 1])
 
 
 def ceilings(base: TrainSettings, source: ImageSource, seeds: int, tasks: int) -> list[str]:
@@ -223,6 +249,12 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
         "## What others reach on the same samples",
         "",
         *ceilings(base, opened("@test"), seeds, tasks),
+        "",
+        "## Does the screen foretell the race?",
+        "",
+        "Only the twelve terms with the clearest gradient were raced, so this is the order within them.",
+        "",
+        *screening(search),
         "",
         "## The rules",
         "",
