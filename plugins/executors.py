@@ -37,6 +37,7 @@ def processes(address: str) -> Place:
 @executor("dask")
 def dask(address: str) -> Place:
     """Workers of dask: `dask:tcp://HOST:8786`, or so many on this machine, `dask:4`."""
+    require("cluster", "distributed")  # before a folder is made
     return Far(partial(_dask, address))
 
 
@@ -49,6 +50,7 @@ def slurm(address: str) -> Place:
     """
     options = slurm_options(address)
     jobs = _count(options.pop("jobs", "10"))
+    require("cluster", "distributed", "dask_jobqueue")
     return Far(partial(_slurm, jobs, options))
 
 
