@@ -59,6 +59,7 @@ def discover(
         question.keep(out)
         chosen = finalists(hunt.search(), question.search.finalists)
         judged = refitted(hunt, chosen, parts), baselines(hunt, parts)
-        front = Front(out, library, question.dataset, *map(tuple, judged))
+        chance = 1 / base.config.settings.task.labels
+        front = Front(out, library, question.dataset, tuple(judged[0]), tuple(judged[1]), chance)
         front.write()
     return front

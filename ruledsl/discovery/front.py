@@ -12,11 +12,12 @@ from typing import Any
 from ruledsl.discovery.factoring import Product, factored, factored_terms
 from ruledsl.discovery.judging import Judged
 from ruledsl.evidence import write_sealed
-from ruledsl.figures import Colour, Curve, Panel, draw_panels
+from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
 from ruledsl.ir import Locality
 from ruledsl.language import RuleDefinition
 from ruledsl.rules import Rule, rule_source
 from ruledsl.storage import make_folder, write_text
+from ruledsl.wording import counted
 
 DISCOVERY, FRONT, FOUND = "discovery.json", "front.csv", "found"
 
@@ -26,7 +27,7 @@ class Front:
     """Rules of a search beside those that people wrote, judged on classes it never saw.
 
     >>> import ruledsl
-    >>> Front(Path("runs/found"), ruledsl.load("bio"), "glyphs", (), ()).dataset
+    >>> Front(Path("runs/found"), ruledsl.load("bio"), "glyphs", (), (), 0.2).dataset
     'glyphs'
     """
 
@@ -35,6 +36,8 @@ class Front:
     dataset: str
     rules: tuple[Judged, ...]
     baselines: tuple[Judged, ...]
+    chance: float
+    """Accuracy of guessing among a task's labels."""
 
     @property
     def best(self) -> Judged:
@@ -132,19 +135,19 @@ class Front:
         }
 
     def panel(self) -> Panel:
-        """Accuracy on the test's classes by number of terms; people's rules as level lines."""
-        names = tuple(str(len(rule.terms)) for rule in self.rules)
-        places = list(range(len(names)))
-        found = [rule.mean("test") for rule in self.rules]
-        curves = [Curve("found", places, [a.mean for a in found], [a.half for a in found], Colour("rule", 0))]
-        for n, other in enumerate(self.baselines, start=1):
-            level = other.mean("test").mean
-            curves.append(
-                Curve(other.name, places, [level] * len(places), [0.0] * len(places), Colour("rule", n))
-            )
+        """Accuracy on the test's classes: what was found, by number of terms, and what people wrote."""
+        names = [counted(len(rule.terms), "term") for rule in self.rules]
+        names += [rule.name for rule in self.baselines]
+        curves, first = [], 0
+        for n, (label, rules) in enumerate((("found", self.rules), ("written by people", self.baselines))):
+            measured = [rule.mean("test") for rule in rules]
+            places = list(range(first, first + len(rules)))
+            means, halves = [m.mean for m in measured], [m.half for m in measured]
+            curves.append(Curve(label, places, means, halves, Colour("rule", n)))
+            first += len(rules)
         return Panel(
-            "", "number of terms", "accuracy on classes never searched (fraction)", tuple(curves),
-            limits=(0.0, 1.0), kind="points", names=names,
+            "", "", "accuracy on classes never searched (fraction)", tuple(curves),
+            limits=(0.0, 1.0), guides=(Guide(self.chance, "chance"),), kind="points", names=tuple(names),
         )  # fmt: skip
 
 
