@@ -34,7 +34,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "one hidden layer, 784-170-47": ("@test", {"sizes": (784, 170, 47)}),
     "ten layers of weights, of 100 cells": ("@test", {"sizes": (784, *[100] * 9, 47)}),
     "wider, 784-340-260-200-140-47": ("@test", {"sizes": (784, 340, 260, 200, 140, 47)}),
-    "2 500 samples": ("@test", {"shots": 500}),
+    "2 000 samples": ("@test", {"shots": 400}),
     "50 samples": ("@test", {"shots": 10}),
     "ten labels": ("@test", {"labels": 10, "shots": 25}),
     "activation tanh": ("@test", {"activation": "tanh", "beta": 1.0}),
