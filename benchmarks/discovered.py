@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from benchmarks.page import write_page
-from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, discover, load
+from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, discover, load, meta_gradient
 from ruledsl.discovery import BASELINES, FOUND, Judged, formula, read_question
 from ruledsl.meta import MetaTrainer
 from ruledsl.runs import open_run, use_threads
@@ -64,6 +64,22 @@ class Column:
         runs = [RunSpec(n, SEED + n, 0.0, terms, start) for n in range(seeds)]
         trainer = MetaTrainer(compile_rule(self.rule), settings.having(feedback=pinned), runs, source)
         return list(trainer.judge_fresh(tasks).values())
+
+    def adapted(
+        self, settings: TrainSettings, source: ImageSource, tasks: int
+    ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """Weights after fresh streams, and every cell's mean activity over the queries, by layer."""
+        start = torch.tensor([[self.theta.get(name, 0.0) for name in self.rule.names]])
+        wired = settings.having(**self.own)
+        trainer = MetaTrainer(compile_rule(self.rule), wired, [RunSpec(0, SEED)], source)
+        for number in range(tasks):
+            episode = trainer.draw_fresh(number)
+            learned = meta_gradient(trainer.rule, start, episode, wired.network, engine="none").weights
+            x, activity = episode.queries[0], []
+            for w in learned[:-1]:
+                x = torch.nn.functional.softplus(x @ w.transpose(1, 2), beta=wired.network.beta)
+                activity.append(x.mean(1))
+            yield learned, activity
 
 
 def columns_of(front: Front) -> list[Column]:
@@ -115,6 +131,30 @@ def knock_outs(front: Front, base: TrainSettings, source: ImageSource, seeds: in
             f"| `{text}` | {value.text('.3g')} | {Interval.of(accuracy).text('.3f')} | {lost.text('+.3f')} |"
         )
     return rows
+
+
+def balances(columns: Sequence[Column], base: TrainSettings, source: ImageSource, tasks: int) -> list[str]:
+    """What learning leaves of the weights: by hidden layer, how large the mean weight that leaves a cell is
+    beside all weights, and how it follows the mean weight onto the cells that are active."""
+    rows = ["| rule | layer | mean weight / rms weight | slope | correlation |", "|---|---|---|---|---|"]
+    depth = len(base.sizes) - 2
+    for column in columns:
+        found: list[list[list[float]]] = [[] for _ in range(depth)]
+        for weights, activity in column.adapted(base, source, tasks):
+            for layer in range(depth):
+                found[layer] += [_balance(w, y) for w, y in zip(weights[layer], activity[layer], strict=True)]
+        for layer, measured in enumerate(found, start=1):
+            cells = [Interval.of(part).text(".2f") for part in zip(*measured, strict=True)]
+            rows.append(f"| {column.name} | {layer} | " + " | ".join(cells) + " |")
+    return rows
+
+
+def _balance(w: Tensor, y: Tensor) -> list[float]:
+    """(n_post, n_pre) weights and (n_post,) mean activities."""
+    mean, onto_active = w.mean(0), (y / y.sum()) @ w
+    slope = float((mean @ onto_active) / (onto_active @ onto_active))
+    together = float(torch.corrcoef(torch.stack([mean, onto_active]))[0, 1])
+    return [float(mean.square().mean().sqrt() / w.square().mean().sqrt()), slope, together]
 
 
 def screening(search: Path) -> list[str]:
@@ -249,6 +289,14 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
         "## What others reach on the same samples",
         "",
         *ceilings(base, opened("@test"), seeds, tasks),
+        "",
+        "## What it leaves of the weights",
+        "",
+        "m_i: the mean weight that leaves presynaptic cell i; a_i: the mean onto the cells that answer,",
+        "weighted by their activity on the queries. Root mean square of m beside that of W; slope and",
+        "correlation of m on a.",
+        "",
+        *balances(columns, base, opened("@test"), tasks),
         "",
         "## Does the screen foretell the race?",
         "",
