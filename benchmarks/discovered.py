@@ -83,14 +83,13 @@ class Column:
 
 
 def columns_of(front: Front) -> list[Column]:
-    """Backprop, feedback alignment and `bio`, then the smallest and the best that were found."""
+    """Backprop, feedback alignment and `bio`, then the two that the choice's classes favour."""
     found = []
     for judged in front.baselines:
         rule, own = BASELINES[judged.name]
         found.append(Column(judged.name, load(rule), {n: v.mean for n, v in judged.theta.items()}, own))
-    grown = [rule for rule in front.rules if len(rule.terms) > len(front.rules[0].terms)]
-    chosen = {rule.name: rule for rule in (*grown[:1], front.best)}
-    return found + [_found(front, rule) for rule in chosen.values()]
+    best = sorted(front.rules, key=lambda rule: -rule.mean("choice").mean)
+    return found + [_found(front, rule) for rule in best[:2]]
 
 
 def _found(front: Front, rule: Judged) -> Column:
@@ -288,7 +287,7 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
         "",
         "## What others reach on the same samples",
         "",
-        *ceilings(base, opened("@test"), seeds, tasks),
+        *ceilings(base, opened("@test"), seeds, min(tasks, 2)),
         "",
         "## What it leaves of the weights",
         "",
