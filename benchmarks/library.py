@@ -1,0 +1,86 @@
+"""What a library costs: compiling it, and an episode of subsets of it, beside the pool and `bio`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from benchmarks.page import write_page
+from ruledsl import Alphabet, Locality, Rule, TrainSettings, compile_rule, load
+from ruledsl.discovery import library_of
+from ruledsl.meta import MetaTrainer
+from ruledsl.runs import use_threads
+from ruledsl.settings import RunSpec
+from ruledsl.tasks import open_dataset
+
+RUNS, EPISODES = 48, 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds until the first episode is done, and of each run and episode after it (the quickest)."""
+
+    first: float
+    each: float
+    lost: int
+
+
+def cost(rule: Rule, subsets: list[tuple[str, ...]], dataset: str, root: Path) -> Cost:
+    """From an empty cache of kernels: a batch of runs, one subset of the rule's terms each."""
+    settings = TrainSettings.of(meta_batch=1, backend="compiled", on_lost="drop")
+    start = tuple(0.01 if name == "pseudo_gradient" else 0.0 for name in rule.names)
+    runs = [RunSpec(n, n, 0.0, subsets[n % len(subsets)], start) for n in range(RUNS)]
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["RULEDSL_CACHE"] = cache
+        trainer = MetaTrainer(compile_rule(rule), settings, runs, open_dataset(dataset, root))
+        began = time.perf_counter()
+        trainer.step(0)
+        first = time.perf_counter() - began
+        times, lost = [], 0
+        for episode in range(1, EPISODES + 1):
+            began = time.perf_counter()
+            lost += sum(record.diverged for record in trainer.step(episode))
+            times.append(time.perf_counter() - began)
+    return Cost(first, min(times) / RUNS, lost)
+
+
+@click.command()
+@click.option("--dataset", default="glyphs", show_default=True)
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None)
+def main(dataset: str, data_root: Path, out: Path | None) -> None:
+    """Print docs/results/library.md."""
+    use_threads(0)
+    library = library_of(load("feedback_alignment"), Alphabet(), Locality.axon, 5)
+    pairs = [("pseudo_gradient", name) for name in library.names[1:]]
+    pool, bio = load("pool"), load("bio")
+    found = {
+        f"{len(library.names)} terms, pairs of F⁰ and each": cost(library, pairs, dataset, data_root),
+        "pool, all ten terms": cost(pool, [pool.names], dataset, data_root),
+        "bio, three terms": cost(bio, [bio.names], dataset, data_root),
+    }
+    base = found["pool, all ten terms"]
+    rows = [
+        f"| {name} | {c.first:.1f} | {c.each * 1e3:.0f} | {c.each / base.each:.2f} | {c.lost} |"
+        for name, c in found.items()
+    ]
+    page = [
+        "# A library of terms as one program",
+        "",
+        f"{RUNS} runs in a batch, 784-170-130-100-70-47, 250 samples, {dataset}; from an empty cache of kernels. Steps",
+        f"of {EPISODES} episodes after the first; *refused* of {RUNS * EPISODES} run-episodes.",
+        "",
+        "| rule | s until the first episode | ms a run and episode | beside the pool | refused |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+    write_page("library", page, out)
+
+
+if __name__ == "__main__":
+    main()
