@@ -299,7 +299,7 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
         "",
         "## Does the screen foretell the race?",
         "",
-        "Only the twelve terms with the clearest gradient were raced, so this is the order within them.",
+        "Only terms with the clearest gradients were raced, so this is the order within those.",
         "",
         *screening(search),
         "",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ruledsl.cli.options import (
     PATH,
@@ -132,5 +133,19 @@ def discover(
 
         asked = {name: options[name] for name in ("start", "allow", "size")}
         alphabet = {name: options[name] for name in ("quantities", "functions", "traces", "operators")}
+        if resume:
+            _as_it_began()
         question = searching.asked(alphabet, given(SEARCH), given(TRAINED), resume, **asked)
         sys.exit(searching.discover_(question, resume or out, budget, quiet))
+
+
+def _as_it_began() -> None:
+    """A search is gone on with as it was asked for. Raises `UsageError` for options that would change it."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        asked = context.get_parameter_source(name) != ParameterSource.DEFAULT
+        if asked and name not in ("resume", "budget", "quiet"):
+            raise click.UsageError(
+                f"{option.opts[0]} cannot be changed: --resume goes on as the search began"
+            )

@@ -89,7 +89,8 @@ def discover_(question: Question, out: Path | None, budget: float | None, quiet:
             progress = _Rounds((), quiet, stack)
             front = discover(question, folder, seconds, progress, progress.said)
     except KeyboardInterrupt:
-        click.echo(f"stopped; go on with: ruledsl discover --resume {folder}")
+        more = "" if budget is None else f" --budget {budget:g}s"
+        click.echo(f"stopped; go on with: ruledsl discover --resume {folder}{more}")
         return INTERRUPTED
     Console().print(_front(front))
     click.echo(

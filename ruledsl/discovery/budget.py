@@ -38,10 +38,17 @@ class Search:
     judged_tasks: int = field(
         20, checks.count, "Tasks per seed that a rule is judged by, never trained on.", group=GROUP
     )
-    finalists: int = field(6, checks.count, "Rules of the front that are refitted.", group=GROUP)
+    finalists: int = field(
+        6, checks.several, "Rules of the front that are refitted, the start among them.", group=GROUP
+    )
     seed: int = field(
         0, checks.whole_up_to(0, 1000), "Another one sees other tasks and networks.", group=GROUP
     )
+
+    @property
+    def longest(self) -> int:
+        """Episodes behind a rule that grew in every round: what it is beside is trained for as many."""
+        return self.start_episodes + self.rounds * (self.tries + self.heats) + self.refit_episodes
 
 
 SEARCH: dict[str, Setting] = {s.name: s for s in rows_of(Search)}

@@ -15,7 +15,7 @@ from ruledsl.runs import locked
 from ruledsl.selection import StageListener
 from ruledsl.storage import make_folder
 from ruledsl.studies import specify
-from ruledsl.tasks import open_dataset
+from ruledsl.tasks import draw_task, open_dataset
 
 
 def discover(
@@ -49,11 +49,14 @@ def discover(
     >>> front.rules[0].terms, [rule.name for rule in front.baselines]
     (('pseudo_gradient',), ['backprop', 'feedback alignment', 'bio'])
     """
-    out, first, given = Path(out), load(question.start), question.given
-    library = library_of(first, question.alphabet, LOCALITY_NAMES[question.allow], question.size)
+    out, given, allow = Path(out), question.given, LOCALITY_NAMES[question.allow]
+    first = load(question.start, allow=allow)
+    library = library_of(first, question.alphabet, allow, question.size)
     base = specify(library, **given)
     root = Path(str(given.get("data_root", "data")))
     parts = {part: open_dataset(f"{question.dataset}@{part}", root) for part in ("choice", "test")}
+    for source in parts.values():  # a search must not end at classes that are too few
+        draw_task(source, base.config.settings, 0, 0, 0)
     hunt = Hunt(out, base, given, first.names, question.search, listen, said, seconds)
     with locked(make_folder(out)):
         question.keep(out)

@@ -1,14 +1,14 @@
-"""A rule with its numbers, written with the fewest products: terms that share a factor become one.
+"""A rule with its numbers, terms that share a factor put together into one product.
 
 Three coefficients that a search found apart are often one idea: θ_1 e yᵀ + θ_2 e² yᵀ is one outer product,
-(θ_1 e + θ_2 e²) yᵀ. What stands in how many products is a minimum vertex cover of the graph of factors, as in
-the compiler.
+(θ_1 e + θ_2 e²) yᵀ. The products are a minimum vertex cover of the graph of factors, as in the compiler: the
+fewest in which no written factor is split up (a product of two sums is not looked for).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ruledsl.checks import shape_of
@@ -29,6 +29,8 @@ class Product:
 
     theta: float
     expression: Expression
+    origin: RuleTerm | None = None
+    """The term that it is, where that is more than an expression: for B, in some layers, or held."""
 
     @property
     def text(self) -> str:
@@ -40,13 +42,17 @@ Pair = tuple[str, str]
 
 
 def factored(theta: Mapping[str, float], library: Rule) -> list[Product]:
-    """Σ θ_r F^r as the fewest outer products, and what is none of them; largest |θ| first in a product."""
-    known = {term.name: term.term.expression for term in library.definition.terms}
+    """Σ θ_r F^r as outer products, and what is none of them; the largest |θ| stands first in a product."""
+    known = {term.name: term for term in library.definition.terms}
     single: list[Product] = []
     pairs: dict[Pair, float] = {}
     trees: dict[str, Expression] = {}
     for name, value in theta.items():
-        sign, expression = _unsigned(known[name])
+        term = known[name]
+        if not _is_plain(term):
+            single.append(Product(value, term.term.expression, term))
+            continue
+        sign, expression = _unsigned(term.term.expression)
         sides = _sides(expression)
         if sides is None:
             single.append(Product(sign * value, expression))
@@ -57,6 +63,12 @@ def factored(theta: Mapping[str, float], library: Rule) -> list[Product]:
         trees |= dict(zip(pair, (left, right), strict=True))
         pairs[pair] = pairs.get(pair, 0.0) + sign * left_sign * right_sign * value
     return [*_products(pairs, trees), *single]
+
+
+def _is_plain(term: RuleTerm) -> bool:
+    """Whether it is its expression and a number, and nothing else."""
+    options = (term.options.layers, term.options.fixed, term.options.minimum, term.options.maximum)
+    return term.term.target == "W" and not term.companions and all(option is None for option in options)
 
 
 def _products(pairs: Mapping[Pair, float], trees: Mapping[str, Expression]) -> list[Product]:
@@ -115,9 +127,14 @@ def _sides(expression: Expression) -> tuple[Expression, Expression] | None:
 
 def factored_terms(theta: Mapping[str, float], library: Rule) -> Sequence[RuleTerm]:
     """The same as terms of a rule, each starting at its θ: what a person would write."""
-    found = factored(theta, library)
-    terms = [Term(f"product_{n}", p.expression) for n, p in enumerate(found, start=1)]
-    return [
-        RuleTerm(t.name, t, TermOptions(init=float(f"{p.theta:.6g}")))
-        for t, p in zip(terms, found, strict=True)
-    ]
+    return [_term(number, product) for number, product in enumerate(factored(theta, library), start=1)]
+
+
+def _term(number: int, product: Product) -> RuleTerm:
+    start = float(f"{product.theta:.6g}")
+    if product.origin is None:
+        term = Term(f"product_{number}", product.expression)
+        return RuleTerm(term.name, term, TermOptions(init=start))
+    held = product.origin.options.fixed is not None
+    options = product.origin.options if held else replace(product.origin.options, init=start)
+    return replace(product.origin, options=options)

@@ -41,7 +41,7 @@ class Front:
 
     @property
     def best(self) -> Judged:
-        """Chosen by the classes that are there to choose, so that those of the test still say something."""
+        """Chosen by the classes that are there to choose; those of the test had no say in it."""
         return max(self.rules, key=lambda rule: rule.mean("choice").mean)
 
     def locality(self, rule: Judged) -> Locality:
@@ -49,7 +49,7 @@ class Front:
         return max(self.library.locality[name] for name in rule.terms)
 
     def products(self, rule: Judged) -> list[Product]:
-        """The rule as the fewest products: their number is its complexity."""
+        """The rule with terms that share a factor put together: their number is its complexity."""
         return factored({name: value.mean for name, value in rule.theta.items()}, self.library)
 
     def text(self, rule: Judged) -> str:
@@ -68,17 +68,18 @@ class Front:
         )
 
     def factored_source(self, rule: Judged) -> str:
-        """The same rule as the fewest products, their inner numbers held: what a person would write."""
+        """The same rule with shared factors taken out, inner numbers held: what a person would write."""
         terms = tuple(factored_terms({n: v.mean for n, v in rule.theta.items()}, self.library))
         name = f"{_name(rule)}_factored"
         return self._commented(rule, replace(self.library.definition, name=name, note=None, terms=terms))
 
     def _commented(self, rule: Judged, definition: RuleDefinition) -> str:
+        people = ", ".join(f"{b.name} {b.mean('test').text('.3f')}" for b in self.baselines)
+        count = len(rule.accuracy["test"])
         said = [
             f"Found by `ruledsl discover` on {self.dataset}: accuracy on classes never searched",
-            f"{rule.mean('test').text('.3f')} (95 % over {len(rule.accuracy['test'])} seeds); "
-            + ", ".join(f"{b.name} {b.mean('test').text('.3f')}" for b in self.baselines)
-            + ", trained alike.",
+            f"{rule.mean('test').text('.3f')} (95 %, {count} seeds with a Θ each; here stands their mean).",
+            f"Rules that people wrote, trained for as many episodes: {people}.",
         ]
         return "".join(f"# {line}\n" for line in said) + rule_source(definition)
 

@@ -1,4 +1,4 @@
-"""What was found, on classes that the search never saw, beside rules that people wrote, trained alike."""
+"""What was found, on classes that the search never saw, beside rules that people wrote, trained as long."""
 
 from __future__ import annotations
 
@@ -47,16 +47,21 @@ class Judged:
 def refitted(hunt: Hunt, chosen: Sequence[Candidate], parts: Mapping[str, ImageSource]) -> list[Judged]:
     """Finalists trained on from what the search found, without penalty, with seeds of their own; judged."""
     groups = [c.terms for c in chosen]
-    found = _judged(hunt, "refits", hunt.base, groups, [c.theta for c in chosen], parts)
-    return [replace(judged, round=c.round) for judged, c in zip(found, chosen, strict=True)]
+    warm, episodes = [c.theta for c in chosen], hunt.plan.refit_episodes
+    found = _judged(hunt, "refits", hunt.base, groups, warm, episodes, parts)
+    return [
+        replace(judged, name=f"rule-{n}", round=c.round)
+        for n, (judged, c) in enumerate(zip(found, chosen, strict=True), start=1)
+    ]
 
 
 def baselines(hunt: Hunt, parts: Mapping[str, ImageSource]) -> list[Judged]:
-    """What people wrote, trained for as long on the same tasks; judged."""
+    """What people wrote, trained from its start for as many episodes as lie behind any found rule; judged."""
     found = []
     for name, (rule, own) in BASELINES.items():
         base = specify(rule, **{**hunt.given, **own})
-        judged = _judged(hunt, f"baseline-{name.replace(' ', '-')}", base, [base.rule.names], [{}], parts)
+        stage = f"baseline-{name.replace(' ', '-')}"
+        judged = _judged(hunt, stage, base, [base.rule.names], [{}], hunt.plan.longest, parts)
         found.append(replace(judged[0], name=name))
     return found
 
@@ -67,12 +72,13 @@ def _judged(
     base: Spec,
     groups: Sequence[Support],
     warm: Sequence[Mapping[str, float]],
+    episodes: int,
     parts: Mapping[str, ImageSource],
 ) -> list[Judged]:
     plan = hunt.plan
     first = hunt.first_seed + REFIT_SEED
     seeds = range(first, first + plan.refit_seeds)
-    stage = Stage(name, f"{counted(len(groups), 'rule')}, to be judged", plan.refit_episodes)
+    stage = Stage(name, f"{counted(len(groups), 'rule')}, to be judged", episodes)
     trained = train_groups(
         Run(hunt.out / name), base, groups, warm, seeds, stage.episodes, lambda r: hunt.listen(stage, r)
     )
@@ -81,7 +87,7 @@ def _judged(
     found = _accuracy(hunt.out / f"{name}.json", run, learned, parts, plan.judged_tasks).items()
     return [
         Judged(
-            f"rule-{len(terms)}",
+            "",
             terms,
             {t: Interval.of([float(learned[n][t] or 0.0) for n in own]) for t in terms},
             {part: {s: by_run[str(n)] for s, n in zip(seeds, own, strict=True)} for part, by_run in found},

@@ -19,8 +19,9 @@ def library_of(start: Rule, alphabet: Alphabet, allow: Locality, size: int) -> R
     could no longer be undone step by step, and every candidate would cost three times as much.
     """
     independent = Independent()
-    for form in start.forms:
-        independent.add(form)
+    for piece in start.pieces:
+        if piece.term.target == alphabet.target:
+            independent.add(piece.form)
     found = [
         f
         for f in enumerate_terms(alphabet, allow, size).library
@@ -32,5 +33,7 @@ def library_of(start: Rule, alphabet: Alphabet, allow: Locality, size: int) -> R
 
 
 def _item(found: Found, taken: set[str]) -> RuleTerm:
-    name = found.term.name if found.term.name not in taken else f"{found.term.name}_"
+    name = found.term.name
+    while name in taken:
+        name += "_"
     return RuleTerm(name, replace(found.term, name=name), TermOptions())

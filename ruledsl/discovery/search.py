@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +104,32 @@ class Hunt:
         first = Candidate(self.fits(stage, [self.start], [{}], seeds)[0], 0)
         found, parents = [first], [first]
         self.said(0, parents, self.base.rule)
-        for number in range(1, self.plan.rounds + 1):
+        done = 0
+        for number in range(1, self._last_round() + 1):
             if time.monotonic() - self.began > GROWTH_SHARE * self.seconds and not self._has(number):
                 break
             parents = self._round(number, parents, {c.terms for c in found})
             if not parents:
                 break
+            done = number
             found += parents
             parents = sorted(parents, key=lambda c: -c.fit.mean)[: self.plan.beam]
             self.said(number, parents, self.base.rule)
+        if not self._growth.is_file():
+            write_sealed(self._growth, {"rounds": done})
         return found
+
+    @property
+    def _growth(self) -> Path:
+        return self.out / "growth.json"
+
+    def _last_round(self) -> int:
+        """That of the plan, or the one at which growth ended before, for want of time say: what came after it
+        was made from what was known then."""
+        if not self._growth.is_file():
+            return self.plan.rounds
+        refuse_edited_document(self._growth)
+        return int(read_json(self._growth)["rounds"])
 
     def _has(self, number: int) -> bool:
         """Whether a round was begun before: it is gone on with, whatever the clock says."""
@@ -180,14 +197,15 @@ def _shrunk(terms: Support) -> list[Support]:
 
 
 def finalists(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The best of each number of terms, smaller ones first; a larger one only where it scored higher.
+    """The start, then the best of each number of terms, smaller ones first; a larger one only where it scored
+    higher than every smaller one.
 
     The start is always among them: it is what every other rule is beside.
     """
-    chosen = [found[0]]
-    sizes = sorted({len(c.terms) for c in found[1:]})
-    for size in sizes:
-        best = max((c for c in found[1:] if len(c.terms) == size), key=lambda c: c.fit.mean)
-        if size < len(chosen[0].terms) or best.fit.mean > max(c.fit.mean for c in chosen):
+    start, grown = found[0], found[1:]
+    chosen: list[Candidate] = []
+    for size in sorted({len(c.terms) for c in grown}):
+        best = max((c for c in grown if len(c.terms) == size), key=lambda c: c.fit.mean)
+        if best.fit.mean > max((c.fit.mean for c in (*chosen, start) if len(c.terms) <= size), default=-inf):
             chosen.append(best)
-    return [chosen[0], *chosen[1:][-(count - 1) :]] if count > 1 else chosen[-1:]
+    return [start, *chosen[-(count - 1) :]]

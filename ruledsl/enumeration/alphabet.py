@@ -32,6 +32,7 @@ class Alphabet:
     traces: tuple[float, ...] = ()
     """Time constants τ of `trace(x, τ)`, in samples."""
     operators: tuple[str, ...] = ("+", "-", "*", ".*")
+    """`+` and `-` come together, since signs are free."""
     target: str = "W"
 
     def __post_init__(self) -> None:

@@ -16,6 +16,8 @@ TIMES = 3
 CLOSE = 1e-9
 NOTHING = 1e-11
 """Of values of order 1: what is no larger cancels."""
+HUGE = 1e300
+"""What a projection beyond floats is taken for."""
 FINE = 1e8
 """Places that a projection is sorted into, by its logarithm; rounding reaches the next one at most."""
 
@@ -51,7 +53,9 @@ class Points:
         if shape not in self._directions:
             random = np.random.default_rng([self.seed, *map(ord, str(shape))])
             self._directions[shape] = [random.uniform(1.0, 2.0, extent(shape, s)).ravel() for s in SIZES]
-        return sum(float(d @ v.ravel()) for d, v in zip(self._directions[shape], value, strict=True))
+        parts = zip(self._directions[shape], value, strict=True)
+        total = sum(float(d @ np.nan_to_num(v.ravel(), nan=0.0)) for d, v in parts)
+        return total if np.isfinite(total) else HUGE
 
 
 def extent(shape: Shape, sizes: tuple[int, int]) -> tuple[int, int, int]:
@@ -61,15 +65,20 @@ def extent(shape: Shape, sizes: tuple[int, int]) -> tuple[int, int, int]:
 
 
 def evaluate(production: Production, *operands: Value) -> Value | None:
-    """The value of a larger expression; None where it is nowhere finite, or vanishes."""
+    """The value of a larger expression, NaN where it is not finite: beyond a root's domain, or floats.
+
+    None for one that is nowhere finite, or vanishes where it is.
+    """
     found = []
     for parts in zip(*operands, strict=True):
         result = production.value(*parts)
-        if not np.isfinite(result).all():
-            # Beyond the domain of a logarithm or a root: compared where it is a number.
-            result = np.where(np.isfinite(result), result, 0.0)
-        found.append(result)
-    return None if max(float(np.abs(v).max()) for v in found) < NOTHING else tuple(found)
+        found.append(result if np.isfinite(result).all() else np.where(np.isfinite(result), result, np.nan))
+    return None if max(_largest(v) for v in found) < NOTHING else tuple(found)
+
+
+def _largest(value: Array) -> float:
+    """Of the numbers in it; 0 where there is none."""
+    return float(np.nan_to_num(np.abs(value), nan=0.0).max())
 
 
 class Seen:
@@ -94,6 +103,11 @@ class Seen:
 
 
 def _equal(a: Value, b: Value, sign: float = 1.0) -> bool:
-    return all(
-        float(np.abs(x - sign * y).max()) <= CLOSE * float(np.abs(x).max()) for x, y in zip(a, b, strict=True)
-    )
+    """Whether both are numbers at the same places, and there the same ones."""
+    for x, y in zip(a, b, strict=True):
+        difference = np.abs(x - sign * y)
+        if float(np.nan_to_num(difference, nan=0.0).max()) > CLOSE * _largest(x):
+            return False
+        if not np.array_equal(np.isnan(x), np.isnan(y)):
+            return False
+    return True

@@ -46,15 +46,17 @@ class Production:
 
 
 def productions(alphabet: Alphabet) -> list[Production]:
-    """All of an alphabet, in a fixed order."""
+    """All of an alphabet, in a fixed order. Signs are free: a sum brings the difference, and the reverse."""
+    operators = set(alphabet.operators)
+    operators |= {"+", "-"} if operators & {"+", "-"} else set()
     return [
-        *(p for p in _binary() if p[0] in alphabet.operators for p in p[1:]),
+        *(made for operator, made in _binary() if operator in operators),
         *_functions(alphabet),
         *_traces(alphabet),
     ]
 
 
-def _binary() -> Iterator[tuple[Any, ...]]:
+def _binary() -> Iterator[tuple[str, Production]]:
     for shape in SHAPES:
         yield "+", _pair("+", shape, shape, shape, np.add, commutes=True)
         yield "-", _pair("-", shape, shape, shape, np.subtract, commutes=True)

@@ -32,8 +32,9 @@ from ruledsl.discovery import (
     read_question,
 )
 from ruledsl.enumeration import Alphabet, library_text
+from ruledsl.language import print_expression
 from ruledsl.rules import check
-from ruledsl.selection import Fit, Stage
+from ruledsl.selection import Fit, Stage, StageListener
 from ruledsl.settings import EpisodeRecord
 from ruledsl.tasks import open_dataset
 from tests.commands import run
@@ -110,17 +111,23 @@ class Stop(Exception):
     pass
 
 
+def stop_at(stage: str) -> StageListener:
+    """Stops a search in the second episode of a stage."""
+
+    def listen(at: Stage, records: Sequence[EpisodeRecord]) -> None:
+        if at.name == stage and records[0].episode == 1:
+            raise Stop
+
+    return listen
+
+
 @pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "refits"])
 def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
     stage: str, front: Front, tmp_path: Path
 ) -> None:
-    def stop(at: Stage, records: Sequence[EpisodeRecord]) -> None:
-        if at.name == stage and records[0].episode == 1:
-            raise Stop
-
     out = tmp_path / "out"
     with pytest.raises(Stop):
-        discover(QUESTIONED, out, listen=stop)
+        discover(QUESTIONED, out, listen=stop_at(stage))
     discover(read_question(out), out)
     assert files(out) == files(front.out)
 
@@ -180,6 +187,10 @@ def test_a_question_that_was_damaged_is_named(old: str, new: str, tmp_path: Path
         (["--dataset", "glyfs"], "did you mean `glyphs`?"),
         (["--budget", "soon"], "`soon` is no time such as 90s, 30m or 8h"),
         (["--labels", "30"], "--labels"),
+        (["--labels", "15"], "12 classes"),
+        (["--allow", "synapse", "--from", "bio"], "oja_subspace"),
+        (["--resume", "nowhere", "--rounds", "8"], "--rounds cannot be changed"),
+        (["--finalists", "1"], "--finalists"),
         (["--rounds", "0"], "--rounds needs a whole number from 1"),
         (["--resume", "nowhere"], "nowhere is not the folder of a search"),
         (["--quantities", "q"], "`q` is no quantity"),
@@ -189,7 +200,8 @@ def test_what_cannot_be_searched_is_refused_before_a_folder_is_made(
     options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("discover", *options, "--size", "1")
+    small = [] if "--resume" in options else ["--size", "1"]
+    result = run("discover", *options, *small)
     assert result.exit_code == 2, result.output
     assert said in result.output
     assert list(tmp_path.iterdir()) == []
@@ -209,10 +221,25 @@ def candidate(terms: int, score: float) -> Candidate:
     return Candidate(Fit(tuple(f"t{n}" for n in range(terms)), (score,), (score,), {}), 1)
 
 
+def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
+    """Or a search with a budget, gone on with without one, would refit another front."""
+    out = tmp_path / "out"
+    found = discover(QUESTIONED, out, seconds=1e-9)
+    assert discover(read_question(out), out).table() == found.table()
+    with pytest.raises(Stop):
+        discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits"))
+    assert discover(QUESTIONED, tmp_path / "other").table() == found.table()
+
+
 def test_finalists_are_the_start_and_larger_rules_that_scored_more() -> None:
     found = [candidate(1, 0.3), candidate(2, 0.5), candidate(2, 0.6), candidate(3, 0.55), candidate(4, 0.7)]
     assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(1, 0.3), (2, 0.6), (4, 0.7)]
     assert [len(c.terms) for c in finalists(found, 2)] == [1, 4]
+
+
+def test_another_rule_of_the_size_of_the_start_is_a_finalist_of_its_own() -> None:
+    found = [candidate(3, 0.3), candidate(4, 0.4), candidate(3, 0.5), candidate(2, 0.2)]
+    assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(3, 0.3), (2, 0.2), (3, 0.5)]
 
 
 def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None:
@@ -256,3 +283,26 @@ def test_a_factored_rule_moves_weights_as_its_terms_do(front: Front) -> None:
 
 
 LAYER = {"y_post": (3,), "y_pre": (4,), "e_post": (3,), "e_pre": (4,), "W": (3, 4)}
+
+
+def test_a_start_that_moves_more_than_w_takes_nothing_from_the_library() -> None:
+    start = ruledsl.rule(
+        "term threshold for bias = -e_post\nterm back for B = y_pre * y_post^T\n"
+        "rule start = pseudo_gradient + threshold + back"
+    )
+    library = library_of(start, Alphabet(), Locality.axon, 3)
+    texts = {print_expression(t.term.expression) for t in library.definition.terms}
+    assert {"e_post * 1_pre^T", "y_post * y_pre^T"} <= texts
+
+
+def test_terms_that_are_more_than_an_expression_are_not_put_together() -> None:
+    rule = ruledsl.rule(
+        "term a = y_post * y_pre^T\nterm b = e_post * y_pre^T\nterm c for bias = e_post\n"
+        "rule parts = a[layers = 1] + b[layers = 2] + c + pseudo_gradient[fixed = 0.5]"
+    )
+    theta = dict(zip(rule.names, (0.1, 0.2, 0.3, 0.5), strict=True))
+    terms = factored_terms(theta, rule)
+    assert [t.name for t in terms] == ["a", "b", "c", "pseudo_gradient"]
+    assert [t.term.target for t in terms] == ["W", "W", "bias", "W"]
+    assert [t.options.layers for t in terms[:2]] == [((1, 1),), ((2, 2),)]
+    assert terms[3].options.fixed == 0.5

@@ -48,6 +48,7 @@ def shaped(text: str) -> bool:
         (["y_post", "e_pre", "W"], [], 5),
         (["y_post", "y_pre"], ["tanh", "mean"], 4),
         (["e_post", "1_pre"], [], 5),
+        (["y_post", "1_pre"], ["sqrt"], 4),
     ],
 )
 def test_nothing_that_can_be_written_is_missed(
@@ -166,3 +167,10 @@ def test_the_command_prints_a_table_and_writes_what_check_accepts(tmp_path: obje
 def test_an_alphabet_says_what_is_wrong_with_it() -> None:
     with pytest.raises(SettingsError, match="did you mean `e_post`"):
         Alphabet(("e_pots",))
+
+
+def test_numbers_beyond_floats_are_no_terms_and_end_nothing() -> None:
+    found = enumerate_terms(Alphabet(("y_post", "1_pre"), ("exp", "sqrt"), operators=("+", "*")), size=7)
+    texts = {f.text for f in found.terms}
+    assert "(sqrt(y_post) + sqrt(-y_post)) * 1_pre^T" not in texts
+    assert "(y_post - exp(y_post)) * 1_pre^T" in texts, "a sum brings the difference: signs are free"
