@@ -94,7 +94,7 @@ def discover_(question: Question, out: Path | None, budget: float | None, quiet:
         return INTERRUPTED
     Console().print(_front(front))
     click.echo(
-        "± 95 % over seeds; differences on the same tasks. Chosen by other classes than those of the test:"
+        "± 95 % over seeds, differences seed by seed. Chosen by other classes than those of the test:"
     )
     click.echo(f"  {front.best.name}: {front.text(front.best)}")
     for kind, rule in best_by_locality(front):
