@@ -93,9 +93,7 @@ def discover_(question: Question, out: Path | None, budget: float | None, quiet:
         click.echo(f"stopped; go on with: ruledsl discover --resume {folder}{more}")
         return INTERRUPTED
     Console().print(_front(front))
-    click.echo(
-        "± 95 % over seeds, differences seed by seed. Chosen by other classes than those of the test:"
-    )
+    click.echo("± 95 % over seeds, differences seed by seed. Chosen by other classes than those of the test:")
     click.echo(f"  {front.best.name}: {front.text(front.best)}")
     for kind, rule in best_by_locality(front):
         click.echo(f"  the best for {kind}: {rule.name}, {rule.mean('test').text('.3f')}")
