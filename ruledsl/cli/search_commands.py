@@ -145,7 +145,7 @@ def _as_it_began() -> None:
     for option in context.command.params:
         name = option.name or ""
         asked = context.get_parameter_source(name) != ParameterSource.DEFAULT
-        if asked and name not in ("resume", "budget", "quiet"):
+        if asked and name not in ("resume", "budget", "quiet", "plugins"):
             raise click.UsageError(
                 f"{option.opts[0]} cannot be changed: --resume goes on as the search began"
             )

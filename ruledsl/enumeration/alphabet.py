@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ruledsl.errors import SettingsError
-from ruledsl.ir import ELEMENTWISE
+from ruledsl.ir import ELEMENTWISE, WEIGHTS, Shape
 from ruledsl.language import FUNCTIONS, OTHER_SIDE, TARGETS, closest, readable_by
 
 USUAL = ("y_post", "y_pre", "e_post", "e_pre", "1_post", "1_pre", "W")
@@ -50,6 +50,11 @@ class Alphabet:
         readable = readable_by(self.target)
         usual = dict.fromkeys((*USUAL, self.target))
         return self.quantities or tuple(name for name in usual if name in readable)
+
+    @property
+    def shape(self) -> Shape:
+        """Of a term, as the synapse sees it; B's is a forward synapse to itself."""
+        return Shape("post") if self.target == "bias" else WEIGHTS
 
     @property
     def seen(self) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ import numpy as np
 
 from ruledsl.enumeration.alphabet import Alphabet
 from ruledsl.enumeration.points import Points, Seen, Value, evaluate
-from ruledsl.enumeration.productions import POST, SHAPES, Production, productions
-from ruledsl.ir import WEIGHTS, Expression, Name, Shape
+from ruledsl.enumeration.productions import SHAPES, Production, productions
+from ruledsl.ir import Expression, Name, Shape
 from ruledsl.language import shape_of_quantity
 
 
@@ -44,7 +44,6 @@ class Growth:
         self.table = productions(alphabet)
         self.points = points or Points()
         self.seen = Seen(self.points)
-        self.target = POST if alphabet.target == "bias" else WEIGHTS
         self.forms: dict[tuple[int, Shape], list[Form]] = {}
         self.built = 0
         """Expressions that were put together and evaluated."""
@@ -64,7 +63,7 @@ class Growth:
                 yield from self._new(size, shape, self.points.quantity(name), Name(name))
             return
         # Nothing is made from those of the last size.
-        table = [p for p in self.table if not last or p.result == self.target]
+        table = [p for p in self.table if not last or p.result == self.alphabet.shape]
         self.planned += sum(self._combinations(p, size - 1) for p in table)
         with np.errstate(all="ignore"):
             for production in table:
@@ -115,7 +114,7 @@ class Growth:
         if not self.keep(tree, shape):
             return
         self.forms.setdefault((size, shape), []).append(form)
-        if shape == self.target:
+        if shape == self.alphabet.shape:
             yield form
 
 
@@ -135,5 +134,4 @@ def written(alphabet: Alphabet, size: int) -> list[int]:
                     count.get((n, left), 0) * count.get((now - 1 - n, right), 0) for n in range(1, now - 1)
                 )
             count[now, p.result] = count.get((now, p.result), 0) + more
-    target = POST if alphabet.target == "bias" else WEIGHTS
-    return [count.get((n, target), 0) for n in range(1, size + 1)]
+    return [count.get((n, alphabet.shape), 0) for n in range(1, size + 1)]

@@ -20,7 +20,7 @@ from ruledsl.network import programs_for, step_program
 from ruledsl.settings import Network
 from tests.algebra.test_algebra import compiled as compiled_term
 from tests.calls import meta_gradient
-from tests.drawing import draw_episode, terms
+from tests.drawing import Episode, draw_episode, terms
 
 SIZES = {"a": 3, "b": 4, "c": 2}
 SHAPES: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
@@ -230,13 +230,19 @@ def test_generated_code_depends_on_nothing_but_the_program() -> None:
     assert first == again
 
 
-def test_a_run_that_cannot_be_rebuilt_does_not_slow_its_neighbours() -> None:
-    """κ near −1 in one run of two: only that one takes the other engine, and both gradients are exact."""
+def one_of_two_lost() -> tuple[CompiledRule, torch.Tensor, Episode]:
+    """κ near −1 in the second of two runs: its weights cannot be rebuilt."""
     F = ruledsl.compile_rule(ruledsl.load("pool"))
     episode = draw_episode((6, 5, 4), 40, batch=(2,))
     theta = torch.zeros(2, 10, dtype=torch.float64)
     theta[:, 0] = 1e-3
     theta[1, 3] = 0.9
+    return F, theta, episode
+
+
+def test_a_run_that_cannot_be_rebuilt_does_not_slow_its_neighbours() -> None:
+    """Only that one takes the other engine, and both gradients are exact."""
+    F, theta, episode = one_of_two_lost()
     expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd")
     for backend in ("eager", "compiled"):
         found = meta_gradient(F, theta, *episode.arguments(), backend=backend)  # type: ignore[arg-type]
@@ -247,11 +253,7 @@ def test_a_run_that_cannot_be_rebuilt_does_not_slow_its_neighbours() -> None:
 
 def test_a_run_that_cannot_be_rebuilt_may_be_dropped() -> None:
     """`on_lost` "drop": no gradient for that run, the loss and all of its neighbours as they were."""
-    F = ruledsl.compile_rule(ruledsl.load("pool"))
-    episode = draw_episode((6, 5, 4), 40, batch=(2,))
-    theta = torch.zeros(2, 10, dtype=torch.float64)
-    theta[:, 0] = 1e-3
-    theta[1, 3] = 0.9
+    F, theta, episode = one_of_two_lost()
     again = meta_gradient(F, theta, *episode.arguments())
     found = meta_gradient(F, theta, *episode.arguments(), on_lost="drop")
     assert found.engine == "rebuild"

@@ -99,6 +99,15 @@ def test_no_class_is_searched_on_and_judged_by(front: Front) -> None:
     assert set.union(*classes.values()) == set(range(47))
 
 
+def test_what_people_wrote_is_trained_for_as_long_as_what_was_found(front: Front) -> None:
+    behind = {stage.name: ruledsl.open_run(stage).metrics.episodes for stage in front.out.glob("*-*") if
+              stage.is_dir()}  # fmt: skip
+    grown = sum(count for name, count in behind.items() if name.startswith("round-"))
+    start, refits = (ruledsl.open_run(front.out / name).metrics.episodes for name in ("start", "refits"))
+    for name in ("backprop", "feedback-alignment", "bio"):
+        assert behind[f"baseline-{name}"] == start + grown + refits
+
+
 def test_a_finished_search_is_only_read(front: Front) -> None:
     before, told = files(front.out), []
     again = discover(read_question(front.out), front.out, listen=lambda stage, records: told.append(stage))
@@ -226,9 +235,11 @@ def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = discover(QUESTIONED, out, seconds=1e-9)
     assert discover(read_question(out), out).table() == found.table()
+    assert not list(out.glob("round-*"))
     with pytest.raises(Stop):
         discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits"))
     assert discover(QUESTIONED, tmp_path / "other").table() == found.table()
+    assert not list((tmp_path / "other").glob("round-*"))
 
 
 def test_finalists_are_the_start_and_larger_rules_that_scored_more() -> None:
