@@ -33,6 +33,7 @@ from ruledsl.discovery import (
 )
 from ruledsl.enumeration import Alphabet, library_text
 from ruledsl.language import print_expression
+from ruledsl.meta import MetaTrainer
 from ruledsl.rules import check
 from ruledsl.selection import Fit, Stage, StageListener
 from ruledsl.settings import EpisodeRecord
@@ -97,6 +98,17 @@ def test_no_class_is_searched_on_and_judged_by(front: Front) -> None:
     assert not classes["search"] & (classes["choice"] | classes["test"])
     assert not classes["choice"] & classes["test"]
     assert set.union(*classes.values()) == set(range(47))
+
+
+@pytest.mark.parametrize("part", ["choice", "test"])
+def test_what_is_told_of_a_part_was_measured_on_that_part(part: str, front: Front) -> None:
+    trained = ruledsl.open_run(front.out / "refits")
+    learned = {r["run"]: tuple(r["theta"].values()) for r in trained.result["runs"]}
+    runs = [dataclasses.replace(spec, initial=learned[spec.run]) for spec in trained.config.runs]
+    source = open_dataset(f"glyphs@{part}", Path())
+    trainer = MetaTrainer(compile_rule(trained.rule), trained.config.settings, runs, source)
+    found = list(trainer.judge_fresh(SMALL.judged_tasks).values())
+    assert found == [a for rule in front.rules for a in rule.accuracy[part].values()]
 
 
 def test_what_people_wrote_is_trained_for_as_long_as_what_was_found(front: Front) -> None:
