@@ -1,3 +1,4 @@
+from . import torch
 from .backend import CompiledRule, compile_rule
 from .discovery import Front, Question, Search, discover
 from .engines import MetaGradient, adapt, meta_gradient
@@ -51,5 +52,6 @@ __all__ = [
     "report",
     "rule",
     "select",
+    "torch",
     "train",
 ]

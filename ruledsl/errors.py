@@ -74,6 +74,18 @@ class SettingsError(UserError):
     """
 
 
+class ModelError(UserError):
+    """A torch model that a rule cannot be attached to, with the part of it that stands in the way.
+
+    >>> import ruledsl, torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
+    >>> ruledsl.torch.attach(model, "bio")
+    Traceback (most recent call last):
+        ...
+    ruledsl.errors.ModelError: `1` (BatchNorm1d) mixes the samples of a batch: ...
+    """
+
+
 class MissingExtra(UserError):
     """A package that is not installed, and the extra that brings it."""
 

@@ -52,6 +52,7 @@ FLOORS = (
     "meta",
     "figures",
     "runs",
+    "torch",
     "studies",
     "selection",
     "discovery",

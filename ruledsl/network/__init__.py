@@ -3,7 +3,7 @@
 from ruledsl.network.preparation import Prepared, prepare
 from ruledsl.network.programs import StepPrograms, programs_for
 from ruledsl.network.queries import as_targets, query_outputs, query_scores, scores
-from ruledsl.network.step import Coefficient, Pathway, SampleView, step_program
+from ruledsl.network.step import Activity, Coefficient, Pathway, SampleView, step_program
 from ruledsl.network.stream import State, Stream, sizes_of, weights_of
 from ruledsl.network.wiring import (
     Objectives,
@@ -15,6 +15,7 @@ from ruledsl.network.wiring import (
 )
 
 __all__ = [
+    "Activity",
     "Coefficient",
     "Objectives",
     "Pathway",
