@@ -20,7 +20,7 @@ SHARED = frozenset({Kind.weights, Kind.feedback, Kind.bias})
 """Kinds of inputs that all rows have in common."""
 TRACES = frozenset({Kind.trace, Kind.feedback_trace})
 NARROW = 64
-"""Cells of the short side up to which another product of matrices costs less than a pass over the long one."""
+"""Cells of the short side up to which a further product of matrices costs less than a pass over the long."""
 
 
 @dataclass(frozen=True)

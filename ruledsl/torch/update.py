@@ -146,9 +146,9 @@ class RuleLayer:
             before = state.get(str(slot))
             if before is not None and tuple(before.shape) != wanted:
                 raise ModelError(
-                    f"`{self.synapses.name}`: the rule keeps traces, one for each row of a batch, and the batch "
-                    f"now has {rows} rows after {before.shape[0]}; keep its size (drop_last=True), or call "
-                    "reset_traces()"
+                    f"`{self.synapses.name}`: the rule keeps traces, one for each row of a batch, and the "
+                    f"batch now has {rows} rows after {before.shape[0]}; keep its size (drop_last=True), or "
+                    "call reset_traces()"
                 )
             found[slot] = self.synapses.weight.new_zeros(wanted) if before is None else before
         return found
