@@ -53,6 +53,8 @@ class Program:
     instructions: tuple[Instruction, ...]
     outputs: tuple[tuple[Slot, int], ...] = ()
     updates: tuple[Update, ...] = ()
+    labels: tuple[tuple[Slot, int], ...] = field(default=(), compare=False)
+    """What some values mean, for whoever prints the program to be read."""
 
     def inputs(self) -> dict[Slot, int]:
         """The named inputs that are read, by the instruction that loads them."""
@@ -219,7 +221,12 @@ class Builder:
     def fill(self, scalar: int, shape: Dims) -> int:
         return scalar if shape == () else self.emit("fill", (scalar,), shape)
 
-    def finish(self, outputs: Mapping[str, int], updates: Iterable[Update] = ()) -> Program:
+    def finish(
+        self,
+        outputs: Mapping[str, int],
+        updates: Iterable[Update] = (),
+        labels: Mapping[Slot, int] | None = None,
+    ) -> Program:
         """The program with what nothing needs left out, and instructions numbered anew."""
         program = Program(
             tuple(self.instructions),
@@ -243,4 +250,9 @@ class Builder:
             )
             for u in program.updates
         )
-        return Program(kept, tuple((Slot.read(name), number[n]) for name, n in program.outputs), renumbered)
+        return Program(
+            kept,
+            tuple((Slot.read(name), number[n]) for name, n in program.outputs),
+            renumbered,
+            tuple((slot, number[n]) for slot, n in (labels or {}).items() if n in number),
+        )

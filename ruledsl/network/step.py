@@ -204,7 +204,10 @@ def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
     weights = {Slot(Kind.weights, n): weights_into(b, n + 1).number for n in range(depth)}
     loaded = {i.slot: number for number, i in enumerate(b.instructions) if i.op == "input"}
     carried = {update.target: loaded[update.target] for update in updates}
-    program = b.finish(weights | carried | costs, updates)
+    labels = {Slot(Kind.potential, n): v.number for n, v in enumerate(activity.z) if n}
+    labels |= {Slot(Kind.activity, n): v.number for n, v in enumerate(activity.y) if n}
+    labels |= {Slot(Kind.error, n): v.number for n, v in errors.items()}
+    program = b.finish(weights | carried | costs, updates, labels)
     verify(program)
     return program
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from ruledsl.ir import ELEMENTWISE, Instruction, InternalError, Kind, Program, Update
+from ruledsl.ir import ELEMENTWISE, LOADS, Instruction, InternalError, Kind, Program, Update
 
 
 class Target(ABC):
@@ -29,7 +29,7 @@ class Target(ABC):
 
     @abstractmethod
     def elementwise(self, function: str, argument: str) -> str:
-        """A call of a built-in function."""
+        """A call of a built-in function, with a slope of 1 where it has one."""
 
     @abstractmethod
     def update(self, program: Program, update: Update) -> str:
@@ -40,17 +40,26 @@ class Target(ABC):
         inputs = sorted(set(program.inputs()) | {Kind.weights.value})
         lines = [self.head, "", f"def update(theta, {', '.join(inputs)}):"]
         lines += [f"    # theta[{r}]: {name}" for r, name in enumerate(names)]
-        for number, instruction in enumerate(program.instructions):
-            if instruction.op != "input":
-                text = self._expression(program, instruction)
-                lines.append(f"    t{number} = {text}  # {' × '.join(instruction.shape) or 'scalar'}")
+        lines += [f"    {line}" for line in self.body(program)]
         lines.append(f"    return {self.update(program, program.updates[0])}")
         return "\n".join(lines)
+
+    def body(self, program: Program) -> list[str]:
+        """A line for each value that is computed, with its shape."""
+        return [
+            f"{self.named(program, number)} = {self._expression(program, i)}"
+            f"  # {' × '.join(i.shape) or 'scalar'}"
+            for number, i in enumerate(program.instructions)
+            if i.op not in LOADS
+        ]
 
     def _expression(self, program: Program, i: Instruction) -> str:
         arguments = [self.named(program, n) for n in i.arguments]
         if i.op in ELEMENTWISE:
-            return self.elementwise(i.op, arguments[0])
+            beta = float(i.parameter or 1.0) if ELEMENTWISE[i.op].has_beta else 1.0
+            if beta == 1.0:
+                return self.elementwise(i.op, arguments[0])
+            return f"{self.elementwise(i.op, f'({beta!r} * {arguments[0]})')} / {beta!r}"
         common: Mapping[str, Callable[[], str]] = {
             "const": lambda: f"{i.parameter!r}",
             "size": lambda: self.sized(str(i.parameter)),
@@ -65,8 +74,17 @@ class Target(ABC):
     def named(self, program: Program, number: int) -> str:
         """What an instruction's value is called."""
         instruction = program.instructions[number]
-        return str(instruction.slot) if instruction.op == "input" else f"t{number}"
+        if instruction.op == "input":
+            return str(instruction.slot)
+        if instruction.op in LOADS:
+            text = self._expression(program, instruction)
+            return f"({text})" if text.startswith("-") else text
+        labels = {n: str(slot) for slot, n in program.labels}
+        return labels.get(number, f"t{number}")
 
     def sized(self, dim: str) -> str:
-        """The number of cells of a side."""
-        return f"W.shape[{-2 if dim == 'post' else -1}]"
+        """The number of cells of a side, or of a layer `n0` …."""
+        if dim in ("post", "pre"):
+            return f"W.shape[{-2 if dim == 'post' else -1}]"
+        layer = int(dim.removeprefix("n"))
+        return f"W{layer - 1}.shape[-2]" if layer else "W0.shape[-1]"
