@@ -4,6 +4,7 @@ from .discovery import Front, Question, Search, discover
 from .engines import MetaGradient, adapt, meta_gradient
 from .enumeration import Alphabet, Enumeration, enumerate_terms
 from .errors import DataError, PluginError, RunError, SettingsError, UserError
+from .exports import export
 from .ir import Locality, RuleError
 from .pages import diff, report
 from .rules import Rule, load, rule
@@ -46,6 +47,7 @@ __all__ = [
     "discover",
     "enumerate_terms",
     "evaluate",
+    "export",
     "load",
     "meta_gradient",
     "open_run",

@@ -33,6 +33,7 @@ optimiser: _Decorator = partial(register, "optimiser")
 recipe: _Decorator = partial(register, "recipe")
 diagnostic: _Decorator = partial(register, "diagnostic")
 executor: _Decorator = partial(register, "executor")
+target: _Decorator = partial(register, "target")
 
 V = TypeVar("V", bound=Applicable)
 
@@ -53,6 +54,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("Pathway", "SampleView"), "ruledsl.network"),
     **dict.fromkeys(("ImageSource", "Task", "TaskRequest"), "ruledsl.tasks"),
     **dict.fromkeys(("Far", "Here", "Place", "Processes"), "ruledsl.studies"),
+    **dict.fromkeys(("NotExpressible", "Subject"), "ruledsl.exports"),
     "require": "ruledsl.errors",
 }
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading
@@ -71,6 +73,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "optimiser",
     "recipe",
     "softplus",
+    "target",
     "task",
 ]
 

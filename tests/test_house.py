@@ -52,8 +52,9 @@ FLOORS = (
     "meta",
     "figures",
     "runs",
-    "torch",
     "studies",
+    "torch",
+    "exports",
     "selection",
     "discovery",
     "pages",
@@ -182,3 +183,16 @@ def test_help_answers_at_once() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert time.monotonic() - started < 2
     assert "--dataset" in done.stdout
+
+
+def test_no_product_leaves_its_order_to_an_optional_package() -> None:
+    """Of three operands `einsum` takes the order from opt_einsum where that is installed (jax brings it): the
+    last bits of a training would then depend on what else lies in the environment."""
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "einsum"
+            ):
+                assert len(node.args) <= 3, f"{path}:{node.lineno}"

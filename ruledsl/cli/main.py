@@ -27,7 +27,7 @@ from ruledsl.cli.options import (
 from ruledsl.cli.search_commands import discover, enumerate_
 from ruledsl.cli.study_commands import study
 from ruledsl.selection import PLAN
-from ruledsl.settings import EVALUATED, OPTIONS
+from ruledsl.settings import EVALUATED, EXPORTED, OPTIONS
 from ruledsl.stopping import stopping
 
 FORMS = ("text", "latex", "index", "sympy", *targets(), "program", "cost", "json")
@@ -325,6 +325,41 @@ def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) ->
 
     own = {name: options[name] for name in ("theta", "samples", "classes", "test_images", "seeds")}
     evaluation.evaluate(rule_or_run, out, quiet, {**own, **given(EVALUATED)})
+
+
+@main.command(cls=Grouped)
+@click.argument("rule_or_run")
+@click.option(
+    "--to",
+    "form",
+    required=True,
+    metavar="LANGUAGE",
+    help="numpy, jax, torch, latex, markdown, or a plugin's.",
+)
+@click.option(
+    "--theta",
+    default=None,
+    metavar="NAME=VALUE,…",
+    help="Coefficients (default: the rule's own, or those the run learned).",
+)
+@click.option(
+    "--unverified",
+    is_flag=True,
+    help="Write it without comparing its numbers with ruledsl's; its header says so.",
+)
+@setting_options(EXPORTED)
+@out_option("File to write (default: to the terminal).")
+@plugins_option
+@accept_option
+def export(
+    rule_or_run: str, form: str, theta: str | None, unverified: bool, out: Path | None, **_: Any
+) -> None:
+    """Write a rule in another language, as a file that needs nothing of ruledsl, with proof that it computes
+    the same."""
+    from ruledsl.exports import export as write
+
+    text = write(rule_or_run, form, out=out, theta=theta, verify=not unverified, **given(EXPORTED))
+    click.echo(text if out is None else f"{out}: written", nl=out is not None)
 
 
 main.add_command(study)

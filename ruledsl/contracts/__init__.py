@@ -7,9 +7,9 @@ from ruledsl.registry import Registered
 
 def run_contract(plugin: Registered) -> list[Check]:
     """The checks of a plugin's kind, in order; one that raises is a check that failed."""
-    from ruledsl.contracts import networks, places, searches
+    from ruledsl.contracts import exporting, networks, places, searches
 
-    contracts = networks.CONTRACTS | searches.CONTRACTS | places.CONTRACTS
+    contracts = networks.CONTRACTS | searches.CONTRACTS | places.CONTRACTS | exporting.CONTRACTS
     return [guarded(what, check, plugin) for what, check in contracts[plugin.kind].items()]
 
 

@@ -46,5 +46,8 @@ def gradient_content(
             for r in range(shape[0]):
                 if rule.forms[r] is not None and rule.acts_in(r, layer):
                     change = term_change(rule, r, quantities | signs_of(named, layer), matrix)
-                    products[r, :, sample] -= torch.einsum("nj,nji,ni->n", e, change, y_pre)
+                    # By two at a time: of three, torch chooses the order by whether opt_einsum is installed,
+                    # and the last bits of a training must not depend on that.
+                    told = torch.einsum("nj,nji->ni", e, change)
+                    products[r, :, sample] -= torch.einsum("ni,ni->n", told, y_pre)
     return products.square().mean((1, 2)).sqrt() / reference.mean()

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.backend import compile_rule
-from ruledsl.errors import SettingsError
 from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
-from ruledsl.meta import LearningCurve, coefficient_names, learning_curve
-from ruledsl.network import programs_of
+from ruledsl.meta import LearningCurve, learning_curve
 from ruledsl.progress import Line
 from ruledsl.rules import Rule
-from ruledsl.runs import DATA, Run, use_threads
-from ruledsl.settings import EVALUATED, NETWORK, TrainSettings, Wrong, checks
+from ruledsl.runs import Run, use_threads
 from ruledsl.statistics import Interval, intervals
 from ruledsl.storage import make_folder, write_text
-from ruledsl.studies.specify import known_terms, specify
+from ruledsl.studies.found import coefficients_of, run_of, settings_of
+from ruledsl.studies.specify import specify
 from ruledsl.wording import counted
 
 SEEDS = 3
@@ -106,14 +104,14 @@ def evaluate(
     >>> ruledsl.evaluate("backprop", theta={"pseudo_gradient": 0.01}, **small).curve.samples[-1]
     20
     """
-    run = _run_of(rule)
+    run = run_of(rule)
     if run is not None:
-        given = {**_settings_of(run), **given}
+        given = {**settings_of(run), **given}
     given = {name: value for name, value in given.items() if value is not None}
     # A task is not drawn here: the smallest there is must fit whatever data there are.
     spec = specify(run.rule if run else rule, labels=1, shots=1, queries=1, **given)  # type: ignore[arg-type]
     settings, source = spec.config.settings, spec.source
-    coefficients = _theta(spec.rule, settings, run, theta)
+    coefficients = coefficients_of(spec.rule, settings, run, theta)
     use_threads(settings.threads)
     numbers = range(given.get("seed", 0), given.get("seed", 0) + seeds)
     with Line("sample", samples, not progress) as line:
@@ -127,41 +125,3 @@ def evaluate(
         f"{counted(seeds, 'seed')}"
     )
     return Evaluation(title, coefficients, numbers, curve, 1 / (classes or source.classes))
-
-
-def _run_of(rule: object) -> Run | None:
-    if isinstance(rule, Run):
-        return rule
-    run = Run(Path(rule)) if isinstance(rule, str | Path) else None
-    return run if run is not None and run.exists else None
-
-
-def _settings_of(run: Run) -> dict[str, Any]:
-    """The run's own network and data."""
-    flat, config = run.config.settings.flat(), run.config
-    own = {name: flat[name] for name, setting in EVALUATED.items() if setting.group == NETWORK}
-    dataset = str(run.folder / DATA) if config.dataset == DATA else config.dataset
-    return {**own, "dataset": dataset, "data_root": config.data_root}
-
-
-def _theta(
-    rule: Rule, settings: TrainSettings, run: Run | None, given: Mapping[str, float] | str | None
-) -> dict[str, float]:
-    """Coefficients from the run's result, else the rule's own, with those given over them."""
-    added = programs_of(rule.program, settings).pathway_coefficients
-    theta = dict(zip(rule.names, rule.program.initial, strict=True)) | {c.name: c.start for c in added}
-    try:
-        named = checks.coefficients(given or {})
-    except Wrong as expected:
-        raise SettingsError(f"--theta needs {expected}, not `{given}`") from None
-    known_terms(rule.name, named, coefficient_names(rule.program, settings), "--theta")
-    if run is not None and set(named) != set(theta):
-        thetas = run.thetas
-        if len(thetas) != 1:
-            labels = "; ".join(thetas) or "none"
-            raise SettingsError(
-                f"{run.folder} must hold one group of runs, but holds: {labels}; give every coefficient with "
-                f"--theta"
-            )
-        theta |= {name: value.mean for name, value in run.theta.items()}
-    return theta | named

@@ -8,5 +8,6 @@ True
 
 from ruledsl.torch.attach import attach
 from ruledsl.torch.optimizer import RuleOptimizer
+from ruledsl.torch.update import CELLS
 
-__all__ = ["RuleOptimizer", "attach"]
+__all__ = ["CELLS", "RuleOptimizer", "attach"]

@@ -13,7 +13,8 @@ from ruledsl.errors import ModelError
 from ruledsl.ir import Locality
 from ruledsl.language import closest
 from ruledsl.rules import Rule, load
-from ruledsl.runs import Run, open_run
+from ruledsl.runs import Run
+from ruledsl.studies import run_of
 from ruledsl.torch.optimizer import Reading, RuleOptimizer, attach_to
 from ruledsl.torch.tape import Activation
 
@@ -96,16 +97,11 @@ def attach(
 
 def _read(rule: str | Path | Rule | Run) -> tuple[Rule, Tensor, str | None]:
     """The rule, its Θ, and the feedback it is meant for."""
-    if not isinstance(rule, Rule | Run) and Path(rule).is_dir():
-        rule = open_run(rule)
-    if isinstance(rule, Run):
-        learned = rule.theta
-        return (
-            rule.rule,
-            torch.tensor([learned[name].mean for name in rule.rule.names], dtype=torch.float64),
-            rule.config.settings.network.feedback,
-        )
-    found = rule if isinstance(rule, Rule) else load(rule, allow=Locality.layer)
+    if (run := run_of(rule)) is not None:
+        learned = run.theta
+        means = torch.tensor([learned[name].mean for name in run.rule.names], dtype=torch.float64)
+        return run.rule, means, run.config.settings.network.feedback
+    found = rule if isinstance(rule, Rule) else load(rule, allow=Locality.layer)  # type: ignore[arg-type]
     return found, torch.tensor(found.program.initial, dtype=torch.float64), found.definition.feedback
 
 
