@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_the_python_examples_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(blocks("python")[number], {})

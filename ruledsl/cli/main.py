@@ -334,7 +334,7 @@ def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) ->
     "form",
     required=True,
     metavar="LANGUAGE",
-    help="numpy, jax, torch, latex, markdown, or a plugin's.",
+    help="numpy, jax, torch, brian2, latex, markdown, or a plugin's.",
 )
 @click.option(
     "--theta",

@@ -91,6 +91,13 @@ class RuleProgram:
             updates += self._lower_feedback(builder, layer, inputs)
         return updates
 
+    def layer_program(self, builder: Builder, layer: int, inputs: dict[str, int]) -> Program:
+        """The update of W into one layer by the terms that act there, from instructions for quantities of
+        sizes `post` and `pre`."""
+        lowering = Lowering(builder, inputs=dict(inputs), z_post_is_product=True)
+        update = lower_update(self.normal_form(layer), lowering, Slot(Kind.weights))
+        return builder.finish({Kind.weights: inputs["W"]}, [update])
+
     def _lower_bias(self, lowering: Lowering, layer: int) -> list[Update]:
         b, target = lowering.builder, Slot(Kind.bias, layer)
         lowering.inputs["bias"] = b.input(target, (f"n{layer}",))

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.errors import SettingsError
+from ruledsl.exports.brian import brian_file
 from ruledsl.exports.documents import latex_file, markdown_file
 from ruledsl.exports.episodes import JAX, NUMPY, episode_file
 from ruledsl.exports.header import UNVERIFIED
 from ruledsl.exports.optimisers import optimiser_file
-from ruledsl.exports.proofs import prove_jax, prove_numpy, prove_torch
+from ruledsl.exports.proofs import prove_brian, prove_jax, prove_numpy, prove_torch
 from ruledsl.exports.subject import Subject, subject_of
 from ruledsl.language import closest
 from ruledsl.registry import find, names_of
@@ -41,6 +42,7 @@ FORMATS: Mapping[str, Format] = {
         "whole episodes in jax: jit, vmap, grad through them", partial(episode_file, JAX), prove_jax
     ),
     "torch": Format("a torch optimiser in one file", optimiser_file, prove_torch),
+    "brian2": Format("a network of Brian2, its cells and synapses", brian_file, prove_brian),
     "latex": Format("the equation and a table of its terms", latex_file),
     "markdown": Format("a section of a page", markdown_file),
 }
@@ -59,7 +61,7 @@ def export(
 
     Args:
         what: a rule, a name or file of one, or a run folder, whose Θ and network are then the default.
-        to: `numpy`, `jax`, `torch`, `latex`, `markdown`, or a target plugin.
+        to: `numpy`, `jax`, `torch`, `brian2`, `latex`, `markdown`, or a target plugin.
         out: where the file is written as well.
         theta: coefficients by name, or as text `NAME=VALUE,…`.
         verify: run the file on random networks and compare, before it is given; its header says what was

@@ -6,7 +6,7 @@ from textwrap import indent
 
 from ruledsl.backend import targets
 from ruledsl.exports.header import commented, header
-from ruledsl.exports.refusal import NotExpressible
+from ruledsl.exports.refusal import NotExpressible, refuse_other_targets
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import Kind, Program, Update
 from ruledsl.torch import CELLS
@@ -45,10 +45,7 @@ ATTACH = "`ruledsl.torch.attach` does, with ruledsl installed"
 def layer_program(subject: Subject) -> Program:
     """One layer's update of W, from the cells on its two sides."""
     rule = subject.rule.program
-    if rule.others:
-        raise NotExpressible(
-            "torch", f"it moves {rule.others[0].target}, and this file moves W alone", ATTACH
-        )
+    refuse_other_targets("torch", subject.rule, ATTACH)
     if any(layers is not None for layers in rule.layers):
         raise NotExpressible("torch", "some of its terms act in some layers alone", ATTACH)
     if any(u.target.kind == Kind.trace for u in subject.programs.step.updates):

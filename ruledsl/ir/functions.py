@@ -35,6 +35,8 @@ class Function:
     torch_text: str = ""
     cpp: str = ""
     """`{1}` is beta."""
+    brian_text: str = ""
+    """As Brian2 writes it; without this as numpy does."""
     slope: Slope = lambda b, x, y, beta: None
     rewritten: Callable[[Any, Any], Any] | None = None
     """(sympy, expression): what the algebra reads it as; without this it stays a function of its argument."""
@@ -98,13 +100,14 @@ _ROWS = (
     Function(
         "relu", "max(x, 0)", r"\operatorname{relu}", lambda sp, v: sp.Max(v, 0),
         lambda np, x, _: np.maximum(x, 0.0), lambda torch, x, _: x.relu(),
-        "np.maximum({0}, 0)", "torch.relu({0})", "relu({0})",
+        "np.maximum({0}, 0)", "torch.relu({0})", "relu({0})", "clip({0}, 0, inf)",
         slope=lambda b, x, y, _: b.unary("step", x),
     ),
     Function(
         "softplus", "log(1 + exp(x))", r"\operatorname{softplus}", lambda sp, v: sp.log(1 + sp.exp(v)),
         lambda np, x, beta: np.logaddexp(0.0, beta * x) / beta, _stable_softplus,
         "np.logaddexp({0}, 0)", "torch.logaddexp({0}, 0 * {0})", "softplus({0}, real({1!r}))",
+        "(clip({0}, 0, inf) + log1p(exp(-abs({0}))))",
         slope=lambda b, x, y, beta: softplus_slope(b, y, beta), kept=True, has_beta=True,
     ),
     Function(
@@ -124,6 +127,7 @@ _ROWS = (
         "step", "1 where x > 0, else 0", r"\operatorname{step}", lambda sp, v: sp.Heaviside(v, 0),
         lambda np, x, _: (x > 0.0).astype(np.float64), lambda torch, x, _: (x > 0).to(x.dtype),
         "np.heaviside({0}, 0 * {0})", "torch.heaviside({0}, 0 * {0})", "({0} > 0 ? real(1) : real(0))",
+        "int({0} > 0)",
         written=False,
     ),
     Function(

@@ -131,9 +131,9 @@ class Pathway:
             # Noise as large as a fraction of the signal's own root mean square, at every cell.
             spread = (signal * signal).mean() ** 0.5 * self.network.feedback_noise
             signal = signal + self.random(layer, Kind.unrest) * spread
-        self.errors[layer] = signal * self._slope(layer)
+        self.errors[layer] = signal * self.slope(layer)
 
-    def _slope(self, layer: int) -> Value:
+    def slope(self, layer: int) -> Value:
         """σ'; at the input, which no cell computes, as if x were the activity of such cells (paper,
         below Eq. 3)."""
         plugin = find("activation", self.network.activation)
