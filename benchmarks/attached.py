@@ -86,7 +86,7 @@ def main() -> None:
     page = [
         "# A rule as the optimiser of a torch model: what a step costs",
         "",
-        f"Forward, backward and step with {BATCH} samples; the quickest of {TURNS} turns, taken by turns. The",
+        f"Forward, backward and step with {BATCH} samples, the quickest of {TURNS} turns. The",
         "convnet has 28 × 28 pixels, 16 and 32 channels, pooling, and a linear layer.",
         "",
         table(),

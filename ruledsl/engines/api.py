@@ -125,7 +125,8 @@ def meta_gradient(
 ) -> MetaGradient:
     """The objective after an episode and its exact gradient with respect to theta (Algorithm 1, Eq. 6).
 
-    Args as for `adapt`, and:
+    Args:
+        rule, theta, episode, network: as for `adapt`.
         l1: λ of the penalty λ‖Θ‖₁, one number or (…); its sub-gradient at 0 is 0.
         engine: `rebuild`, `checkpoint`, `autograd`, `forward` (memory that does not grow with T), `none` (no
             gradient), or `auto` (rebuild where it is exact). `retied` is the released code's, wrong on

@@ -1,0 +1,200 @@
+"""Pages that are made from the product itself, so that they cannot say anything else than it does.
+
+The tables of the language, every diagnostic with its bad and good twin, a card for each rule, every plugin, every
+setting, and the public names of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[2]
+MADE = ROOT / "docs" / "made"
+GROUPS = {
+    "Rules": ("load", "rule", "Rule", "RuleError", "Locality", "diff"),
+    "Training": ("train", "TrainSettings", "Network", "Run", "open_run", "Metrics", "Study", "Interval"),
+    "Evidence": ("evaluate", "Evaluation", "select", "report"),
+    "An episode by itself": ("compile_rule", "CompiledRule", "Episode", "adapt", "meta_gradient", "MetaGradient"),
+    "Rules that nobody wrote": (
+        "enumerate_terms", "Alphabet", "Enumeration", "discover", "Question", "Search", "Front",
+    ),
+    "Elsewhere": ("torch.attach", "torch.RuleOptimizer", "export"),
+    "What can be wrong": ("UserError", "DataError", "PluginError", "RunError", "SettingsError"),
+}  # fmt: skip
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join(
+        [*lines, *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in r)} |" for r in rows)]
+    )
+
+
+def language() -> str:
+    """The tables behind the language: what a checker knows is what stands here."""
+    from ruledsl.ir import ELEMENTWISE, OPERATORS
+    from ruledsl.language import FUNCTIONS, QUANTITIES, TARGETS
+
+    quantities = [(f"`{q.name}`", str(q.shape), f"${q.latex}$", q.meaning) for q in QUANTITIES.values()]
+    functions = [(f"`{f.name}`", f.meaning) for f in ELEMENTWISE.values() if f.written]
+    further = [(f"`{name}`", f.meaning) for name, f in FUNCTIONS.items() if name not in ELEMENTWISE]
+    operators = [(f"`{o.symbol}`", f"${o.latex.format('a', 'b')}$") for o in OPERATORS.values()]
+    targets = [(f"`{t.name}`", t.shown_shape, t.meaning) for t in TARGETS.values()]
+    grammar = (ROOT / "ruledsl" / "language" / "grammar.lark").read_text(encoding="utf-8")
+    return "\n\n".join([
+        "# Tables of the language",
+        "Made from the tables and the grammar that the parser and the checker use.",
+        "## Quantities", table(("name", "shape", "in formulas", "what it is"), quantities),
+        "## What a term moves", table(("target", "shape", "what it is"), targets),
+        "## Operators", table(("written", "in formulas"), operators),
+        "## Functions, entry by entry", table(("name", "what it is"), functions),
+        "## Functions of vectors and matrices", table(("name", "what it is"), further),
+        "## Grammar", f"```\n{grammar.rstrip()}\n```",
+    ])  # fmt: skip
+
+
+def errors() -> str:
+    """Every diagnostic, with the text that causes it and one that does not: the twins that the tests check."""
+    parts = [
+        "# Error index",
+        "Each of these is a test: the text that is wrong, what is said of it, and its repair.",
+    ]
+    for folder in sorted((ROOT / "tests" / "bad").iterdir()):
+        if not folder.is_dir():
+            continue
+        told = (folder / "expected.txt").read_text(encoding="utf-8").rstrip()
+        parts.append(f"## {folder.name}")
+        for title, name in (("Wrong", "bad.rule"), ("Right", "good.rule")):
+            path = folder / name
+            if path.exists():
+                text = path.read_text(encoding="utf-8", errors="replace").rstrip()
+                parts.append(f"{title}:\n\n````text\n{printable(text)}\n````")
+        parts.append(f"What is said:\n\n````text\n{printable(told)}\n````")
+    return "\n\n".join(parts)
+
+
+def printable(text: str) -> str:
+    return "".join(c if c == "\n" or c.isprintable() else "�" for c in text)
+
+
+def gallery() -> str:
+    """A card for each rule that ships."""
+    from ruledsl import load
+    from ruledsl.rules import term_latex
+
+    parts = [
+        "# Gallery",
+        "Every rule that ships, with its formula, the locality of each term and what it reads. Choose what to see:",
+        '<p><select id="locality"><option value="">any locality</option><option>synapse</option>'
+        "<option>dendrite</option><option>axon</option><option>layer</option></select> "
+        '<input id="reads" placeholder="reads, for instance e_pre"></p>',
+    ]
+    for path in sorted([*(ROOT / "rules").glob("*.rule"), *(ROOT / "rules" / "discovered").glob("*.rule")]):
+        rule = load(path)
+        widest = str(max(rule.locality.values()))
+        reads = sorted({q for piece in rule.pieces for q in piece.certificate.reads})
+        rows = [
+            (
+                f"`{item.name}`", f"${term_latex(item.term.expression)}$", str(rule.locality[item.name]),
+                item.term.note or "", item.options.cite or "",
+            )
+            for item in rule.definition.terms
+        ]  # fmt: skip
+        parts += [
+            f'<div class="card" data-locality="{widest}" data-reads="{" ".join(reads)}">',
+            f"## {path.stem}",
+            sentence(rule.definition.note or ""),
+            f"$$\n{rule.latex()}\n$$",
+            table(("term", "F", "locality", "what it does", "source"), rows),
+            f"Reads: {', '.join(f'`{q}`' for q in reads)}. Widest class: **{widest}**. "
+            f"`ruledsl train {path.relative_to(ROOT)}`",
+            "</div>",
+        ]
+    return "\n\n".join(parts)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def plugins() -> str:
+    """What ships, by kind."""
+    from ruledsl.registry import KINDS, declared
+
+    found = declared().found.values()
+    parts = [
+        "# Plugins that ship",
+        "As `ruledsl list plugins` finds them; [plugins.md](../plugins.md) says how to write one.",
+    ]
+    for kind in KINDS.values():
+        rows = [
+            (f"`{d.name}`", d.summary, f"`{d.path.name}`")
+            for d in found
+            if d.kind == kind.name and d.origin == "product"
+        ]
+        parts += [f"## {kind.name}: {kind.gives}", table(("name", "what it does", "file"), sorted(rows))]
+    return "\n\n".join(parts)
+
+
+def settings() -> str:
+    """The table of settings."""
+    from ruledsl.settings import OPTIONS
+
+    rows = [
+        (f"`{name}`", f"`{s.option}`", s.group, s.help, f"`{s.shown_default or s.default}`")
+        for name, s in OPTIONS.items()
+    ]
+    return "\n\n".join([
+        "# Settings",
+        "Keywords of `ruledsl.train`, options of `ruledsl train`, and keys of `--config` files are one table.",
+        table(("keyword", "option", "group", "what it is", "default"), rows),
+    ])  # fmt: skip
+
+
+def api() -> Iterator[tuple[str, str]]:
+    """A page of the public names of each group."""
+    import ruledsl
+
+    listed = {name.partition(".")[0] for names in GROUPS.values() for name in names}
+    missing = sorted(set(ruledsl.__all__) - listed)
+    if missing:
+        raise ValueError(f"these public names stand in no group of the reference: {missing}")
+    for title, names in GROUPS.items():
+        blocks = []
+        for name in names:
+            item = getattr(ruledsl.torch if name.startswith("torch.") else ruledsl, name.rpartition(".")[2])
+            kind = "autoclass" if isinstance(item, type) else "autofunction"
+            where = f"{item.__module__}.{item.__name__}"
+            members = "\n:members:" if kind == "autoclass" else ""
+            blocks.append(f"```{{eval-rst}}\n.. {kind}:: {where}\n{indent(members)}\n```")
+        yield title, "\n\n".join([f"# {title}", *blocks])
+
+
+def indent(text: str) -> str:
+    return "\n".join(f"   {line}" for line in text.splitlines())
+
+
+def write(_: Sphinx) -> None:
+    """All pages, anew; one that is as it was keeps its date, so that Sphinx need not read it again."""
+    MADE.mkdir(exist_ok=True)
+    pages = {
+        "language": language(), "errors": errors(), "gallery": gallery(), "plugins": plugins(), "settings": settings(),
+        "cli": "# Command line\n\n```{eval-rst}\n.. click:: ruledsl.cli:main\n   :prog: ruledsl\n   :nested: full\n```",
+    }  # fmt: skip
+    reference = {f"api-{title.lower().replace(' ', '-')}": text for title, text in api()}
+    names = "\n".join(reference)
+    pages |= reference | {"api": f"# From Python\n\n```{{toctree}}\n{names}\n```"}
+    for name, text in pages.items():
+        path = MADE / f"{name}.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text + "\n":
+            path.write_text(text + "\n", encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True}
