@@ -19,7 +19,7 @@ extensions = [
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-# Links from the pages to files of the repository, such as rules and plugins, are for readers of the repository.
+# Links to files of the repository, such as rules and plugins, are for readers of the repository.
 # A page of the paper's claims begins below the title of another.
 suppress_warnings = ["myst.xref_missing", "myst.header"]
 html_theme = "furo"

@@ -14,6 +14,7 @@ from .settings import Network, TrainSettings
 from .statistics import Interval
 from .studies import Evaluation, Study, evaluate, train
 from .tasks import Episode
+from .theory import Explanation, explain
 
 __version__: str
 
@@ -24,6 +25,7 @@ __all__ = [
     "Enumeration",
     "Episode",
     "Evaluation",
+    "Explanation",
     "Front",
     "Interval",
     "Locality",
@@ -47,6 +49,7 @@ __all__ = [
     "discover",
     "enumerate_terms",
     "evaluate",
+    "explain",
     "export",
     "load",
     "meta_gradient",

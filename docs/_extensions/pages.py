@@ -1,7 +1,7 @@
 """Pages that are made from the product itself, so that they cannot say anything else than it does.
 
-The tables of the language, every diagnostic with its bad and good twin, a card for each rule, every plugin, every
-setting, and the public names of the package.
+The tables of the language, every diagnostic with its bad and good twin, a card for each rule, every plugin,
+every setting, and the public names of the package.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ GROUPS = {
     "Rules": ("load", "rule", "Rule", "RuleError", "Locality", "diff"),
     "Training": ("train", "TrainSettings", "Network", "Run", "open_run", "Metrics", "Study", "Interval"),
     "Evidence": ("evaluate", "Evaluation", "select", "report"),
-    "An episode by itself": ("compile_rule", "CompiledRule", "Episode", "adapt", "meta_gradient", "MetaGradient"),
+    "An episode by itself": (
+        "compile_rule", "CompiledRule", "Episode", "adapt", "meta_gradient", "MetaGradient",
+    ),
     "Rules that nobody wrote": (
         "enumerate_terms", "Alphabet", "Enumeration", "discover", "Question", "Search", "Front",
     ),
+    "Theory": ("explain", "Explanation"),
     "Elsewhere": ("torch.attach", "torch.RuleOptimizer", "export"),
     "What can be wrong": ("UserError", "DataError", "PluginError", "RunError", "SettingsError"),
 }  # fmt: skip
@@ -59,7 +62,7 @@ def language() -> str:
 
 
 def errors() -> str:
-    """Every diagnostic, with the text that causes it and one that does not: the twins that the tests check."""
+    """Every diagnostic, with the text that causes it and one that does not: twins that the tests check."""
     parts = [
         "# Error index",
         "Each of these is a test: the text that is wrong, what is said of it, and its repair.",
@@ -89,7 +92,7 @@ def gallery() -> str:
 
     parts = [
         "# Gallery",
-        "Every rule that ships, with its formula, the locality of each term and what it reads. Choose what to see:",
+        "Every rule that ships, with its formula, the locality of each term and what it reads.",
         '<p><select id="locality"><option value="">any locality</option><option>synapse</option>'
         "<option>dendrite</option><option>axon</option><option>layer</option></select> "
         '<input id="reads" placeholder="reads, for instance e_pre"></p>',
@@ -151,7 +154,7 @@ def settings() -> str:
     ]
     return "\n\n".join([
         "# Settings",
-        "Keywords of `ruledsl.train`, options of `ruledsl train`, and keys of `--config` files are one table.",
+        "Keywords of `ruledsl.train`, options of the command, and keys of `--config` files are one table.",
         table(("keyword", "option", "group", "what it is", "default"), rows),
     ])  # fmt: skip
 
@@ -182,10 +185,10 @@ def indent(text: str) -> str:
 def write(_: Sphinx) -> None:
     """All pages, anew; one that is as it was keeps its date, so that Sphinx need not read it again."""
     MADE.mkdir(exist_ok=True)
-    pages = {
-        "language": language(), "errors": errors(), "gallery": gallery(), "plugins": plugins(), "settings": settings(),
-        "cli": "# Command line\n\n```{eval-rst}\n.. click:: ruledsl.cli:main\n   :prog: ruledsl\n   :nested: full\n```",
-    }  # fmt: skip
+    directive = ".. click:: ruledsl.cli:main\n   :prog: ruledsl\n   :nested: full"
+    cli = f"# Command line\n\n```{{eval-rst}}\n{directive}\n```"
+    made = (language, errors, gallery, plugins, settings)
+    pages = {page.__name__: page() for page in made} | {"cli": cli}
     reference = {f"api-{title.lower().replace(' ', '-')}": text for title, text in api()}
     names = "\n".join(reference)
     pages |= reference | {"api": f"# From Python\n\n```{{toctree}}\n{names}\n```"}

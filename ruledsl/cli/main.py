@@ -327,6 +327,22 @@ def evaluate(rule_or_run: str, out: Path | None, quiet: bool, **options: Any) ->
     evaluation.evaluate(rule_or_run, out, quiet, {**own, **given(EVALUATED)})
 
 
+@main.command()
+@click.argument("rule_or_run")
+@click.option("--mean", "input_mean", is_flag=True, help="Let the input have a mean, as activities have.")
+@accept_option
+def explain(rule_or_run: str, input_mean: bool) -> None:
+    """Derive what each term does on average, and measure it: drift, signs of θ, where W comes to rest.
+
+    Exit code 1 when a formula is not what was measured.
+    """
+    from ruledsl.theory import explain as derive
+
+    found = derive(rule_or_run, input_mean=input_mean)
+    click.echo(found)
+    sys.exit(int(bool(found.disagreements)))
+
+
 @main.command(cls=Grouped)
 @click.argument("rule_or_run")
 @click.option(

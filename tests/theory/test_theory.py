@@ -1,0 +1,181 @@
+"""What is derived of a rule is what is measured, and what theory is known says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+
+import ruledsl
+from ruledsl.algebra import index_text
+from ruledsl.theory import (
+    LOSS,
+    MOMENTS,
+    POST,
+    PRE,
+    SIGMA_Y,
+    NotPolynomial,
+    Rest,
+    TermTheory,
+    degrees,
+    directions,
+    expected_drift,
+    pairings,
+    rest_of,
+)
+from tests.commands import SMALL, run
+
+SHIPPED = (
+    "pool", "bcm", "covariance", "competition", "oja_single", "soft_bound", "kolen_pollack",
+    "rules/discovered/balanced.rule", "rules/discovered/balanced_three.rule",
+)  # fmt: skip
+
+
+def piece(rule: str, term: str) -> tuple[ruledsl.Rule, int]:
+    found = ruledsl.load(rule)
+    return found, found.names.index(term)
+
+
+def drift(rule: str, term: str, input_mean: bool = False) -> str:
+    found, number = piece(rule, term)
+    return index_text(expected_drift(found.pieces[number].form, input_mean))
+
+
+def theory(rule: str, term: str) -> TermTheory:
+    return next(t for t in ruledsl.explain(rule).terms if t.name == term)
+
+
+def test_equation_13_falls_out_of_ehebb_with_its_size() -> None:
+    """E[ΔW] = −σ² Bᵀ: paper, Eq. 13."""
+    assert drift("ehebb", "error_hebb") == "-sigma_e^2·B[i,j]"
+
+
+@pytest.mark.parametrize(
+    ("rule", "term", "formula"),
+    [
+        ("pool", "pseudo_gradient", "0"),
+        ("pool", "oja_subspace", "sigma_y^2·(Σ_p,k W[j,p]·W[k,i]·W[k,p]) - sigma_y^2·W[j,i]"),
+        ("oja_single", "oja_single", "-sigma_y^2·(Σ_p W[j,p]^2)·W[j,i] + sigma_y^2·W[j,i]"),
+        ("pool", "aligned_error", "-sigma_e^2·sigma_y^2·(Σ_p,k B[i,k]·W[j,p]·W[k,p])"),
+        ("pool", "weight_decay", "-W[j,i]"),
+    ],
+)
+def test_averages_that_can_be_done_by_hand(rule: str, term: str, formula: str) -> None:
+    assert drift(rule, term) == formula
+
+
+def test_an_input_with_a_mean_adds_its_moments() -> None:
+    """E[y_i y_p] = σ² δ + μ²: the Hebbian part of Oja's rule then also reads the sum of a cell's weights."""
+    text = drift("rules/discovered/balanced.rule", "outgoing_sum", input_mean=True)
+    assert text == "mu_y·(Σ_p W[j,p])·(Σ_k W[k,i])"
+    assert drift("rules/discovered/balanced.rule", "outgoing_sum") == "0"
+
+
+def test_there_are_as_many_pairings_as_wick_says() -> None:
+    cells = [sp.Symbol(f"i{n}") for n in range(6)]
+    assert [len(list(pairings(cells[:n], False))) for n in range(7)] == [1, 0, 1, 0, 3, 0, 15]
+    assert len(list(pairings(cells[:4], True))) == 10, "all ways to pair some of four"
+
+
+@pytest.mark.parametrize("rule", SHIPPED)
+def test_every_formula_is_what_is_measured(rule: str) -> None:
+    """More than twenty terms, each in five networks, with and without a mean of the input."""
+    for input_mean in (False, True):
+        found = ruledsl.explain(rule, input_mean=input_mean)
+        assert found.disagreements == []
+        assert any(t.check is not None for t in found.terms)
+
+
+def test_a_wrong_derivation_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pairing forgotten: Oja's average loses its cubic part."""
+
+    def forgetful(cells: list[sp.Symbol], with_singles: bool) -> list[object]:
+        return list(pairings(cells, with_singles))[:1]
+
+    monkeypatch.setattr("ruledsl.theory.expectation.pairings", forgetful)
+    assert ruledsl.explain("bcm", input_mean=True).disagreements == ["bcm_term"]
+    result = run("explain", "bcm", "--mean")
+    assert result.exit_code == 1
+    assert "DISAGREES" in result.output
+
+
+def test_the_signs_that_the_paper_found_come_out() -> None:
+    """θ_2 < 0 and θ_9 < 0 in its convention, and θ_0 > 0."""
+    wanted = {
+        "pseudo_gradient": {LOSS: 1},
+        "error_hebb": {"turns W towards Bᵀ": -1},
+        "oja_subspace": {"makes the rows of W more orthonormal": -1},
+    }
+    for term, signs in wanted.items():
+        found, number = piece("pool", term)
+        assert {d.what: d.sign for d in directions(found.pieces[number].form) if d.sign} == signs
+
+
+@pytest.mark.parametrize("rule", ["pool", "soft_bound", "bcm", "rules/discovered/balanced.rule"])
+def test_a_term_grows_by_the_powers_that_are_told(rule: str) -> None:
+    found = ruledsl.load(rule)
+    F = ruledsl.compile_rule(found)
+    torch.manual_seed(0)
+    named = {q: torch.randn(POST if q.endswith("post") else PRE, dtype=torch.float64) for q in F.reads}
+    named["W"] = torch.randn(POST, PRE, dtype=torch.float64)
+    for number, p in enumerate(found.pieces):
+        theta = torch.eye(len(found.names), dtype=torch.float64)[number]
+        for letter, power in degrees(p.form.entry).items():
+            twice = {q: 2 * v if q.partition("_")[0] == letter else v for q, v in named.items()}
+            before, after = F.update(theta, **named), F.update(theta, **twice)
+            ratio = (after / before)[before.abs() > 1e-9]
+            if power is None:
+                assert float(ratio.std()) > 1e-6
+            else:
+                assert torch.allclose(ratio, torch.full_like(ratio, 2.0**power))
+
+
+def rest(rule: str, term: str, theta: float) -> Rest:
+    found, number = piece(rule, term)
+    return rest_of(found.program, {number: expected_drift(found.pieces[number].form)}, {number: theta})
+
+
+def test_ojas_subspace_rule_rests_where_theory_says() -> None:
+    """W Wᵀ = 1 on the Stiefel manifold, whose dimension is n m − m(m+1)/2; off it errors shrink at 2 σ_y²."""
+    found = rest("pool", "oja_subspace", -1.0)
+    assert found.end == "rests"
+    assert found.relations == ("W Wᵀ = 1",)
+    assert found.neutral == POST * PRE - POST * (POST + 1) // 2
+    rate = -2.0 * MOMENTS[SIGMA_Y] ** 2
+    assert np.allclose([found.fastest, found.slowest], rate, rtol=1e-3)
+    assert np.isclose(found.largest_step, 1.0 / MOMENTS[SIGMA_Y] ** 2, rtol=1e-3)
+    assert found.farthest < 5.0
+
+
+def test_ojas_rule_of_one_neuron_rests_on_rows_of_length_one() -> None:
+    found = rest("oja_single", "oja_single", 1.0)
+    assert found.relations == ("every row of W has length 1",)
+    assert found.neutral == POST * PRE - POST
+
+
+def test_terms_that_do_not_rest_say_how_they_end() -> None:
+    assert str(rest("pool", "weight_decay", 1.0)) == "W vanishes"
+    assert str(rest("pool", "error_hebb", -1.0)) == "W grows without bound, at 0° from Bᵀ"
+    assert rest("pool", "error_hebb", 1.0).alignment > 179.0
+
+
+def test_what_cannot_be_derived_is_said() -> None:
+    told = {t.name: t.reason for t in ruledsl.explain("three_factor").terms if t.drift is None}
+    assert told["surprise_gradient"] == "nothing is assumed of `third`"
+    assert "trace" in told["lasting_activity"]
+    assert "is no product of quantities" in theory("shrunk", "shrunk_gradient").reason
+    assert "it moves B" in theory("weight_mirror", "mirror").reason
+
+
+def test_a_product_of_too_many_factors_is_not_attempted() -> None:
+    rule = ruledsl.rule("term high = e_post.^9 * y_pre^T\nrule r = high")
+    with pytest.raises(NotPolynomial):
+        expected_drift(rule.pieces[0].form)
+
+
+def test_a_run_is_compared_with_what_was_derived(tmp_path: object) -> None:
+    ruledsl.train("bio", out=tmp_path, progress=False, **{**SMALL, "seeds": 2})  # type: ignore[arg-type]
+    result = run("explain", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("learned: θ = ") == 3
