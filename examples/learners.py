@@ -24,7 +24,7 @@ from ruledsl import Interval, Rule
 from ruledsl.tasks import fit_pixels, open_dataset
 
 Optimisers = list[torch.optim.Optimizer]
-SCALES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+SCALES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Factors on a rule's Θ."""
 
 
@@ -147,7 +147,8 @@ def compare(title: str, build: Callable[[], nn.Module], ways: Sequence[str], arg
             model = trained(build, way, best[1], data, seed, args)
             found.append(accuracy(model, data.test) if model else 0.0)
         seconds = (time.monotonic() - started) / (len(way.grid) + args.seeds)
-        lines.append(f"| {name} | {best[1]:g} | {Interval.of(found).text('.3f')} | {seconds:.1f} |")
+        shown = Interval.of(found).text(".3f") if best[0] else "diverges at every step of the grid"
+        lines.append(f"| {name} | {best[1]:g} | {shown} | {seconds:.1f} |")
         print(lines[-1], flush=True)
     return "\n".join(lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -90,7 +92,7 @@ def test_every_formula_is_what_is_measured(rule: str) -> None:
 def test_a_wrong_derivation_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pairing forgotten: Oja's average loses its cubic part."""
 
-    def forgetful(cells: list[sp.Symbol], with_singles: bool) -> list[object]:
+    def forgetful(cells: list[sp.Symbol], with_singles: bool) -> list[Any]:
         return list(pairings(cells, with_singles))[:1]
 
     monkeypatch.setattr("ruledsl.theory.expectation.pairings", forgetful)
