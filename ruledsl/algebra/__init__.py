@@ -2,7 +2,7 @@
 The only user of SymPy."""
 
 from ruledsl.algebra.comparison import TermRelation, express
-from ruledsl.algebra.contraction import canonical_sum, contract, expand
+from ruledsl.algebra.contraction import TooManySums, canonical_sum, contract, expand
 from ruledsl.algebra.dependence import Independent, direction, linear_relations
 from ruledsl.algebra.entries import (
     COLUMN,
@@ -46,6 +46,7 @@ __all__ = [
     "ReadSet",
     "TermRelation",
     "Theta",
+    "TooManySums",
     "as_written",
     "canonical_sum",
     "certify",

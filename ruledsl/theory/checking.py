@@ -53,7 +53,8 @@ def check_drift(rule: RuleProgram, term: int, drift: sp.Expr, input_mean: bool) 
         mean, error = measured_drift(rule, {term: 1.0}, W, B, seed, input_mean)
         off += float(np.square(mean - predicted).sum())
         size += float(np.square(predicted).sum())
-        worst = max(worst, float(np.max(np.abs(mean - predicted) / np.maximum(error, 1e-12))))
+        rounding = 1e-9 * max(1.0, float(np.abs(predicted).max()))  # of terms that nothing random enters
+        worst = max(worst, float(np.max(np.abs(mean - predicted) / np.maximum(error, rounding))))
     return Check((off / size) ** 0.5 if size else None, worst)
 
 

@@ -17,7 +17,6 @@ from ruledsl.theory import (
     POST,
     PRE,
     SIGMA_Y,
-    NotPolynomial,
     Rest,
     TermTheory,
     degrees,
@@ -170,10 +169,22 @@ def test_what_cannot_be_derived_is_said() -> None:
     assert "it moves B" in theory("weight_mirror", "mirror").reason
 
 
-def test_a_product_of_too_many_factors_is_not_attempted() -> None:
-    rule = ruledsl.rule("term high = e_post.^9 * y_pre^T\nrule r = high")
-    with pytest.raises(NotPolynomial):
-        expected_drift(rule.pieces[0].form)
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("(e_post.^9 .* e_post) * y_pre^T", "more than 8 factors of one vector"),
+        ("-y_post * y_post^T * W * W^T * W * e_pre * e_pre^T", "sums over more than five populations"),
+        ("(y_post^T * y_post)^0.5 * W", "`sqrt((Σ_k y_post[k]^2))` is no product of quantities"),
+        ("((y_post + e_post + z_post).^5) * ((y_pre + e_pre + z_pre).^5)^T", "products; 500 are followed"),
+    ],
+)
+def test_what_is_too_large_to_derive_is_said(text: str, reason: str) -> None:
+    rule = ruledsl.rule(f"term t = {text}\nrule r = t")
+    assert reason in ruledsl.explain(rule).terms[0].reason
+
+
+def test_a_term_that_nothing_random_enters_agrees_exactly() -> None:
+    assert ruledsl.explain(ruledsl.rule("term t = W * W^T * W * W^T * W\nrule r = t")).disagreements == []
 
 
 def test_a_run_is_compared_with_what_was_derived(tmp_path: object) -> None:
