@@ -26,6 +26,9 @@ from ruledsl.algebra import (
     summands_of,
 )
 
+MOST = 8
+"""Factors of one random vector in a product: there are 105 ways to pair eight."""
+
 
 class NotPolynomial(Exception):
     """What in a term is no product of entries, in words."""
@@ -71,7 +74,9 @@ def _factor(factor: sp.Expr) -> list[Monomial]:
         names = {k: fresh_index(side_of(k)) for k in factor.bound}
         inner = monomials(renamed(factor.body, names))
         return [Monomial(m.coefficient, m.entries, (*m.bound, *names.values())) for m in inner]
-    if isinstance(factor, sp.Pow) and factor.exp.is_Integer and 0 < int(factor.exp) <= 8:
+    if isinstance(factor, sp.Pow) and factor.exp.is_Integer and int(factor.exp) > 0:
+        if int(factor.exp) > MOST:
+            raise NotPolynomial(f"`{index_text(factor)}` is a power above {MOST}")
         # Each factor of a power of a sum has cells of its own.
         return [_joined(c) for c in product(*(_factor(factor.base) for _ in range(int(factor.exp))))]  # type: ignore[arg-type]
     raise NotPolynomial(f"`{index_text(factor)}` is no product of quantities")
