@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+    from ruledsl.rules import Piece
+
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ROOT / "docs" / "made"
 GROUPS = {
@@ -92,7 +94,8 @@ def gallery() -> str:
 
     parts = [
         "# Gallery",
-        "Every rule that ships, with its formula, the locality of each term and what it reads.",
+        "Every rule that ships: its formula, the locality of each term, what it reads, and what it does on average "
+        "in a linear\nlayer whose input has a mean ([how that is derived](../theory.md)).",
         '<p><select id="locality"><option value="">any locality</option><option>synapse</option>'
         "<option>dendrite</option><option>axon</option><option>layer</option></select> "
         '<input id="reads" placeholder="reads, for instance e_pre"></p>',
@@ -104,21 +107,34 @@ def gallery() -> str:
         rows = [
             (
                 f"`{item.name}`", f"${term_latex(item.term.expression)}$", str(rule.locality[item.name]),
-                item.term.note or "", item.options.cite or "",
+                average(piece), item.term.note or "", item.options.cite or "",
             )
-            for item in rule.definition.terms
+            for item, piece in zip(rule.definition.terms, rule.pieces, strict=False)
         ]  # fmt: skip
         parts += [
             f'<div class="card" data-locality="{widest}" data-reads="{" ".join(reads)}">',
             f"## {path.stem}",
             sentence(rule.definition.note or ""),
             f"$$\n{rule.latex()}\n$$",
-            table(("term", "F", "locality", "what it does", "source"), rows),
+            table(("term", "F", "locality", "on average", "what it does", "source"), rows),
             f"Reads: {', '.join(f'`{q}`' for q in reads)}. Widest class: **{widest}**. "
             f"`ruledsl train {path.relative_to(ROOT)}`",
             "</div>",
         ]
     return "\n\n".join(parts)
+
+
+def average(piece: Piece) -> str:
+    """E[ΔW | W, B] of a term, where it can be derived."""
+    from ruledsl.algebra import index_latex
+    from ruledsl.theory import NotPolynomial, expected_drift
+
+    if piece.term.target != "W":
+        return ""
+    try:
+        return f"${index_latex(expected_drift(piece.form, input_mean=True))}$"
+    except NotPolynomial:
+        return ""
 
 
 def sentence(text: str) -> str:
