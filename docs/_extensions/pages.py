@@ -94,8 +94,8 @@ def gallery() -> str:
 
     parts = [
         "# Gallery",
-        "Every rule that ships: its formula, the locality of each term, what it reads, and what it does on average "
-        "in a linear\nlayer whose input has a mean ([how that is derived](../theory.md)).",
+        "Every rule that ships: its formula, the locality of each term, what it reads, and what it does on "
+        "average in a\nlinear layer whose input has a mean ([how that is derived](../theory.md)).",
         '<p><select id="locality"><option value="">any locality</option><option>synapse</option>'
         "<option>dendrite</option><option>axon</option><option>layer</option></select> "
         '<input id="reads" placeholder="reads, for instance e_pre"></p>',
