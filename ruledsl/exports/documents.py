@@ -13,7 +13,7 @@ def _rows(subject: Subject) -> Rows:
     rule, cited = subject.rule, subject.citations
     return [
         (
-            name,
+            name + _where(item.options.layers),
             term_latex(item.term.expression),
             f"{value:.4g}",
             str(rule.locality[name]),
@@ -21,6 +21,13 @@ def _rows(subject: Subject) -> Rows:
         )
         for name, value, item in zip(rule.names, subject.theta, rule.definition.terms, strict=False)
     ]
+
+
+def _where(layers: tuple[tuple[int, int], ...] | None) -> str:
+    """The layers that a term is confined to."""
+    if layers is None:
+        return ""
+    return f" (layers {', '.join(str(a) if a == b else f'{a} to {b}' for a, b in layers)})"
 
 
 def latex_file(subject: Subject, _: str) -> str:

@@ -34,7 +34,9 @@ def optimiser_file(subject: Subject, proof: str) -> str:
         "import torch\nfrom torch import nn",
         f"TERMS = {names!r}\nTHETA = torch.tensor([{coefficients}], dtype=torch.float64)",
         _change(program, reads),
-        _REST.replace("{signal}", FEEDBACKS[feedback]).replace("{reads}", repr(tuple(reads))),
+        _REST.replace("{signal}", FEEDBACKS[feedback])
+        .replace("{reads}", repr(tuple(reads)))
+        .replace("{heard}", "third=torch.rand(16)" if Kind.third in reads else ""),
     ]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -169,7 +171,7 @@ def demo(seed=0):
         y = torch.randint(5, (16,))
         loss = nn.functional.cross_entropy(model(prototypes[y] + 0.1 * torch.rand(16, 40)), y)
         loss.backward()
-        optimizer.step()
+        optimizer.step({heard})
         losses.append(float(loss.detach()))
     print(f"loss {losses[0]:.2f} before, {losses[-1]:.2f} after {len(losses)} batches")
     return losses

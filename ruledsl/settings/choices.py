@@ -64,5 +64,5 @@ EVALUATED: Mapping[str, Setting] = {
     or name in ("allow", "dataset", "data_root", "download", "seed", "device", "threads", "backend")
 }
 """Keywords of `ruledsl.evaluate`: what concerns networks, data and the machine."""
-EXPORTED: Mapping[str, Setting] = {name: s for name, s in OPTIONS.items() if s.group == NETWORK}
-"""Keywords of `ruledsl.export`: what concerns networks."""
+EXPORTED: Mapping[str, Setting] = {n: s for n, s in OPTIONS.items() if s.group == NETWORK and n != "init"}
+"""Keywords of `ruledsl.export`: what concerns networks, but for their initial weights."""

@@ -45,16 +45,16 @@ _MEASURES: Mapping[str, Callable[[Matrix, Matrix, Matrix], float]] = {
 LOSS = "makes the loss of this layer smaller"
 
 
-def directions(form: IndexForm) -> list[Direction]:
+def directions(form: IndexForm, input_mean: bool = False) -> list[Direction]:
     """What a positive θ does, to first order, in naive networks of 30 → 20 cells.
 
     The loss is that of a layer whose e_post is its own gradient: ∂L/∂W = e_post y_preᵀ.
 
     Raises `NotPolynomial` as `expected_drift` does.
     """
-    drift = expected_drift(form)
+    drift = expected_drift(form, input_mean)
     gradient: sp.Expr = entry("e_post", POST_CELL) * entry("y_pre", PRE_CELL)
-    slope = expected_drift(IndexForm(sp.expand(form.entry * gradient)))
+    slope = expected_drift(IndexForm(sp.expand(form.entry * gradient)), input_mean)
     known = numbers(POST, PRE)
     drift_of, slope_of = Function(drift, known), Function(slope, known)
     found: dict[str, list[float]] = {name: [] for name in (LOSS, *_MEASURES)}

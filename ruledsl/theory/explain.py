@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sympy as sp
 
-from ruledsl.algebra import index_latex, index_text
+from ruledsl.algebra import IndexForm, index_latex, index_text
 from ruledsl.ir import Locality
 from ruledsl.rules import Rule, load
 from ruledsl.runs import Run
@@ -171,11 +171,19 @@ def _term(rule: Rule, number: int, input_mean: bool, learned: Interval | None) -
     try:
         drift = expected_drift(piece.form, input_mean)
         check = check_drift(rule.program, number, drift, input_mean)
-        powers, wanted = degrees(piece.form.entry), tuple(directions(piece.form))
     except NotPolynomial as reason:
         return TermTheory(name, None, str(reason), learned=learned)
+    powers, wanted = degrees(piece.form.entry), _directions(piece.form, input_mean)
     known = TermTheory(name, drift, "", check, powers, wanted, learned=learned)
     if drift == 0:
         return known
     rest = rest_of(rule.program, {number: drift}, {number: float(known.sign)}, input_mean)
     return replace(known, rest=rest)
+
+
+def _directions(form: IndexForm, input_mean: bool) -> tuple[Direction, ...]:
+    """The signs that a term wants; none where the loss's slope has too many factors to be averaged."""
+    try:
+        return tuple(directions(form, input_mean))
+    except NotPolynomial:
+        return ()

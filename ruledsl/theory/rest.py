@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 
 from ruledsl.compiler import RuleProgram
-from ruledsl.theory.checking import POST, PRE, measured_drift, networks, numbers
+from ruledsl.theory.checking import FARTHEST, POST, PRE, measured_drift, networks, numbers
 from ruledsl.theory.polynomials import Function
 
 Matrix = np.ndarray
@@ -88,20 +88,22 @@ def rest_of(
     neutral = len(eigenvalues) - len(moving)
     slowest, fastest = (float(moving.max()), float(moving.min())) if len(moving) else (0.0, 0.0)
     mean, error = measured_drift(rule, theta, W, B, seed, input_mean)
-    farthest = float(np.max(np.abs(mean) / np.maximum(error, 1e-12)))
+    farthest = float(np.max(np.abs(mean) / np.maximum(error, 1e-9 * max(1.0, float(np.abs(W).max())))))
+    if farthest > FARTHEST:  # not so slow as it seemed
+        return Rest("moves", alignment=angle)
     return Rest("rests", tuple(_relations(W, B)), angle, slowest, fastest, neutral, farthest)
 
 
 def _followed(flow: Flow, W: Matrix) -> tuple[Matrix, str]:
     """Heun's method, with steps in which the flow itself changes by at most a fifth."""
-    first = float(np.abs(flow(W)).max())
+    first, size = float(np.abs(flow(W)).max()), float(np.abs(W).max())
     if first == 0.0:
         return W, "rests"
     step = 0.01 / first
     for _ in range(STEPS):
         one = flow(W)
         if np.abs(one).max() < TINY * first:
-            return W, "rests"
+            return W, "vanishes" if np.abs(W).max() < 0.01 * size else "rests"
         two = flow(W + step * one)
         if np.abs(one - two).max() > 0.2 * np.abs(one).max():
             step /= 2
@@ -109,7 +111,7 @@ def _followed(flow: Flow, W: Matrix) -> tuple[Matrix, str]:
         W = W + step * (one + two) / 2
         if not np.isfinite(W).all() or np.abs(W).max() > HUGE:
             return W, "grows"
-        if np.abs(W).max() < 1e-6:
+        if np.abs(W).max() < 1e-6 * size:
             return W, "vanishes"
         step *= 1.2
     return W, "moves"

@@ -56,7 +56,8 @@ def attach(
         lr: a factor on every update, for schedulers.
         output: what the last layer's activity y is: softmax of z for cross-entropy, z itself for a squared
             error. Its error is the loss's gradient at z.
-        activation: σ of layers after which the model's own code, not a function of torch, makes y of z.
+        activation: σ of hidden layers, in place of the function of torch that the model is seen to call: for
+            models whose own code makes y of z.
         reduction: how the loss joins the batch: errors are of single samples, so a mean is undone.
         batch_axis: which axis of the model's first tensor counts samples.
         seed: of random feedback.
@@ -73,6 +74,9 @@ def attach(
     >>> [group["name"] for group in opt.param_groups]
     ['0', '2']
     """
+    for name, value, known in (("output", output, _OUTPUTS), ("reduction", reduction, ("mean", "sum"))):
+        if value not in known:
+            raise ModelError(f"{name} is {' or '.join(known)}, not {value!r}")
     found, learned, pathway = _read(rule)
     own = learned if theta is None else _vector(found, theta, learned)
     single = {name: _vector(found, t, own) for name, t in (theta_of or {}).items()}
@@ -114,8 +118,13 @@ def _vector(rule: Rule, theta: Theta, otherwise: Tensor) -> Tensor:
                 hint = f"did you mean `{close}`?" if close else f"its terms are {', '.join(rule.names)}"
                 raise ModelError(f"theta names `{name}`, which is no term of `{rule.name}`; {hint}")
         rest = dict(zip(rule.names, otherwise.tolist(), strict=True))
-        return torch.tensor([float(theta.get(n, rest[n])) for n in rule.names], dtype=torch.float64)
-    found = torch.as_tensor(theta, dtype=torch.float64).detach().clone()
+        theta = [theta.get(n, rest[n]) for n in rule.names]
+    try:
+        found = torch.as_tensor(theta, dtype=torch.float64).detach().clone()
+    except (TypeError, ValueError):
+        raise ModelError(f"theta holds what is no number: {theta!r}") from None
+    if not bool(found.isfinite().all()):
+        raise ModelError(f"theta holds what is no finite number: {found.tolist()}")
     if found.shape != (len(rule.names),):
         raise ModelError(
             f"theta must hold {len(rule.names)} numbers, one for each of {', '.join(rule.names)}"

@@ -33,6 +33,11 @@ class Carry(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         visit: Visit = ctx.visit
+        if visit.tape.closed:
+            raise ModelError(
+                f"`{visit.synapses.name}`: the model was called again before this backward pass, and a rule "
+                "takes one forward pass at a time. Give all samples to the model at once (torch.cat)"
+            )
         if visit.error is not None:
             raise ModelError(
                 f"`{visit.synapses.name}`: a second backward pass went through one forward pass; a rule is "

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from ruledsl.errors import ModelError
+
 
 class Geometry(ABC):
     """How a layer's tensors are read as rows of cells."""
@@ -124,6 +126,8 @@ class Patches(Geometry):
         )
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if x.dim() != (3 if self.flat else 4):
+            raise ModelError("a convolution was given one sample without a batch axis; add it (unsqueeze(0))")
         kernel = weight.unsqueeze(-2) if self.flat else weight
         # Channels last: a position's cells lie side by side, so that rows of cells need no copy.
         image = self._image(x).contiguous(memory_format=torch.channels_last)

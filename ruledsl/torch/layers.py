@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
@@ -70,15 +71,24 @@ def _against(module: Module) -> str | None:
         return "overwrites what a layer computed, which the rule still has to see; give it inplace=False"
     if isinstance(module, LazyModuleMixin):
         return "has no weights yet; call the model once before"
-    if isinstance(module, nn.Conv1d | nn.Conv2d):
-        return _against_convolution(module)
+    if isinstance(module, nn.Conv1d | nn.Conv2d) and (reason := _against_convolution(module)):
+        return reason
     if isinstance(module, nn.RNN) and (module.bidirectional or module.dropout):
         return (
             "is bidirectional or drops cells between its layers; use one RNN for each direction, and Dropout"
         )
-    if isinstance(module, WIRED) and hasattr(module, "parametrizations"):
+    if isinstance(module, WIRED) and not _owns_its_weights(module):
         return "computes its weights from other parameters, so that no rule can move them"
+    if isinstance(module, WIRED) and type(module).forward is not type_of(module).forward:
+        return "has a forward pass of its own, which a rule would bypass; use the layer that torch has"
     return None
+
+
+def _owns_its_weights(module: Module) -> bool:
+    """Whether what is called its weights are its parameters: parametrisations, spectral norm and pruning make
+    others of them."""
+    made = any(name.endswith(("_orig", "_g", "_v")) for name, _ in module.named_parameters(recurse=False))
+    return not made and not hasattr(module, "parametrizations")
 
 
 def _against_convolution(module: nn.Conv1d | nn.Conv2d) -> str | None:
@@ -111,7 +121,7 @@ def synapses_of(name: str, module: Module, first: int) -> list[Synapses]:
         return _recurrent(name, first, module, "weight_{}_l{}", "bias_{}_l{}", module.num_layers)
     assert isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
     geometry: Geometry = Dense() if isinstance(module, nn.Linear) else Patches.of(module)
-    return [Synapses(name, module.weight, module.bias, geometry, first)]
+    return [Synapses(name, module.weight, module.bias, geometry, first, owner=module)]
 
 
 def _recurrent(name: str, first: int, module: Module, weight: str, bias: str, layers: int) -> list[Synapses]:
@@ -121,26 +131,68 @@ def _recurrent(name: str, first: int, module: Module, weight: str, bias: str, la
             named, own = weight.format(side, layer), dict(module.named_parameters(recurse=False))
             biases = own.get(bias.format(side, layer))
             number = first + len(found)
-            found.append(Synapses(f"{name}.{named}", own[named], biases, Dense(), number, rnn=True))
+            place = f"{name}.{named}"
+            found.append(Synapses(place, own[named], biases, Dense(), number, True, module, named))
     return found
 
 
-def wire(module: Module, synapses: Sequence[Synapses], wiring: Wiring) -> None:
-    """Let a layer's calls go through its synapses wherever gradients are recorded; undone by `unwire`."""
-    usual = module.forward
+class Wired:
+    """A layer's calls, through its synapses wherever gradients are recorded. A copy of the layer has its own,
+    usual calls: nobody attached a rule to it."""
 
-    def forward(*args: object, **kwargs: object) -> object:
+    def __init__(self, module: Module, synapses: Sequence[Synapses], wiring: Wiring) -> None:
+        self.module, self.synapses, self.wiring = module, synapses, wiring
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
         if not torch.is_grad_enabled():
-            return usual(*args, **kwargs)
-        tape = wiring.tape()
+            return type(self.module).forward(self.module, *args, **kwargs)
+        tape = self.wiring.tape()
         if tape is None:
             raise ModelError(
-                f"`{synapses[0].name}` was called outside the model that a rule is attached to; call that "
-                "model"
+                f"`{self.synapses[0].name}` was called outside a forward pass of the model that a rule is "
+                "attached to; call that model (activation checkpointing calls layers again: leave it off)"
             )
-        return _CALLS[type_of(module)](module, synapses, tape, wiring.send, *args, **kwargs)
+        for own in self.synapses:
+            own.refuse_replaced()
+        return _CALLS[type_of(self.module)](
+            self.module, self.synapses, tape, self.wiring.send, *args, **kwargs
+        )
 
-    module.forward = forward  # type: ignore[method-assign]
+    def __deepcopy__(self, memo: dict[int, object]) -> object:
+        return _usual(memo[id(self.module)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _usual, (self.module,)
+
+
+def _usual(module: object) -> MethodType:
+    """The calls that a layer has by its type."""
+    return MethodType(type(module).forward, module)  # type: ignore[attr-defined]
+
+
+class Hook:
+    """A hook on the attached model; in a copy of the model it does nothing."""
+
+    def __init__(self, call: Callable[..., None]) -> None:
+        self.call = call
+
+    def __call__(self, *args: object) -> None:
+        self.call(*args)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> object:
+        return Hook(_nothing)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Hook, (_nothing,)
+
+
+def _nothing(*_: object) -> None:
+    """What the hooks of a copied model do."""
+
+
+def wire(module: Module, synapses: Sequence[Synapses], wiring: Wiring) -> None:
+    """Let a layer's calls go through its synapses; undone by `unwire`."""
+    module.forward = Wired(module, synapses, wiring)  # type: ignore[method-assign]
 
 
 def unwire(module: Module) -> None:

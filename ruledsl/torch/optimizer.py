@@ -15,7 +15,7 @@ from ruledsl.rules import Rule
 from ruledsl.torch.batches import TRACES
 from ruledsl.torch.feedback import OUTPUT, OWN, Signal, signal_of
 from ruledsl.torch.geometry import Dense
-from ruledsl.torch.layers import Wiring, layers_of, synapses_of, unwire, wire
+from ruledsl.torch.layers import Hook, Wired, Wiring, layers_of, synapses_of, unwire, wire
 from ruledsl.torch.tape import Activation, Synapses, Tape, Visit, Watcher
 from ruledsl.torch.update import RuleLayer
 
@@ -55,8 +55,12 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> None:
         self.model, self.rule, self.reading = model, rule, reading
         self._modules = dict(modules)
-        self._layers = [RuleLayer(rule.program, s, self._activation_of, self._send) for s in synapses]
-        self._by_synapses = {id(layer.synapses): layer for layer in self._layers}
+        self._layers = [
+            RuleLayer(
+                rule.program, s, self._activation_of, self._slope_of, self._send, reading.batch_axis == 0
+            )
+            for s in synapses
+        ]
         self._tape: Tape | None = None
         self._recording: Watcher | None = None
         self._random = torch.Generator().manual_seed(reading.seed)
@@ -75,8 +79,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         for name, module in self._modules.items():
             wire(module, [s for s in synapses if s.name == name or s.name.startswith(f"{name}.")], wiring)
         self._hooks = [
-            self.model.register_forward_pre_hook(self._begin, with_kwargs=True, prepend=True),
-            self.model.register_forward_hook(self._end, always_call=True),
+            self.model.register_forward_pre_hook(Hook(self._begin), with_kwargs=True, prepend=True),
+            self.model.register_forward_hook(Hook(self._end), always_call=True),
         ]
 
     # a forward pass ----------------------------------------------------------------------
@@ -89,12 +93,27 @@ class RuleOptimizer(torch.optim.Optimizer):
                 "the model was called again before step(): a rule takes one batch at a time. Call step() "
                 "after each backward(), or zero_grad() to let a batch go"
             )
-        given = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
-        if given is None or given.dim() < 1:
-            raise ModelError("the model's first argument must be a tensor of samples")
-        self._tape = Tape(given.shape[self.reading.batch_axis] if given.dim() > 1 else 1)
+        if torch.is_autocast_enabled() or torch.is_autocast_enabled("cpu"):
+            raise ModelError("a rule is told errors as they are: leave autocast off for the attached model")
+        if self._tape is not None:
+            self._tape.closed = True
+        self._tape = Tape(self._samples((*args, *kwargs.values())))
         self._recording = Watcher(self._tape)
         self._recording.__enter__()
+
+    def _samples(self, arguments: Sequence[Any]) -> int:
+        """How many samples the model is given."""
+        given = next((a for a in arguments if isinstance(a, Tensor)), None)
+        axis = self.reading.batch_axis
+        if given is None or given.dim() < 1:
+            raise ModelError("the model's first argument must be a tensor of samples")
+        if given.dim() == 1:
+            return 1
+        if not -given.dim() <= axis < given.dim():
+            raise ModelError(f"batch_axis={axis}, but the model's first tensor has {given.dim()} axes")
+        if given.shape[axis] == 0:
+            raise ModelError("the batch is empty")
+        return given.shape[axis]
 
     def _end(self, model: nn.Module, args: tuple[Any, ...], out: object) -> None:
         if self._recording is not None:
@@ -104,16 +123,29 @@ class RuleOptimizer(torch.optim.Optimizer):
                 self._tape.settle()
 
     def _activation_of(self, visit: Visit) -> Activation | None:
-        if visit.activation is not None:
+        """What makes y of z: the function that the model calls, unless the user has said what; at the end of
+        the model the output's."""
+        last, own = visit.tape.output, visit.synapses
+        ends = last is not None and own is last.synapses
+        if own.rnn or (ends and visit.activation is not None):
             return visit.activation
-        if self._tape is not None and visit is self._tape.output:
+        if ends or (visit.activation is None and not visit.feeds and not visit.other):
             return self.reading.output
-        if self.reading.activation is None and visit.other:
+        if self.reading.activation is not None:
+            return self.reading.activation
+        if visit.other:
             raise ModelError(
-                f"`{visit.synapses.name}`: the rule needs the activity y = σ(z), and the model calls "
-                f"`{visit.other}` on z, which is no activation of torch; say attach(…, activation=σ)"
+                f"`{visit.synapses.name}`: the rule needs the activity y = σ(z), and what the model makes of "
+                f"z by `{visit.other}` is no single activation of torch; say attach(…, activation=σ)"
             )
-        return self.reading.activation
+        return visit.activation
+
+    def _slope_of(self, visit: Visit) -> Activation | None:
+        """σ of the cells below, where no layer computed them: as if they were such as the layer's own."""
+        last = visit.tape.output
+        if last is None or visit.synapses is not last.synapses:
+            return self._activation_of(visit)
+        return self.reading.activation or visit.tape.hidden
 
     # a backward pass ---------------------------------------------------------------------
 
@@ -159,7 +191,10 @@ class RuleOptimizer(torch.optim.Optimizer):
         """The layer's random matrices, drawn when they are first needed (Xavier-uniform, as in episodes)."""
         state = self.state[own.weight]
         for slot, (rows, columns) in signal.matrices.items():
-            if slot.kind not in state:
+            known = state.get(str(slot.kind))
+            if known is not None and (known.dtype, known.device) != (own.weight.dtype, own.weight.device):
+                state[str(slot.kind)] = known.to(own.weight)  # the model was moved since
+            if known is None:
                 count = own.geometry.positions if columns == "n1" else 1
                 bound = (6.0 / (sizes[rows] + sizes[columns] * count)) ** 0.5
                 drawn = torch.rand(sizes[rows], sizes[columns], generator=self._random, dtype=torch.float64)
@@ -196,6 +231,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             raise ModelError(
                 "there is nothing to learn from: no loss.backward() went through the attached model"
             )
+        if isinstance(third, Tensor) and third.dim() and len(third) != tape.samples:
+            raise ModelError(f"`third` has {len(third)} numbers for {tape.samples} samples")
         moved = [
             (target, change, group["lr"] / tape.samples)
             for layer, group in zip(self._layers, self.param_groups, strict=True)
@@ -238,8 +275,14 @@ class RuleOptimizer(torch.optim.Optimizer):
         """The random matrices of a layer, by family: `B` (n_pre, n_post) of layered feedback; they may be
         written to. Those of `direct` are drawn at the first backward pass. The cells of a convolution's patch
         stand in the order of height, width, channel."""
-        layer = next(layer for layer in self._layers if layer.synapses.name == name)
+        layer = next((layer for layer in self._layers if layer.synapses.name == name), None)
+        if layer is None:
+            names = ", ".join(f"`{layer.synapses.name}`" for layer in self._layers)
+            raise ModelError(f"there are no weights `{name}`; there are {names}")
         return {n: v for n, v in self.state[layer.synapses.weight].items() if Slot.read(n).kind not in TRACES}
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise ModelError("an attached rule is saved by its state_dict(), and attached to the model anew")
 
     def detach(self) -> None:
         """Give the model its own backward pass back; the optimiser is of no use afterwards."""
@@ -267,7 +310,7 @@ def attach_to(
 ) -> RuleOptimizer:
     """A model with a rule on it. Raises `ModelError` for what cannot be."""
     modules = layers_of(model, layers)
-    if any("forward" in vars(module) for module in modules.values()):
+    if any(isinstance(vars(module).get("forward"), Wired) for module in modules.values()):
         raise ModelError("a rule is attached to this model already; call its detach() first")
     synapses: list[Synapses] = []
     for name, module in modules.items():

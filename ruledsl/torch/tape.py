@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ruledsl.errors import ModelError
@@ -35,6 +35,16 @@ class Synapses:
     number: int
     """ℓ of the paper, from 1, in the order in which the model's layers are defined."""
     rnn: bool = False
+    owner: nn.Module | None = None
+    parameter: str = "weight"
+
+    def refuse_replaced(self) -> None:
+        """Raise `ModelError` when the module's weights are others than those that the rule moves."""
+        if self.owner is not None and getattr(self.owner, self.parameter) is not self.weight:
+            raise ModelError(
+                f"`{self.name}`: its weights were replaced after the rule was attached (by an assignment, "
+                "load_state_dict(assign=True) or functional_call); attach the rule again"
+            )
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -83,6 +93,9 @@ class Visit:
 
     synapses: Synapses
     x: Tensor
+    tape: Tape = field(repr=False)
+    feeds: bool = False
+    """Whether z itself is the input of another layer."""
     z: Tensor | None = None
     y: Tensor | None = None
     activation: Activation | None = None
@@ -94,6 +107,22 @@ class Visit:
     """The loss's cotangent at z."""
     signal: Tensor | None = None
     """What was sent back to x."""
+    versions: list[tuple[Tensor, int]] = field(default_factory=list, repr=False)
+    """What was seen, and how often each had been written to then."""
+
+    def seen(self, value: Tensor) -> Tensor:
+        """A tensor without its graph, to be looked at when the loss is known."""
+        kept = value.detach()
+        self.versions.append((kept, kept._version))
+        return kept
+
+    def refuse_overwritten(self) -> None:
+        """Raise `ModelError` when what was seen has been written to since."""
+        if any(value._version != version for value, version in self.versions):
+            raise ModelError(
+                f"`{self.synapses.name}`: its input, output or activity was overwritten after the layer was "
+                "called, and the rule still has to see it; use the form that is not in place"
+            )
 
 
 @dataclass(eq=False)
@@ -101,6 +130,8 @@ class Tape:
     """The calls of one forward pass, in order."""
 
     samples: int
+    closed: bool = False
+    """Whether another forward pass has begun since."""
     visits: list[Visit] = field(default_factory=list)
     _potentials: dict[int, list[Visit]] = field(default_factory=dict)
     _activities: dict[int, Visit] = field(default_factory=dict)
@@ -108,14 +139,17 @@ class Tape:
 
     def visit(self, synapses: Synapses, x: Tensor) -> Visit:
         """A new call of a layer."""
-        found = Visit(synapses, x.detach(), source=self._activities.get(id(x)))
+        for below in self._potentials.get(id(x), ()):
+            below.feeds = True
+        found = Visit(synapses, x, self, source=self._activities.get(id(x)))
+        found.x = found.seen(x)
         self.visits.append(found)
         return found
 
     def computed(self, z: Tensor, visits: Sequence[Visit]) -> Tensor:
         """Some calls gave z together: their pre-activation."""
         for visit in visits:
-            visit.z = z.detach()
+            visit.z = visit.seen(z)
         self._potentials[id(z)] = list(visits)
         self._kept.append(z)  # or a later tensor might be given its id
         return z
@@ -125,33 +159,43 @@ class Tape:
     ) -> None:
         """The model called a function of torch."""
         name = getattr(function, "__name__", "")
-        first = args[0] if args else kwargs.get("input")
         if name == "scaled_dot_product_attention":
             raise ModelError(ATTENTION)
-        if not isinstance(first, Tensor) or not isinstance(out, Tensor):
+        known = name in ACTIVATIONS or name in RESHAPING
+        for argument in _tensors((*args, *kwargs.values())):
+            for visit in self._potentials.get(id(argument), ()):
+                visit.other = visit.other or ("" if known else name)
+        first = args[0] if args else kwargs.get("input")
+        if not isinstance(first, Tensor):
             return
-        for argument in (*args, *kwargs.values()):
-            for visit in self._potentials.get(id(argument), ()) if isinstance(argument, Tensor) else ():
-                visit.other = visit.other or ("" if name in ACTIVATIONS | RESHAPING else name)
-        visits = self._potentials.get(id(first))
-        if visits:
-            if name.endswith("_") or (out is first and name in ACTIVATIONS):
-                raise ModelError(
-                    f"`{visits[0].synapses.name}`: `{name}` overwrites what the layer computed, which the "
-                    "rule still has to see; use the form that is not in place"
-                )
-            if name in ACTIVATIONS:
-                activation = Activation(function, tuple(args[1:]), dict(kwargs))
-                self._is_activity(out, visits, activation)
+        visits = self._potentials.get(id(first), [])
+        if visits and (_is_in_place(name) or (out is first and name in ACTIVATIONS)):
+            raise ModelError(
+                f"`{visits[0].synapses.name}`: `{name}` overwrites what the layer computed, which the rule "
+                "still has to see; use the form that is not in place"
+            )
+        if not isinstance(out, Tensor):
+            return
+        if visits and name in ACTIVATIONS:
+            self._is_activity(first, out, visits, Activation(function, tuple(args[1:]), dict(kwargs)))
+        elif visits and name in RESHAPING and out is not first:
+            self._potentials[id(out)] = visits
+            self._kept.append(out)
         source = self._activities.get(id(first))
         if source is not None and name in RESHAPING and out.numel() == first.numel():
             self._activities[id(out)] = source
             self._kept.append(out)
 
-    def _is_activity(self, y: Tensor, visits: Sequence[Visit], activation: Activation) -> None:
+    def _is_activity(self, z: Tensor, y: Tensor, visits: Sequence[Visit], activation: Activation) -> None:
         for visit in visits:
+            if visit.activation is not None:
+                visit.other = visit.other or activation.name
             visit.activation = activation
-            visit.y = y.detach().exp() if activation.name == "log_softmax" else y.detach()
+            assert visit.z is not None
+            if z.shape == visit.z.shape:
+                visit.y = visit.seen(y).exp() if activation.name == "log_softmax" else visit.seen(y)
+            elif "softmax" in activation.name:  # along which of its own axes nobody can tell
+                visit.other = visit.other or activation.name
         self._activities[id(y)] = visits[0]
         self._kept.append(y)
 
@@ -165,9 +209,32 @@ class Tape:
         return self.visits[-1] if self.visits else None
 
     @property
+    def hidden(self) -> Activation | None:
+        """The first activation that the model calls: that of cells which nobody computes."""
+        return next((v.activation for v in self.visits if v.activation is not None), None)
+
+    @property
     def was_heard(self) -> bool:
         """Whether a backward pass went through it."""
         return any(visit.error is not None for visit in self.visits)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Tensors among arguments, those in lists too."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _is_in_place(name: str) -> bool:
+    """Whether torch's name of a function says that it writes to its first argument."""
+    if name.startswith("__"):
+        return (
+            name.startswith("__i") and name not in ("__invert__", "__index__", "__int__")
+        ) or name == "__setitem__"
+    return name.endswith("_")
 
 
 ATTENTION = (

@@ -26,8 +26,12 @@ class RuleLayer:
     synapses: Synapses
     activation_of: Callable[[Visit], Activation | None]
     """What makes y of z in a call of the layer; None for z itself."""
+    slope_of: Callable[[Visit], Activation | None]
+    """Whose σ′ the cells below have, where they are no cells of another layer."""
     send: Callable[[Visit], Tensor]
     """What a call sends to the cells below."""
+    batch_first: bool = True
+    """Whether samples are the first axis, so that a sample's rows lie side by side."""
 
     @cached_property
     def update(self) -> LayerUpdate:
@@ -91,6 +95,8 @@ class RuleLayer:
             scale: what turns cotangents of the loss into errors of single samples.
             third: (samples,) or one number.
         """
+        for visit in visits:
+            visit.refuse_overwritten()
         errors = [v.error for v in visits if v.error is not None]
         if not errors:
             return []
@@ -178,10 +184,10 @@ class RuleLayer:
         return found
 
     def _activity(self, visit: Visit) -> Tensor:
-        if visit.y is not None:
-            return visit.y
         activation = self.activation_of(visit)
         assert visit.z is not None
+        if activation is not None and activation is visit.activation and visit.y is not None:
+            return visit.y
         return visit.z if activation is None else activation(visit.z)
 
     def _error_below(self, visit: Visit) -> Tensor:
@@ -190,7 +196,7 @@ class RuleLayer:
         if below is not None:
             return below.reshape(visit.x.shape)
         signal = visit.signal if visit.signal is not None else self.send(visit)
-        activation = self.activation_of(visit)
+        activation = self.slope_of(visit)
         return signal if activation is None else signal * activation.slope(visit.x)
 
     def _third(self, visit: Visit, third: Tensor | None) -> Tensor:
@@ -202,7 +208,8 @@ class RuleLayer:
             return third.expand(rows)
         if rows % len(third):
             raise ModelError(f"`third` has {len(third)} numbers for {rows} rows of `{self.synapses.name}`")
-        return third.repeat_interleave(rows // len(third))
+        times = rows // len(third)
+        return third.repeat_interleave(times) if self.batch_first else third.repeat(times)
 
 
 def _joined(rows: list[Tensor]) -> Tensor:

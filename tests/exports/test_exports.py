@@ -221,3 +221,20 @@ def test_settings_that_decide_nothing_here_are_refused() -> None:
         ruledsl.export("bio", "numpy", episodes=3)
     with pytest.raises(SettingsError):
         ruledsl.export("bio", "fortran")
+
+
+def test_documents_say_in_which_layers_a_term_acts() -> None:
+    rule = ruledsl.rule("rule deep = pseudo_gradient + oja_subspace[layers = 1 3..4]")
+    for form in ("latex", "markdown"):
+        assert "(layers 1, 3 to 4)" in ruledsl.export(rule, form)
+
+
+def test_the_torch_file_of_a_rule_with_a_third_factor_runs(tmp_path: Path) -> None:
+    rule = ruledsl.rule("term t = -third * e_post * y_pre^T\nrule r = t[init = 0.05]")
+    assert "after 300 batches" in run_alone(written(ruledsl.export(rule, "torch"), tmp_path))
+
+
+def test_what_an_exported_file_draws_by_itself_is_no_option() -> None:
+    result = run("export", "bio", "--to", "numpy", "--init", "orthogonal")
+    assert result.exit_code == 2
+    assert "No such option" in result.output

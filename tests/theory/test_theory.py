@@ -192,3 +192,27 @@ def test_a_run_is_compared_with_what_was_derived(tmp_path: object) -> None:
     result = run("explain", tmp_path)
     assert result.exit_code == 0, result.output
     assert result.output.count("learned: θ = ") == 3
+
+
+def test_what_fades_by_a_power_of_itself_vanishes_and_does_not_rest() -> None:
+    """dW/dt = −W³ never reaches zero, and its eigenvalues there say nothing."""
+    rule = ruledsl.rule("term cubed = -W .* W .* W\nrule r = cubed")
+    (found,) = ruledsl.explain(rule).terms
+    assert found.sign == 1
+    assert str(found.rest) == "W vanishes"
+
+
+def test_signs_are_derived_under_the_mean_that_is_assumed() -> None:
+    """Input of mean μ_y that meets W entry by entry is, on average, W itself."""
+    rule = ruledsl.rule("term met = (1_post * y_pre^T) .* W\nrule r = met")
+    without, with_mean = (ruledsl.explain(rule, input_mean=m).terms[0] for m in (False, True))
+    assert [d.sign for d in without.directions if d.sign] == []
+    plain = ruledsl.explain(ruledsl.rule("term plain = W\nrule r = plain")).terms[0]
+    assert {d.what: d.sign for d in with_mean.directions} == {d.what: d.sign for d in plain.directions}
+
+
+def test_a_drift_is_given_though_its_slope_is_too_large() -> None:
+    rule = ruledsl.rule("term high = (y_post.^4) * (y_pre.^4)^T\nrule r = high")
+    (found,) = ruledsl.explain(rule).terms
+    assert found.check is not None
+    assert found.directions == ()

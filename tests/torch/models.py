@@ -57,3 +57,20 @@ def weights_of(model: nn.Module) -> list[Tensor]:
 
 def largest_difference(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
     return max(float((a - b).detach().abs().max()) for a, b in zip(first, second, strict=True))
+
+
+class Custom(nn.Module):
+    """A model whose forward is a function of its layers."""
+
+    def __init__(self, forward: Callable[[nn.Linear, nn.Linear, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.second, self.own = nn.Linear(6, 6), nn.Linear(6, 6), forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.own(self.first, self.second, x)
+
+
+def own_swish(a: nn.Linear, b: nn.Linear, x: Tensor) -> Tensor:
+    """A model that writes its activation out."""
+    z = a(x)
+    return b(z * torch.sigmoid(z))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import ruledsl
 from ruledsl import UserError
 from ruledsl.errors import ModelError
 from tests.commands import SMALL
-from tests.torch.models import largest_difference, learn, mlp, scaled, weights_of
+from tests.torch.models import Custom, largest_difference, learn, mlp, own_swish, scaled, weights_of
 
 LABELS = torch.tensor([0, 2, 1, 1])
 
@@ -140,17 +141,6 @@ def called(model: nn.Module, rule: str, *shape: int, times: int = 1, **options: 
     return turn
 
 
-class Custom(nn.Module):
-    """A model whose forward is a function of its layers."""
-
-    def __init__(self, forward: Callable[[nn.Linear, nn.Linear, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.first, self.second, self.own = nn.Linear(6, 6), nn.Linear(6, 6), forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.own(self.first, self.second, x)
-
-
 def tied() -> nn.Module:
     model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6))
     model[2].weight = model[0].weight
@@ -185,7 +175,71 @@ def _again() -> None:
 
 Refused = tuple[Callable[[], object], str]
 net = mlp(6, 5, 3)
+
+
+def _siamese() -> None:
+    model = mlp(6, 5, 3)
+    ruledsl.torch.attach(model, "backprop")
+    x, _ = batch()
+    (model(x) - model(x.flip(0))).square().sum().backward()
+
+
+def _replaced() -> None:
+    model = mlp(6, 5, 3)
+    ruledsl.torch.attach(model, "bio")
+    model.load_state_dict(mlp(6, 5, 3, seed=1).state_dict(), assign=True)
+    model(batch()[0])
+
+
+def _overwritten() -> None:
+    model = Custom(
+        lambda a, b, x: b(nn.functional.dropout(nn.functional.softplus(a(x)), 0.5, True, inplace=True))
+    )
+    opt = ruledsl.torch.attach(model, "bio")
+    model(torch.rand(4, 6)).sum().backward()
+    opt.step()
+
+
+def _autocast() -> None:
+    model = mlp(6, 5, 3).float()
+    ruledsl.torch.attach(model, "bio")
+    with torch.autocast("cpu", torch.bfloat16):
+        model(torch.rand(4, 6))
+
+
+def _pickled() -> None:
+    copy.copy(ruledsl.torch.attach(mlp(6, 5, 3), "bio"))
+
+
+class Masked(nn.Linear):
+    """A layer whose forward pass is its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.linear(input, self.weight * 0.0, self.bias)
+
+
 REFUSED: dict[str, Refused] = {
+    "two forward passes, one backward": (_siamese, "called again before this backward pass"),
+    "replaced weights": (_replaced, "attach the rule again"),
+    "an activity overwritten later": (_overwritten, "was overwritten after the layer was called"),
+    "autocast": (_autocast, "leave autocast off"),
+    "saving the optimiser itself": (_pickled, "state_dict()"),
+    "a forward pass of its own": (attach(nn.Sequential(Masked(6, 5))), "has a forward pass of its own"),
+    "spectral norm": (
+        attach(nn.Sequential(nn.utils.spectral_norm(nn.Linear(6, 5)))),
+        "computes its weights from other parameters",
+    ),
+    "no batch axis": (called(nn.Sequential(nn.Conv2d(1, 2, 3)), "bio", 6, 6), "without a batch axis"),
+    "an axis that is not there": (called(mlp(6, 5, 3).float(), "bio", 6, batch_axis=3), "has 2 axes"),
+    "an unknown output": (attach(net, output="tanh"), "output is softmax or linear"),
+    "an unknown reduction": (attach(net, reduction="none"), "reduction is mean or sum"),
+    "text as a coefficient": (attach(net, theta=["a", 1, 2]), "theta holds what is no number"),
+    "no finite coefficient": (attach(net, theta=[float("nan"), 1, 2]), "no finite number"),
+    "joined before its activation": (
+        called(Custom(lambda a, b, x: b(torch.relu(torch.cat([a(x)], 1)))), "bio", 6),
+        "say attach(…, activation=σ)",
+    ),
+    "an activation times z": (called(Custom(own_swish), "bio", 6), "say attach(…, activation=σ)"),
     "batch norm": (attach(nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5))), "mixes the samples"),
     "attention": (attach(nn.Sequential(nn.MultiheadAttention(6, 2))), "no synapse stands between"),
     "gates": (attach(nn.Sequential(nn.LSTM(6, 5))), "`0` (LSTM) multiplies activities by gates"),
@@ -271,3 +325,27 @@ def test_a_batch_can_be_let_go() -> None:
     opt.zero_grad()
     with pytest.raises(ModelError, match="nothing to learn from"):
         opt.step()
+
+
+def test_a_copy_of_an_attached_model_is_a_model_of_its_own(tmp_path: Path) -> None:
+    model = mlp(6, 5, 3)
+    ruledsl.torch.attach(model, "bio")
+    twin, part = copy.deepcopy(model), copy.deepcopy(model[0])
+    torch.save(model, tmp_path / "model.pt")
+    x, _ = batch()
+    wanted = model(x).detach()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    for other in (twin, torch.load(tmp_path / "model.pt", weights_only=False)):
+        assert torch.equal(other(x), wanted)
+        ruledsl.torch.attach(other, "bio")
+    assert float(part(x).detach().abs().sum()) > 0.0
+
+
+def test_feedback_follows_the_model_to_another_precision() -> None:
+    model = mlp(6, 5, 3)
+    opt = ruledsl.torch.attach(model, "bio")
+    model.float()
+    x, y = batch()
+    learn(model, opt, x.float(), y)
