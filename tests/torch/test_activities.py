@@ -1,4 +1,4 @@
-"""What a rule is told of cells: their activity behind any code of a model's, and third factors of their own sample."""
+"""What a rule is told of cells: activities behind any code of a model, third factors of their own sample."""
 
 from __future__ import annotations
 
