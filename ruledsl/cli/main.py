@@ -23,6 +23,7 @@ from ruledsl.cli.options import (
     plugins_option,
     quiet_option,
     setting_options,
+    theta_option,
 )
 from ruledsl.cli.search_commands import discover, enumerate_
 from ruledsl.cli.study_commands import study
@@ -297,12 +298,7 @@ def plot(folder: Path) -> None:
 
 @main.command(cls=Grouped)
 @click.argument("rule_or_run")
-@click.option(
-    "--theta",
-    default=None,
-    metavar="NAME=VALUE,…",
-    help="Coefficients (default: the rule's own, or those the run learned).",
-)
+@theta_option
 @click.option(
     "--samples", type=click.IntRange(1), default=8000, show_default=True, help="Length of the stream."
 )
@@ -352,12 +348,7 @@ def explain(rule_or_run: str, input_mean: bool) -> None:
     metavar="LANGUAGE",
     help="numpy, jax, torch, brian2, latex, markdown, or a plugin's.",
 )
-@click.option(
-    "--theta",
-    default=None,
-    metavar="NAME=VALUE,…",
-    help="Coefficients (default: the rule's own, or those the run learned).",
-)
+@theta_option
 @click.option(
     "--unverified",
     is_flag=True,

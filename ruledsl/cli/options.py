@@ -100,6 +100,14 @@ def grouped(heading: str) -> type[SettingOption]:
     return type("Option", (SettingOption,), {"group": heading})
 
 
+theta_option = click.option(
+    "--theta",
+    default=None,
+    metavar="NAME=VALUE,…",
+    help="Coefficients (default: the rule's own, or those the run learned).",
+)
+
+
 def setting_options(table: Mapping[str, Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option for every row of a table. What was not given stays away: see `given`."""
 
