@@ -152,7 +152,8 @@ class Grouped(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            # Newer clicks have a record for arguments as well, which stand in the usage line.
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 rows.setdefault(getattr(param, "group", RUN) or RUN, []).append(record)
         for group, records in rows.items():
