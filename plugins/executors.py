@@ -82,7 +82,8 @@ def _dask(address: str) -> Iterator[Executor]:
             with distributed.Client(address, timeout=SECONDS) as client:
                 yield client.get_executor(pure=False)
             return
-        local = {"host": "127.0.0.1", "dashboard_address": None, "threads_per_worker": 1}
+        # Without an address dask takes port 8787, which another study of this machine may have.
+        local = {"host": "127.0.0.1", "dashboard_address": ":0", "threads_per_worker": 1}
         with (
             distributed.LocalCluster(n_workers=_count(address), **local) as cluster,
             distributed.Client(cluster) as client,

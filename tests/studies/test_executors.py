@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -64,6 +66,17 @@ def test_cells_whose_workers_are_all_killed_end_with_the_numbers_of_an_undisturb
     killer.join(timeout=10)
     assert not killer.is_alive(), "the worker was killed while cells ran"
     assert metrics_of(study) == undisturbed
+
+
+def test_two_studies_of_one_machine_need_no_port_of_each_other(tmp_path: Path) -> None:
+    """Dask's own port is taken by somebody: workers come all the same, and without a warning."""
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody has it indeed
+            other.bind(("", 8787))
+            other.listen()
+        study = ruledsl.Study(["bio"], {"beta": [1.0]}, tmp_path, **{**SETTINGS, "episodes": 2})
+        study.run("dask:1", progress=False)
+        assert len(metrics_of(study)) == 1
 
 
 def test_a_scheduler_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
