@@ -22,7 +22,6 @@ LAYER_CLASS = ["pool", "competition", "covariance"]
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["bio"],
         ["soft_bound", "--feedback", "symmetric", "--activation", "tanh", "--output", "linear"],
         ["rules/discovered/balanced.rule", "--activation", "relu"],
     ],

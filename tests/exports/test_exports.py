@@ -78,7 +78,7 @@ def test_every_wiring_of_a_network_is_written_down(wiring: dict[str, Any]) -> No
     assert proof_in(ruledsl.export("bio", "numpy", sizes="9-8-7-6", **wiring)) < 1e-8
 
 
-@pytest.mark.parametrize("rule", ["pool", "three_factor", "kolen_pollack", "weight_mirror", *DISCOVERED])
+@pytest.mark.parametrize("rule", ["pool", "three_factor", "weight_mirror", DISCOVERED[0]])
 def test_an_episode_in_jax_is_that_of_adapt_and_so_is_its_gradient(rule: str) -> None:
     pytest.importorskip("jax")
     assert proof_in(ruledsl.export(rule, "jax", sizes="9-8-7-6")) < 1e-8
