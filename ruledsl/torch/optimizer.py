@@ -151,10 +151,8 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _send(self, visit: Visit) -> Tensor:
         """What a call sends back to its input, shaped like it."""
-        own, tape = visit.synapses, self._tape
+        own, last = visit.synapses, visit.tape.output
         assert visit.error is not None
-        assert tape is not None
-        last = tape.output
         signal = signal_of(self.reading.feedback, below_output=visit is not last)
         if signal.hears_output:
             return self._from_output(visit, signal, last)
@@ -255,9 +253,11 @@ class RuleOptimizer(torch.optim.Optimizer):
         return layer.moved(visits, theta.to(weight), self.state[weight], scale, heard)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the last batch: what was seen of it, and gradients of biases."""
+        """Forget the last batch that went backward, and gradients of biases. One that has only gone forward is
+        kept: loops call this between the loss and its backward pass."""
         super().zero_grad(set_to_none)
-        self._tape = None
+        if self._tape is not None and self._tape.was_heard:
+            self._tape = None
 
     def reset_traces(self) -> None:
         """Let every trace begin anew, as before a new stream."""

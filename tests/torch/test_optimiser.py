@@ -317,6 +317,26 @@ def test_after_an_error_in_its_forward_pass_a_model_can_be_called_again() -> Non
     learn(model, opt, *batch())
 
 
+@pytest.mark.parametrize("order", ["first", "before backward", "last"])
+def test_the_usual_loop_may_call_zero_grad_where_loops_do(order: str) -> None:
+    model, plain = mlp(6, 5, 3), mlp(6, 5, 3)
+    opt = ruledsl.torch.attach(model, "backprop", theta=[0.1])
+    sgd = torch.optim.SGD(plain.parameters(), lr=0.1)
+    for n in range(3):
+        x, y = batch(n)
+        for each, optimiser in ((model, opt), (plain, sgd)):
+            if order == "first":
+                optimiser.zero_grad()
+            loss = nn.functional.cross_entropy(each(x), y)
+            if order == "before backward":
+                optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if order == "last":
+                optimiser.zero_grad()
+    assert largest_difference(weights_of(model), weights_of(plain)) < 1e-14
+
+
 def test_a_batch_can_be_let_go() -> None:
     model = mlp(6, 5, 3)
     opt = ruledsl.torch.attach(model, "bio")
