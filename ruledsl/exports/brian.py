@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ruledsl.exports.header import commented, header
+from ruledsl.exports.code import commented, module
+from ruledsl.exports.header import header
 from ruledsl.exports.refusal import NotExpressible, refuse_other_targets, refuse_whole_populations
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import ELEMENTWISE, Builder, Instruction, Kind, Program, Value
@@ -35,7 +36,7 @@ def brian_file(subject: Subject, proof: str) -> str:
     groups = "\n".join(_group(subject, number, layers) for number in range(depth + 1))
     synapses = "\n".join(_synapses(layer, network.feedback) for layer in layers)
     theta = ", ".join(f"{value!r}" for value in subject.theta)
-    parts = [
+    return module(
         commented(header(subject, "Brian2 network: learning rule", proof)),
         _IMPORTS,
         f"TERMS = {subject.names!r}\nTHETA = np.array([{theta}])\nSIZES = {subject.settings.sizes!r}\n"
@@ -45,8 +46,7 @@ def brian_file(subject: Subject, proof: str) -> str:
         .replace("{depth}", str(depth)),
         _INITIAL,
         _DEMO,
-    ]
-    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+    )
 
 
 def _refuse(subject: Subject) -> None:
@@ -88,8 +88,7 @@ class LayerText:
         """Every vector of the layer's program gets an equation. Terms of other layers take no part."""
         rule = subject.rule.program
         builder = Builder()
-        sides = {"pre": "pre", "post": "post"}
-        inputs = {f"{q}_{s}": builder.input(f"{q}_{s}", (d,)) for q in VARIABLES for s, d in sides.items()}
+        inputs = {f"{q}_{s}": builder.input(f"{q}_{s}", (s,)) for q in VARIABLES for s in ("pre", "post")}
         inputs["W"] = builder.input(Kind.weights, ("post", "pre"))
         found = cls(rule.layer_program(builder, number, inputs), number)
         lags: list[int] = []
@@ -218,8 +217,8 @@ def _group(subject: Subject, number: int, layers: Sequence[LayerText]) -> str:
     lines = [f'layers.append(NeuronGroup(sizes[{number}], """\n{body}\n""", namespace=names))']
     if number == depth and subject.network.output == "softmax":
         lines += [
-            'lateral = Synapses(layers[-1], layers[-1], "total_post = exp(z_pre) : 1 (summed)")',
-            "lateral.connect()",
+            'lateral.append(Synapses(layers[-1], layers[-1], "total_post = exp(z_pre) : 1 (summed)"))',
+            "lateral[-1].connect()",
             "layers[-1].total = 1.0  # until the first sum is there",
         ]
     return "\n".join(lines)
@@ -234,14 +233,14 @@ def _synapses(layer: LayerText, feedback: str) -> str:
     lines = [
         f"names_{n} = dict(names, N_pre=sizes[{n - 1}], N_post=sizes[{n}])",
         f'forward.append(Synapses(layers[{n - 1}], layers[{n}], """\n{body}\n""", namespace=names_{n}))',
-        "connected(forward[-1], 'w', state[\"W%d\"])".replace("%d", str(n - 1)),
+        f"connected(forward[-1], 'w', state['W{n - 1}'])",
         f'forward[-1].run_regularly("w += learning(t) * ({layer.change})", dt=defaultclock.dt, when="end")',
     ]
     if feedback == "fixed":
         lines += [
-            'equations = "b : 1\\ncarried_post = b * err_pre : 1 (summed)"',
+            f'equations = "b : 1\\ncarried_post = {FEEDBACKS[feedback]} : 1 (summed)"',
             f"back.append(Synapses(layers[{n}], layers[{n - 1}], equations))",
-            f"connected(back[-1], 'b', state[\"B{n - 1}\"])",
+            f"connected(back[-1], 'b', state['B{n - 1}'])",
         ]
     return "\n".join(lines)
 
@@ -267,7 +266,7 @@ def episode(theta, state, x, y):
     names["inputs"] = TimedArray(x, dt=shown)
     names["targets"] = TimedArray(np.eye(sizes[-1])[y], dt=shown)
     names["learning"] = TimedArray(np.tile([0.0] * (STEPS - 1) + [1.0], len(x)), dt=defaultclock.dt)
-    layers, forward, back = [], [], []
+    layers, forward, back, lateral = [], [], [], []
 
     def connected(synapses, name, matrix):
         """All to all, with the entries of a matrix (post, pre)."""
@@ -276,8 +275,7 @@ def episode(theta, state, x, y):
 
 {groups}
 {synapses}
-    parts = [*layers, *forward, *back] + [v for k, v in locals().items() if k == "lateral"]
-    Network(*parts).run(len(x) * shown, namespace=names)
+    Network(*layers, *forward, *back, *lateral).run(len(x) * shown, namespace=names)
     after = dict(state)
     for n, synapses in enumerate(forward):
         after[f"W{n}"] = np.zeros_like(state[f"W{n}"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import dedent, indent
+from textwrap import dedent
 
 from ruledsl.backend import targets
-from ruledsl.exports.header import commented, header
+from ruledsl.exports.code import commented, function, module
+from ruledsl.exports.header import header
 from ruledsl.exports.refusal import NotExpressible
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import Kind, Slot
@@ -22,7 +23,6 @@ class Dialect:
     loop: str
     """The body of `episode`, which has `theta`, `state`, `x`, `targets` and `signals`."""
     extra: str = ""
-    array: str = "np.array({0})"
 
 
 NUMPY = Dialect(
@@ -71,7 +71,7 @@ def episode_file(dialect: Dialect, subject: Subject, proof: str) -> str:
     names = sorted(initial, key=lambda s: (s.kind != Kind.weights, s.kind, s.number))
     heard = "".join(f", {name}" for name in _heard(subject))
     theta = f"np.array([{', '.join(map(repr, subject.theta))}])"
-    parts = [
+    return module(
         commented(header(subject, "Learning rule", proof)),
         dialect.imports,
         f"TERMS = {subject.names!r}\nTHETA = {theta}\nSIZES = {subject.settings.sizes!r}",
@@ -81,9 +81,8 @@ def episode_file(dialect: Dialect, subject: Subject, proof: str) -> str:
         _answer(subject, dialect),
         _LOSS[subject.network.output].format(np=np) + dialect.extra.rstrip(),
         _initial(subject, names),
-        _DEMO.format(np=np, theta="THETA", signals=_demo_signals(subject)),
-    ]
-    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+        _DEMO.format(signals=_demo_signals(subject)),
+    )
 
 
 _SAMPLE = (Kind.input, Kind.target)
@@ -105,14 +104,10 @@ def _step(subject: Subject, dialect: Dialect, heard: str) -> str:
     used = sorted(s for s in program.inputs() if s not in _heard(subject) and s.kind not in _SAMPLE)
     lines = [f'{slot} = state["{slot}"]' for slot in used]
     lines += target.body(program)
-    changed = ", ".join(f'"{u.target}": {u.target} + {target.update(program, u)}' for u in program.updates)
-    changed = changed.replace(', "', ',\n        "')
-    return (
-        f"def step(theta, state, x, target{heard}):\n"
-        '    """Learn from one sample: x (n0,), target (n_L,). Gives the state after it, by name."""\n'
-        + indent("\n".join(lines), "    ")
-        + f"\n    return {{\n        **state,\n        {changed},\n    }}"
-    )
+    changed = [f'"{u.target}": {u.target} + {target.update(program, u)},' for u in program.updates]
+    after = "{\n    **state,\n" + "".join(f"    {line}\n" for line in changed) + "}"
+    meaning = "Learn from one sample: x (n0,), target (n_L,). Gives the state after it, by name."
+    return function(f"step(theta, state, x, target{heard})", meaning, lines, after)
 
 
 def _answer(subject: Subject, dialect: Dialect) -> str:
@@ -122,13 +117,8 @@ def _answer(subject: Subject, dialect: Dialect) -> str:
     used = [slot for slot in program.inputs() if slot.kind not in _SAMPLE]
     lines = [f'{slot} = state["{slot}"]' for slot in used]
     lines += [_by_rows(line) for line in target.body(program)]
-    output = target.named(program, program.outputs[0][1])
-    return (
-        "def answer(state, x):\n"
-        '    """Pre-activations of the output, (Q, n_L), for inputs (Q, n0)."""\n'
-        + indent("\n".join(lines), "    ")
-        + f"\n    return {output}"
-    )
+    meaning = "Pre-activations of the output, (Q, n_L), for inputs (Q, n0)."
+    return function("answer(state, x)", meaning, lines, target.named(program, program.outputs[0][1]))
 
 
 def _by_rows(line: str) -> str:
@@ -214,7 +204,7 @@ def demo(seed=0, classes=5, shots=50):
 
     (x, y), (x_query, y_query) = draw(samples), draw(10 * classes)
     state = initial(seed)
-    adapted = episode({theta}, state, x, y{signals})
+    adapted = episode(THETA, state, x, y{signals})
     found = [float((answer(s, x_query).argmax(-1) == y_query).mean()) for s in (state, adapted)]
     before, after = found
     print(f"accuracy on {{classes}} classes: {{before:.2f}} before, {{after:.2f}} after {{samples}} samples")

@@ -29,7 +29,6 @@ Writer = Callable[[Subject, str], str]
 class Format:
     """A language to export to: how a file is written, and how it is held against ruledsl."""
 
-    meaning: str
     write: Writer
     """(subject, what was verified) → the text of the file."""
     prove: Writer | None = None
@@ -37,14 +36,12 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "numpy": Format("whole episodes in numpy", partial(episode_file, NUMPY), prove_numpy),
-    "jax": Format(
-        "whole episodes in jax: jit, vmap, grad through them", partial(episode_file, JAX), prove_jax
-    ),
-    "torch": Format("a torch optimiser in one file", optimiser_file, prove_torch),
-    "brian2": Format("a network of Brian2, its cells and synapses", brian_file, prove_brian),
-    "latex": Format("the equation and a table of its terms", latex_file),
-    "markdown": Format("a section of a page", markdown_file),
+    "numpy": Format(partial(episode_file, NUMPY), prove_numpy),
+    "jax": Format(partial(episode_file, JAX), prove_jax),
+    "torch": Format(optimiser_file, prove_torch),
+    "brian2": Format(brian_file, prove_brian),
+    "latex": Format(latex_file),
+    "markdown": Format(markdown_file),
 }
 
 
@@ -101,4 +98,4 @@ def _format(name: str) -> Format:
         hint = f"did you mean `{close}`?" if close else f"choose one of {', '.join(known)}"
         raise SettingsError(f"there is no export to `{name}`; {hint}")
     plugin = find("target", name)
-    return Format("of a plugin", lambda subject, _: plugin.item(subject))
+    return Format(lambda subject, _: plugin.item(subject))

@@ -8,11 +8,6 @@ from ruledsl.ir import Kind
 UNVERIFIED = "Not verified: nobody has compared its numbers with ruledsl's."
 
 
-def commented(text: str, mark: str = "#") -> str:
-    """Lines of a comment: whatever a rule's text holds, none of it is code."""
-    return "\n".join(f"{mark} {line}".rstrip() for line in text.splitlines())
-
-
 def header(subject: Subject, what: str, proof: str) -> str:
     """Plain text: the rule as it is written, its coefficients with locality and source, the network."""
     rule, network = subject.rule, subject.network

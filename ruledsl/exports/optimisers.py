@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from textwrap import indent
-
 from ruledsl.backend import targets
-from ruledsl.exports.header import commented, header
+from ruledsl.exports.code import commented, function, module
+from ruledsl.exports.header import header
 from ruledsl.exports.refusal import NotExpressible, refuse_other_targets
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import Kind, Program, Update
@@ -29,16 +28,16 @@ def optimiser_file(subject: Subject, proof: str) -> str:
     program = layer_program(subject)
     reads = sorted(str(slot) for slot in program.inputs() if slot != Kind.weights)
     coefficients = ", ".join(repr(value) for value in subject.theta)
-    parts = [
+    return module(
         commented(header(subject, "A torch optimiser: learning rule", proof)),
         "import torch\nfrom torch import nn",
         f"TERMS = {names!r}\nTHETA = torch.tensor([{coefficients}], dtype=torch.float64)",
         _change(program, reads),
         _REST.replace("{signal}", FEEDBACKS[feedback])
         .replace("{reads}", repr(tuple(reads)))
-        .replace("{heard}", "third=torch.rand(16)" if Kind.third in reads else ""),
-    ]
-    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+        .replace("{heard}", "third=torch.rand(16)" if Kind.third in reads else "")
+        .replace("{softmax}", repr(subject.network.output == "softmax")),
+    )
 
 
 ATTACH = "`ruledsl.torch.attach` does, with ruledsl installed"
@@ -60,14 +59,10 @@ def layer_program(subject: Subject) -> Program:
 
 
 def _change(program: Program, reads: list[str]) -> str:
-    target = targets()["torch"]
-    lines = target.body(program)
-    return (
-        f"def change({', '.join(['theta', 'W', 'samples', *reads])}):\n"
-        '    """The mean over samples of what each alone would do to W (post, pre); cells: (samples, n)."""\n'
-        + indent("\n".join(lines), "    ")
-        + f"\n    return ({_summed(program, program.updates[0])}) / samples"
-    )
+    signature = f"change({', '.join(['theta', 'W', 'samples', *reads])})"
+    meaning = "The mean over samples of what each alone would do to W (post, pre); cells: (samples, n)."
+    total = _summed(program, program.updates[0])
+    return function(signature, meaning, targets()["torch"].body(program), f"({total}) / samples")
 
 
 def _summed(program: Program, update: Update) -> str:
@@ -126,7 +121,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     is σ' of the hidden cells from their activity, for the first layer's presynaptic error.
     """
 
-    def __init__(self, model, lr=1.0, theta=THETA, softmax=True, slope=torch.ones_like):
+    def __init__(self, model, lr=1.0, theta=THETA, softmax={softmax}, slope=torch.ones_like):
         self.layers = [m for m in model.modules() if isinstance(m, RuleLinear)]
         self.softmax, self.slope = softmax, slope
         super().__init__([{"params": [m.weight], "theta": theta.clone()} for m in self.layers], {"lr": lr})

@@ -122,7 +122,8 @@ def prove_torch(subject: Subject, text: str) -> str:
         {f"{2 * n}.{k}": v for n, m in enumerate(own) for k, v in m.state_dict().items() if k != "B"}
     )
     feedback = subject.network.feedback
-    attached = ruledsl.torch.attach(usual, subject.rule, theta=theta, feedback=feedback)
+    output = subject.network.output
+    attached = ruledsl.torch.attach(usual, subject.rule, theta=theta, feedback=feedback, output=output)
     for number, layer in enumerate(own):
         for matrix in attached.feedback_of(f"{2 * number}").values():
             matrix.copy_(layer.B)

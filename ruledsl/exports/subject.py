@@ -10,12 +10,11 @@ from typing import Any
 
 from ruledsl.compiler import check_layers
 from ruledsl.errors import SettingsError
-from ruledsl.ir import Locality
 from ruledsl.network import StepPrograms, programs_of
-from ruledsl.rules import Rule, load
+from ruledsl.rules import Rule
 from ruledsl.runs import Run
 from ruledsl.settings import EXPORTED, Network, TrainSettings, known_names
-from ruledsl.studies import coefficients_of, run_of, settings_of
+from ruledsl.studies import coefficients_of, rule_of, run_of, settings_of
 from ruledsl.wording import counted
 
 
@@ -69,12 +68,11 @@ def subject_of(
         RuleError, RunError, SettingsError, PluginError: something cannot be used.
     """
     known_names(given, EXPORTED)
-    run = run_of(what)
+    rule, run = rule_of(what), run_of(what)
     if run is not None:
-        rule, origin = run.rule, f"the mean of {counted(len(run.config.runs), 'run')} in {run.folder.name}"
+        origin = f"the mean of {counted(len(run.config.runs), 'run')} in {run.folder.name}"
         given = {n: v for n, v in settings_of(run).items() if n in EXPORTED} | given
     else:
-        rule = what if isinstance(what, Rule) else load(what, allow=Locality.layer)  # type: ignore[arg-type]
         origin = "what the rule's text starts from"
         given = {"feedback": rule.definition.feedback} | given if rule.definition.feedback else given
     settings = TrainSettings.of(**given)

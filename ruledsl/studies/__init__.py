@@ -3,7 +3,7 @@
 from ruledsl.studies.cells import Cell, Place, Plan, Tick, Watcher
 from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
 from ruledsl.studies.file import keep_study, open_study, read_study
-from ruledsl.studies.found import coefficients_of, run_of, settings_of
+from ruledsl.studies.found import coefficients_of, rule_of, run_of, settings_of
 from ruledsl.studies.places import Far, Here, Processes, open_place
 from ruledsl.studies.specify import (
     check_writable,
@@ -44,6 +44,7 @@ __all__ = [
     "open_study",
     "read_config_file",
     "read_study",
+    "rule_of",
     "run_of",
     "settings_of",
     "shown",

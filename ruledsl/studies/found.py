@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.errors import SettingsError
+from ruledsl.ir import Locality
 from ruledsl.meta import coefficient_names
 from ruledsl.network import programs_of
-from ruledsl.rules import Rule
+from ruledsl.rules import Rule, load
 from ruledsl.runs import DATA, Run
 from ruledsl.settings import EVALUATED, NETWORK, TrainSettings, Wrong, checks
 from ruledsl.studies.specify import known_terms
@@ -21,6 +22,13 @@ def run_of(rule: object) -> Run | None:
         return rule
     run = Run(Path(rule)) if isinstance(rule, str | Path) else None
     return run if run is not None and run.exists else None
+
+
+def rule_of(what: str | Path | Rule | Run) -> Rule:
+    """The rule that a user means: itself, a run's, or one to be loaded; any locality class is accepted."""
+    if (run := run_of(what)) is not None:
+        return run.rule
+    return what if isinstance(what, Rule) else load(str(what), allow=Locality.layer)
 
 
 def settings_of(run: Run) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from pathlib import Path
 import sympy as sp
 
 from ruledsl.algebra import IndexForm, index_latex, index_text
-from ruledsl.ir import Locality
-from ruledsl.rules import Rule, load
+from ruledsl.rules import Rule
 from ruledsl.runs import Run
 from ruledsl.statistics import Interval
-from ruledsl.studies import run_of
+from ruledsl.studies import rule_of, run_of
 from ruledsl.theory.checking import Check, check_drift
 from ruledsl.theory.directions import Direction, directions
 from ruledsl.theory.expectation import expected_drift
@@ -142,15 +141,8 @@ def explain(rule: str | Path | Rule | Run, *, input_mean: bool = False) -> Expla
     >>> print(ruledsl.explain("ehebb").terms[1].drift)
     -sigma_e**2*B[i, j]
     """
-    run = run_of(rule)
+    found, run = rule_of(rule), run_of(rule)
     learned = run.theta if run is not None else {}
-    found = (
-        run.rule
-        if run is not None
-        else rule
-        if isinstance(rule, Rule)
-        else load(str(rule), allow=Locality.layer)
-    )  # type: ignore[arg-type]
     terms = tuple(_term(found, r, input_mean, learned.get(name)) for r, name in enumerate(found.names))
     theta = {
         r: learned[name].mean if learned else found.program.initial[r] for r, name in enumerate(found.names)

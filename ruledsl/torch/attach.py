@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ruledsl.errors import ModelError
-from ruledsl.ir import Locality
 from ruledsl.language import closest
-from ruledsl.rules import Rule, load
+from ruledsl.rules import Rule
 from ruledsl.runs import Run
-from ruledsl.studies import run_of
+from ruledsl.studies import rule_of, run_of
 from ruledsl.torch.optimizer import Reading, RuleOptimizer, attach_to
 from ruledsl.torch.tape import Activation
 
@@ -101,11 +100,11 @@ def attach(
 
 def _read(rule: str | Path | Rule | Run) -> tuple[Rule, Tensor, str | None]:
     """The rule, its Θ, and the feedback it is meant for."""
+    found = rule_of(rule)
     if (run := run_of(rule)) is not None:
         learned = run.theta
-        means = torch.tensor([learned[name].mean for name in run.rule.names], dtype=torch.float64)
-        return run.rule, means, run.config.settings.network.feedback
-    found = rule if isinstance(rule, Rule) else load(rule, allow=Locality.layer)  # type: ignore[arg-type]
+        means = torch.tensor([learned[name].mean for name in found.names], dtype=torch.float64)
+        return found, means, run.config.settings.network.feedback
     return found, torch.tensor(found.program.initial, dtype=torch.float64), found.definition.feedback
 
 

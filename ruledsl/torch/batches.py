@@ -87,7 +87,7 @@ class LayerUpdate:
             self._can_sum(u.dense) for u in self.program.updates if u.dense is not None
         )
 
-    def _can_sum(self, number: int, weighed: bool = False) -> bool:
+    def _can_sum(self, number: int) -> bool:
         if not self._avoided[number]:
             return True
         i = self.program.instructions[number]
@@ -96,10 +96,8 @@ class LayerUpdate:
         if i.op in ("outer", "rows", "columns", "fill"):
             return True
         if i.op == "mul":
-            a, b = (n for n in i.arguments)
-            return self._can_sum(b if not self._avoided[a] else a) and not (
-                self._avoided[a] and self._avoided[b]
-            )
+            matrices = [a for a in i.arguments if self._avoided[a]]
+            return len(matrices) == 1 and self._can_sum(matrices[0])
         return False
 
     @cached_property

@@ -253,8 +253,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         return layer.moved(visits, theta.to(weight), self.state[weight], scale, heard)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the last batch that went backward, and gradients of biases. One that has only gone forward is
-        kept: loops call this between the loss and its backward pass."""
+        """Forget the last batch that went backward, and gradients of biases. One that has only gone forward
+        is kept: loops call this between the loss and its backward pass."""
         super().zero_grad(set_to_none)
         if self._tape is not None and self._tape.was_heard:
             self._tape = None

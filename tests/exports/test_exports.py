@@ -94,10 +94,16 @@ def test_the_torch_file_is_attach_or_names_what_it_leaves_to_it(rule: str) -> No
     assert proof_in(ruledsl.export(rule, "torch")) < 1e-12
 
 
+def test_the_torch_file_of_a_linear_output_reads_z_there() -> None:
+    text = ruledsl.export("oja", "torch", output="linear")
+    assert "softmax=False" in text
+    assert proof_in(text) < 1e-12
+
+
 def test_a_file_that_computes_something_else_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = FORMATS["numpy"]
     wrong = lambda subject, proof: usual.write(subject, proof).replace("theta[1]", "theta[2]")  # noqa: E731
-    monkeypatch.setattr("ruledsl.exports.formats.FORMATS", {"numpy": type(usual)("", wrong, usual.prove)})
+    monkeypatch.setattr("ruledsl.exports.formats.FORMATS", {"numpy": type(usual)(wrong, usual.prove)})
     with pytest.raises(InternalError, match="exported file parts from"):
         ruledsl.export("bio", "numpy", sizes="9-8-7-6")
 
@@ -159,10 +165,9 @@ def test_text_in_a_rule_stays_a_comment(tmp_path: Path) -> None:
 def test_a_run_is_exported_with_what_it_found(tmp_path: Path) -> None:
     found = ruledsl.train("bio", out=tmp_path / "run", feedback="direct", progress=False, **SMALL)
     text = ruledsl.export(tmp_path / "run", "numpy")
-    names: dict[str, object] = {}
     theta = next(line for line in text.splitlines() if line.startswith("THETA"))
     told = [float(v) for v in re.findall(r"-?\d[\d.e-]*", theta)]
-    assert told == [v.mean for v in found.theta.values()], names
+    assert told == [v.mean for v in found.theta.values()]
     assert "feedback direct" in text
     assert "SIZES = (49, 10, 47)" in text
     assert "the mean of 1 run in run" in text
