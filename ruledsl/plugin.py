@@ -34,6 +34,7 @@ recipe: _Decorator = partial(register, "recipe")
 diagnostic: _Decorator = partial(register, "diagnostic")
 executor: _Decorator = partial(register, "executor")
 target: _Decorator = partial(register, "target")
+analysis: _Decorator = partial(register, "analysis")
 
 V = TypeVar("V", bound=Applicable)
 
@@ -55,6 +56,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("ImageSource", "Task", "TaskRequest"), "ruledsl.tasks"),
     **dict.fromkeys(("Far", "Here", "Place", "Processes"), "ruledsl.studies"),
     **dict.fromkeys(("NotExpressible", "Subject"), "ruledsl.exports"),
+    **dict.fromkeys(("Analysed", "Finding"), "ruledsl.theory"),
     "require": "ruledsl.errors",
 }
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading
@@ -65,6 +67,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     *_ELSEWHERE,
     "Value",
     "activation",
+    "analysis",
     "diagnostic",
     "executor",
     "feedback",

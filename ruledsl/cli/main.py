@@ -31,7 +31,7 @@ from ruledsl.selection import PLAN
 from ruledsl.settings import EVALUATED, EXPORTED, OPTIONS
 from ruledsl.stopping import stopping
 
-FORMS = ("text", "latex", "index", "sympy", *targets(), "program", "cost", "json")
+FORMS = ("text", "latex", "index", "sympy", *targets(), "program", "cost", "explain", "json")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -70,6 +70,7 @@ def show_rule(spec: str, form: str, allow: str | None) -> str:
         **dict.fromkeys(targets(), lambda r: targets()[form].source(r.program.update_program, r.names)),
         "program": _program,
         "cost": _cost,
+        "explain": _explain,
         "json": _json,
     }[form](rule)
 
@@ -124,6 +125,12 @@ def _cost(rule: Rule) -> str:
     decay = "κW, " if update.kappa is not None else ""
     rows.append(f"update: {decay}{len(update.pairs)} outer product(s), {dense}")
     return "\n".join(rows)
+
+
+def _explain(rule: Rule) -> str:
+    from ruledsl.theory import explain_rule  # loads torch, for what it measures
+
+    return str(explain_rule(rule, {}))
 
 
 def _json(rule: Rule) -> str:

@@ -7,9 +7,10 @@ from ruledsl.registry import Registered
 
 def run_contract(plugin: Registered) -> list[Check]:
     """The checks of a plugin's kind, in order; one that raises is a check that failed."""
-    from ruledsl.contracts import exporting, networks, places, searches
+    from ruledsl.contracts import analyses, exporting, networks, places, searches
 
-    contracts = networks.CONTRACTS | searches.CONTRACTS | places.CONTRACTS | exporting.CONTRACTS
+    modules = (networks, searches, places, exporting, analyses)
+    contracts = {kind: checks for module in modules for kind, checks in module.CONTRACTS.items()}
     return [guarded(what, check, plugin) for what, check in contracts[plugin.kind].items()]
 
 

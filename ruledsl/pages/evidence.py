@@ -13,6 +13,7 @@ from ruledsl.runs import Metrics, Run, RunConfig, late_episodes, training_panels
 from ruledsl.selection import SELECTION, read_selection
 from ruledsl.settings import TABLE
 from ruledsl.statistics import Interval
+from ruledsl.theory import Explanation, explain_rule
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ class Evidence:
 
     def theta(self, group: str, term: str) -> Interval:
         return Interval.of(self.theta_by_seed(group, term).values())
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """Theory beside the training; runs of several groups have no one Θ to be compared with it."""
+        group = next(iter(self.groups))
+        learned = {t: self.theta(group, t) for t in self.taking_part(group)} if len(self.groups) == 1 else {}
+        return explain_rule(self.rule, learned, input_mean=True)
 
     def taking_part(self, group: str) -> tuple[str, ...]:
         spec = next(s for s in self.config.runs if s.run == self.groups[group][0])

@@ -20,6 +20,7 @@ from ruledsl.runs import CONFIG, RULE, Run, curve_of
 from ruledsl.settings import ACCURACY
 from ruledsl.statistics import Interval
 from ruledsl.storage import write_text
+from ruledsl.theory import Explanation
 from ruledsl.wording import counted
 
 
@@ -124,6 +125,7 @@ def _section(e: Evidence, name: str, title: str) -> dict[str, Any]:
         "terms": terms,
         "charts": charts,
         "selection": _selection(e.selection, name) if e.selection else None,
+        "theory": _theory(e.explanation),
         "rule_text": (e.run.folder / RULE).read_text(encoding="utf-8"),
         "config_text": (e.run.folder / CONFIG).read_text(encoding="utf-8"),
         "settings": e.settings(),
@@ -155,6 +157,22 @@ def _equation(terms: Sequence[dict[str, Any]]) -> list[Any]:
     parts = [rf"\theta_{{{n}}}\,F^{{\text{{{t['name'].replace('_', ' ')}}}}}" for n, t in enumerate(terms)]
     pieces = [r"\Delta \mathbf{W}_{\ell-1,\ell} = " + parts[0], *(f"+ {p}" for p in parts[1:])]
     return [_mathml(piece) for piece in pieces]
+
+
+def _theory(explanation: Explanation) -> dict[str, Any]:
+    """What was derived, term by term, each beside its measurement."""
+    rows = [
+        {
+            "name": t.name,
+            "math": _mathml(rf"E[\Delta W_{{ji}}] = {t.latex}") if t.drift is not None else "",
+            "reason": t.reason,
+            "check": str(t.check or ""),
+            "wanted": t.wanted,
+            "verdict": t.verdict,
+        }
+        for t in explanation.terms
+    ]
+    return {"rows": rows, "assumed": explanation.assumed, "together": explanation.together}
 
 
 def _selection(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:

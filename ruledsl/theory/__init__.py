@@ -1,9 +1,11 @@
 """What a rule will do, derived from its text and measured beside it."""
 
 from ruledsl.theory.checking import MOMENTS, POST, PRE
+from ruledsl.theory.conserved import invariants
 from ruledsl.theory.directions import LOSS, Direction, directions
 from ruledsl.theory.expectation import SIGMA_Y, expected_drift, pairings
-from ruledsl.theory.explain import Explanation, TermTheory, explain
+from ruledsl.theory.explain import Explanation, TermTheory, explain, explain_rule
+from ruledsl.theory.findings import Analysed, Finding
 from ruledsl.theory.polynomials import NotPolynomial, degrees
 from ruledsl.theory.rest import Rest, rest_of
 
@@ -13,8 +15,10 @@ __all__ = [
     "POST",
     "PRE",
     "SIGMA_Y",
+    "Analysed",
     "Direction",
     "Explanation",
+    "Finding",
     "NotPolynomial",
     "Rest",
     "TermTheory",
@@ -22,6 +26,8 @@ __all__ = [
     "directions",
     "expected_drift",
     "explain",
+    "explain_rule",
+    "invariants",
     "pairings",
     "rest_of",
 ]

@@ -12,6 +12,7 @@ import torch
 from ruledsl.algebra import SIZE
 from ruledsl.backend import EagerProgram, change_of
 from ruledsl.compiler import RuleProgram
+from ruledsl.ir import Program
 from ruledsl.theory.expectation import MU_Y, SIGMA_E, SIGMA_Y
 from ruledsl.theory.polynomials import Function
 
@@ -74,26 +75,31 @@ def measured_drift(
     rule: RuleProgram, theta: Mapping[int, float], W: np.ndarray, B: np.ndarray, seed: int, input_mean: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean of Σ θ_r F^r over samples, and its standard error, (n_post, n_pre) each."""
-    random = np.random.default_rng([seed, 1])
-    mean = MOMENTS[MU_Y] if input_mean else 0.0
-    y_pre = mean + MOMENTS[SIGMA_Y] * random.standard_normal((SAMPLES, W.shape[1]))
-    e_post = MOMENTS[SIGMA_E] * random.standard_normal((SAMPLES, W.shape[0]))
-    y_post, e_pre = y_pre @ W.T, e_post @ B.T
-    known = {
-        "y_pre": y_pre,
-        "z_pre": y_pre,
-        "y_post": y_post,
-        "z_post": y_post,
-        "e_post": e_post,
-        "e_pre": e_pre,
-    }
-    quantities = {name: torch.from_numpy(value) for name, value in known.items()}
-    weights = torch.from_numpy(W).expand(SAMPLES, *W.shape)
-    ones = torch.ones(SAMPLES, 1, dtype=torch.float64)
+    drawn = samples(W, B, seed, SAMPLES, input_mean)
     change = np.zeros((SAMPLES, *W.shape))
     for term, value in theta.items():
-        program = rule.single_program(term)
-        runner = EagerProgram(program, {"post": W.shape[0], "pre": W.shape[1]})
-        values = runner.run(quantities | {"W": weights}, ones)
-        change += value * change_of(program.updates[0], values, weights).numpy()
+        change += value * updates(rule.single_program(term), {"W": W, **drawn})
     return change.mean(0), change.std(0, ddof=1) / SAMPLES**0.5
+
+
+def samples(
+    W: np.ndarray, B: np.ndarray, seed: int, count: int, input_mean: bool = False
+) -> dict[str, np.ndarray]:
+    """What the cells of a linear layer do at `count` samples, (count, cells) each, under what is assumed."""
+    random = np.random.default_rng([seed, 1])
+    mean = MOMENTS[MU_Y] if input_mean else 0.0
+    y_pre = mean + MOMENTS[SIGMA_Y] * random.standard_normal((count, W.shape[1]))
+    e_post = MOMENTS[SIGMA_E] * random.standard_normal((count, W.shape[0]))
+    y_post, e_pre = y_pre @ W.T, e_post @ B.T
+    pre = {"y_pre": y_pre, "z_pre": y_pre, "e_pre": e_pre}
+    return {**pre, "y_post": y_post, "z_post": y_post, "e_post": e_post}
+
+
+def updates(program: Program, quantities: Mapping[str, np.ndarray]) -> np.ndarray:
+    """ΔW at every sample, (count, n_post, n_pre): W is one matrix, all else has a row for each sample."""
+    count, (post, pre) = len(quantities["y_pre"]), quantities["W"].shape
+    given = {name: torch.from_numpy(value) for name, value in quantities.items()}
+    given["W"] = given["W"].expand(count, post, pre)
+    ones = torch.ones(count, 1, dtype=torch.float64)
+    values = EagerProgram(program, {"post": post, "pre": pre}).run(given, ones)
+    return change_of(program.updates[0], values, given["W"]).numpy()

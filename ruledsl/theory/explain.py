@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import sympy as sp
 
 from ruledsl.algebra import IndexForm, index_latex, index_text
+from ruledsl.registry import find, names_of
 from ruledsl.rules import Rule
 from ruledsl.runs import Run
 from ruledsl.statistics import Interval
 from ruledsl.studies import rule_of, run_of
 from ruledsl.theory.checking import Check, check_drift
+from ruledsl.theory.conserved import invariants
 from ruledsl.theory.directions import Direction, directions
 from ruledsl.theory.expectation import expected_drift
+from ruledsl.theory.findings import Analysed, Finding
 from ruledsl.theory.polynomials import NotPolynomial, degrees
 from ruledsl.theory.rest import Rest, rest_of
 
@@ -64,13 +67,20 @@ class TermTheory:
         found = [f"  E[ΔW[j,i] | W, B] = {shown}", f"    {self.check}"]
         grown = [_power(letter, d) for letter, d in self.degrees.items()]
         found += [f"  grows {', '.join(grown)}"] if grown else []
-        wanted = [f"    θ {'>' if d.sign > 0 else '<'} 0 {d.what}" for d in self.directions if d.sign]
-        found += ["  to first order in a naive network:", *(wanted or ["    nothing that is clear"])]
+        found += ["  to first order in a naive network:"]
+        found += [f"    {told}" for told in self.wanted or ["nothing that is clear"]]
         if self.rest is not None:
             found.append(f"  alone, with θ {'>' if self.sign > 0 else '<'} 0, on average: {self.rest}")
         if self.learned is not None:
-            found.append(f"  learned: θ = {self.learned.text('.3e')}{self._verdict()}")
+            found.append(
+                f"  learned: θ = {self.learned.text('.3e')}{', ' * bool(self.verdict)}{self.verdict}"
+            )
         return found
+
+    @property
+    def wanted(self) -> list[str]:
+        """What a sign of θ does, to first order in a naive network, where that is clear."""
+        return [f"θ {'>' if d.sign > 0 else '<'} 0 {d.what}" for d in self.directions if d.sign]
 
     @property
     def sign(self) -> int:
@@ -78,14 +88,16 @@ class TermTheory:
         signs = {d.sign for d in self.directions if d.sign}
         return next(iter(signs)) if len(signs) == 1 else 1
 
-    def _verdict(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """Has the learned coefficient the sign that was derived? Empty where one of them is not clear."""
         signs = {d.sign for d in self.directions if d.sign}
         if self.learned is None or not signs or abs(self.learned.mean) <= self.learned.half:
             return ""
         own = 1 if self.learned.mean > 0 else -1
         if signs == {own}:
-            return ", the sign that was derived"
-        return ", the other sign" if own not in signs else ", the sign of one of these"
+            return "the sign that was derived"
+        return "the other sign" if own not in signs else "the sign of one of these"
 
 
 def _power(letter: str, degree: int | None) -> str:
@@ -107,19 +119,35 @@ class Explanation:
     input_mean: bool
     rest: Rest | None = None
     """Where the whole averaged rule ends, with its own or its learned Θ; None where a part is not derived."""
+    findings: tuple[Finding, ...] = ()
+    """Invariants, and what plugins of the kind `analysis` found."""
 
     @property
     def disagreements(self) -> list[str]:
-        """Terms whose formula is not what was measured."""
-        return [t.name for t in self.terms if t.check is not None and not t.check.agrees]
+        """Terms, or the rule, of which something derived is not what was measured."""
+        found = [t.name for t in self.terms if t.check is not None and not t.check.agrees]
+        found += [f.term or self.rule for f in self.findings if f.agrees is False]
+        return list(dict.fromkeys(found))
+
+    def lines_of(self, term: TermTheory) -> list[str]:
+        """All that is known of a term, for reading."""
+        return [*term.lines(), *(f"  {f}" for f in self.findings if f.term == term.name)]
+
+    @property
+    def together(self) -> list[str]:
+        """What is known of the whole rule, for reading."""
+        found = [] if self.rest is None else [f"all together, with their Θ, on average: {self.rest}"]
+        return [*found, *(f"all together: {f}" for f in self.findings if not f.term)]
+
+    @property
+    def assumed(self) -> str:
+        """What every formula takes for granted."""
+        return ASSUMED.format(mean="of mean μ_y and 0" if self.input_mean else "of mean zero")
 
     def __str__(self) -> str:
-        mean = "of mean μ_y and 0" if self.input_mean else "of mean zero"
-        parts = [self.rule, ASSUMED.format(mean=mean)]
-        parts += ["\n".join(["", t.name, *t.lines()]) for t in self.terms]
-        if self.rest is not None:
-            parts += ["", f"all together, with their Θ, on average: {self.rest}"]
-        return "\n".join(parts)
+        parts = [self.rule, self.assumed]
+        parts += ["\n".join(["", t.name, *self.lines_of(t)]) for t in self.terms]
+        return "\n".join([*parts, *(f"\n{line}" for line in self.together)])
 
 
 def explain(rule: str | Path | Rule | Run, *, input_mean: bool = False) -> Explanation:
@@ -141,8 +169,12 @@ def explain(rule: str | Path | Rule | Run, *, input_mean: bool = False) -> Expla
     >>> print(ruledsl.explain("ehebb").terms[1].drift)
     -sigma_e**2*B[i, j]
     """
-    found, run = rule_of(rule), run_of(rule)
-    learned = run.theta if run is not None else {}
+    run = run_of(rule)
+    return explain_rule(rule_of(rule), run.theta if run is not None else {}, input_mean)
+
+
+def explain_rule(found: Rule, learned: Mapping[str, Interval], input_mean: bool = False) -> Explanation:
+    """As `explain`, with the coefficients of a training, or none."""
     terms = tuple(_term(found, r, input_mean, learned.get(name)) for r, name in enumerate(found.names))
     theta = {
         r: learned[name].mean if learned else found.program.initial[r] for r, name in enumerate(found.names)
@@ -151,7 +183,14 @@ def explain(rule: str | Path | Rule | Run, *, input_mean: bool = False) -> Expla
     drifts = {r: t.drift for r, t in enumerate(terms) if t.drift is not None}
     whole = len(moving) > 1 and set(moving) <= set(drifts) and not found.companions
     rest = rest_of(found.program, drifts, moving, input_mean) if whole else None
-    return Explanation(found.name, terms, input_mean, rest)
+    subject = Analysed(found, {found.names[r]: value for r, value in theta.items()})
+    return Explanation(found.name, terms, input_mean, rest, tuple(_findings(subject)))
+
+
+def _findings(subject: Analysed) -> Iterator[Finding]:
+    yield from invariants(subject)
+    for name in names_of("analysis"):
+        yield from find("analysis", name).item(subject)
 
 
 def _term(rule: Rule, number: int, input_mean: bool, learned: Interval | None) -> TermTheory:

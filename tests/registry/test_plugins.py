@@ -65,6 +65,7 @@ IDLE = {
     "recipe": "@recipe('idle')\nclass Idle(Recipe):\n    def step(self, losses, gradients):\n"
     "        return bool(losses.isfinite().all())\n    def state(self):\n        return {}\n"
     "    def restore(self, state):\n        pass\n",
+    "analysis": "@analysis('idle')\ndef idle(subject):\n    return [Finding('a rule')]\n",
     "target": "@target('idle')\ndef idle(subject):\n    return 'a rule'\n",
     "diagnostic": "@diagnostic('idle')\ndef idle(view):\n    return torch.zeros(len(view.x), "
     "dtype=view.x.dtype)\n",

@@ -17,11 +17,13 @@ from ruledsl.theory import (
     POST,
     PRE,
     SIGMA_Y,
+    Analysed,
     Rest,
     TermTheory,
     degrees,
     directions,
     expected_drift,
+    invariants,
     pairings,
     rest_of,
 )
@@ -216,3 +218,73 @@ def test_a_drift_is_given_though_its_slope_is_too_large() -> None:
     (found,) = ruledsl.explain(rule).terms
     assert found.check is not None
     assert found.directions == ()
+
+
+def test_what_kolen_and_pollack_keep_is_derived_and_followed() -> None:
+    """W − Bᵀ only decays: Kolen & Pollack (1994)."""
+    found = ruledsl.explain("kolen_pollack")
+    assert [str(f) for f in found.findings if not f.term] == [
+        "W − Bᵀ shrinks by the factor 1 − θ_kp_decay at every sample, whatever is learned (as measured)"
+    ]
+    assert "W − Bᵀ shrinks" in str(found)
+
+
+def test_feedback_that_learns_twice_as_fast_keeps_another_combination() -> None:
+    text = (
+        "term fast for B = -2 * y_pre * e_post^T\nrule own = pseudo_gradient + fast[same = pseudo_gradient]"
+    )
+    found = invariants(Analysed(ruledsl.rule(text), {}))
+    assert [str(f) for f in found] == ["(2) W − Bᵀ stays as it is, whatever is learned (as measured)"]
+
+
+def test_coefficients_of_their_own_enter_the_combination() -> None:
+    text = "term back for B = -y_pre * e_post^T\nrule own = pseudo_gradient + back"
+    (found,) = invariants(Analysed(ruledsl.rule(text), {}))
+    assert found.text.startswith("(θ_back/θ_pseudo_gradient) W − Bᵀ stays")
+    assert found.agrees
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [("weight_mirror", ["no combination κ W − Bᵀ is kept"]), ("bio", [])],
+)
+def test_what_keeps_nothing_is_not_said_to(rule: str, told: list[str]) -> None:
+    assert [f.text for f in invariants(Analysed(ruledsl.load(rule), {}))] == told
+
+
+def test_a_wrong_invariant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ruledsl.theory.conserved.sp.cancel", lambda _: sp.Integer(2))
+    found = ruledsl.explain("kolen_pollack")
+    assert found.disagreements == ["kolen_pollack"]
+    assert "DISAGREES" in str(found)
+
+
+def test_signs_that_change_together_are_followed_to_the_update() -> None:
+    told = {f.term: f.text for f in ruledsl.explain("bio").findings if f.term}
+    assert told["error_hebb"] == "e → −e leaves it as it is, W → −W leaves it as it is"
+    assert told["pseudo_gradient"].startswith("y → −y turns it round, e → −e turns it round")
+    assert told["oja_subspace"] == "y → −y leaves it as it is, W → −W makes it another"
+
+
+def test_terms_that_remember_or_hear_are_not_analysed_by_single_samples() -> None:
+    assert list(Analysed(ruledsl.load("three_factor"), {}).terms) == ["pseudo_gradient"]
+
+
+@pytest.mark.parametrize("rule", ["pool", "competition", "rules/discovered/balanced.rule"])
+def test_no_rule_knows_the_number_of_a_cell(rule: str) -> None:
+    """Cells that change places take their synapses' updates with them."""
+    subject = Analysed(ruledsl.load(rule), {})
+    random = np.random.default_rng(0)
+    drawn = subject.draw(0, 3)
+    post, pre = random.permutation(POST), random.permutation(PRE)
+    moved = {n: v[:, post if n.endswith("post") else pre] for n, v in drawn.items() if n not in ("W", "B")}
+    moved["W"] = drawn["W"][post][:, pre]
+    for term in subject.terms:
+        before = subject.update(term, **drawn)
+        np.testing.assert_allclose(subject.update(term, **moved), before[:, post][:, :, pre], atol=1e-12)
+
+
+def test_a_rule_is_shown_as_what_theory_says() -> None:
+    shown, explained = run("show", "ehebb", "--as", "explain"), run("explain", "ehebb")
+    assert shown.exit_code == 0
+    assert shown.output == explained.output
