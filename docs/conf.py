@@ -9,7 +9,7 @@ project = "ruledsl"
 author = "the ruledsl developers"
 copyright = "the ruledsl developers"
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
@@ -17,6 +17,7 @@ extensions = [
     "mathml",
     "pages",
 ]
+nb_execution_mode = "off"  # they are kept with what they printed, and executed by the tests
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 # Links to files of the repository, such as rules and plugins, are for readers of the repository.
@@ -26,6 +27,7 @@ html_theme = "furo"
 html_title = "ruledsl"
 html_static_path = ["_static"]
 html_js_files = ["gallery.js"]
+html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
 exclude_patterns = ["results/paper/*.json"]

@@ -1,4 +1,4 @@
-"""What the README shows works as shown."""
+"""What the pages show works as shown."""
 
 from __future__ import annotations
 
@@ -6,53 +6,59 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import ruledsl
 from ruledsl.cli import main
 from tests import ROOT
+from tests.walkthrough import blocks_of, walk
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^( *)```(\w*)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
-
-
-def blocks(language: str) -> list[str]:
-    return [
-        "\n".join(line.removeprefix(indent) for line in text.splitlines())
-        for indent, kind, text in BLOCKS
-        if kind == language
-    ]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+TUTORIALS = sorted(p for p in (DOCS / "tutorials").glob("*.md") if p.stem != "index")
+PAGES = [README, *sorted(p for p in DOCS.rglob("*.md") if "made" not in p.parts and "results" not in p.parts)]
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_the_python_examples_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    exec(blocks("python")[number], {})
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
-def test_the_rule_of_the_five_minutes_is_checked_as_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("page", TUTORIALS, ids=named)
+def test_a_tutorial_can_be_walked_through(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, rule, shown = blocks("")[:3]
-    (tmp_path / "rules").mkdir()
-    (tmp_path / "rules" / "mine.rule").write_text(rule, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["check", "rules/mine.rule"])
-    assert result.exit_code == 0
-    assert [line.rstrip() for line in result.output.splitlines()] == [
-        line.rstrip() for line in shown.splitlines()
-    ]
-    (tmp_path / "rules" / "mine.rule").write_text(first.split("\n", 1)[1], encoding="utf-8")
-    assert ruledsl.load("rules/mine.rule").names == ("pseudo_gradient", "error_hebb", "oja_subspace")
+    assert len(list(walk(page))) >= 4
 
 
-def test_every_file_the_readme_points_to_is_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", [README, DOCS / "python.md"], ids=named)
+def test_the_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    examples = [b for b in blocks_of(page.read_text(encoding="utf-8")) if b.language == "python"]
+    assert examples
+    for block in examples:
+        exec(block.text, names)
 
 
-def test_every_command_the_readme_names_exists() -> None:
+def test_the_first_rule_of_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = next(b for b in blocks_of(README.read_text(encoding="utf-8")) if b.language == "")
+    Path("mine.rule").write_text(first.text, encoding="utf-8")
+    assert ruledsl.load("mine.rule").names == ("pseudo_gradient", "error_hebb", "oja_subspace")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_file_that_a_page_points_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        generated = "made/" in target
+        assert generated or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    shown = " ".join(b.text for b in blocks_of(text) if b.language in ("sh", "bash"))
     for command in re.findall(
-        r"ruledsl (\w+)", " ".join(blocks("sh")) + " ".join(re.findall(r"`ruledsl [^`]+`", README))
+        r"ruledsl (?:--plugins \S+ )?([a-z][\w-]*)", shown + " ".join(re.findall(r"`ruledsl [^`]+`", text))
     ):
         assert command in main.commands, command

@@ -6,6 +6,7 @@ every setting, and the public names of the package.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,12 +95,14 @@ def gallery() -> str:
 
     parts = [
         "# Gallery",
-        "Every rule that ships: its formula, the locality of each term, what it reads, and what it does on "
-        "average in a\nlinear layer whose input has a mean ([how that is derived](../theory.md)).",
+        "Every rule that ships: its formula, the locality of each term, what it reads, what it does on "
+        "average in a\nlinear layer whose input has a mean ([how that is derived](../theory.md)), and how "
+        "it learns on EMNIST\nby-merge, all alike ([the table](../results/gallery.md)).",
         '<p><select id="locality"><option value="">any locality</option><option>synapse</option>'
         "<option>dendrite</option><option>axon</option><option>layer</option></select> "
         '<input id="reads" placeholder="reads, for instance e_pre"></p>',
     ]
+    measured = numbers()
     for path in sorted([*(ROOT / "rules").glob("*.rule"), *(ROOT / "rules" / "discovered").glob("*.rule")]):
         rule = load(path)
         widest = str(max(rule.locality.values()))
@@ -107,21 +110,75 @@ def gallery() -> str:
         rows = [
             (
                 f"`{item.name}`", f"${term_latex(item.term.expression)}$", str(rule.locality[item.name]),
-                average(piece), item.term.note or "", item.options.cite or "",
+                item.term.note or "", item.options.cite or "",
             )
-            for item, piece in zip(rule.definition.terms, rule.pieces, strict=False)
+            for item in rule.definition.terms
         ]  # fmt: skip
+        averages = [
+            f"- `{item.name}`: ${found}$"
+            for item, piece in zip(rule.definition.terms, rule.pieces, strict=False)
+            if (found := average(piece))
+        ]
         parts += [
-            f'<div class="card" data-locality="{widest}" data-reads="{" ".join(reads)}">',
             f"## {path.stem}",
-            sentence(rule.definition.note or ""),
+            f'<span class="card" data-locality="{widest}" data-reads="{" ".join(reads)}"></span>'
+            + sentence(rule.definition.note or ""),
             f"$$\n{rule.latex()}\n$$",
-            table(("term", "F", "locality", "on average", "what it does", "source"), rows),
+            table(("term", "F", "locality", "what it does", "source"), rows),
+            *(["On average:\n\n" + "\n".join(averages)] if averages else []),
+            learning(path.stem, measured),
             f"Reads: {', '.join(f'`{q}`' for q in reads)}. Widest class: **{widest}**. "
             f"`ruledsl train {path.relative_to(ROOT)}`",
-            "</div>",
         ]
     return "\n\n".join(parts)
+
+
+def numbers() -> list[dict[str, str]]:
+    """What `python -m benchmarks.gallery` measured."""
+    with (ROOT / "docs" / "results" / "gallery.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def learning(rule: str, measured: Iterable[dict[str, str]]) -> str:
+    """A rule's learning curve with its band, and a sentence on how it ended."""
+    rows = [r for r in measured if r["rule"] == rule]
+    known = {(r["what"], r["at"]): (float(r["mean"]), float(r["half"])) for r in rows}
+    if not known:
+        return "Not trained yet: `python -m benchmarks.gallery`."
+    accuracy, refused = known["end", "accuracy"], known["end", "refused"]
+    angles = ", ".join(f"{mean:.0f}°" for (what, _), (mean, _) in known.items() if what == "angle")
+    thetas = "; ".join(f"`{at}` {m:.2e} ± {h:.1e}" for (what, at), (m, h) in known.items() if what == "theta")
+    lost = f", {refused[0]:.0f} episodes refused" if refused[0] else ""
+    curve = [(float(at), *values) for (what, at), values in known.items() if what == "accuracy"]
+    return (
+        f"{drawn(curve)}\n\nAccuracy {accuracy[0]:.3f} ± {accuracy[1]:.3f}{lost}; α: {angles}. Θ: {thetas}."
+    )
+
+
+def drawn(curve: Sequence[tuple[float, float, float]], width: int = 360, height: int = 110) -> str:
+    """Accuracy against episodes, with its interval and chance, as a picture in the page itself."""
+    last = curve[-1][0]
+
+    def place(episode: float, value: float) -> str:
+        inside = min(max(value, 0.0), 1.0)
+        return f"{24 + (width - 30) * episode / last:.1f},{6 + (height - 24) * (1 - inside):.1f}"
+
+    line = " ".join(place(e, mean) for e, mean, _ in curve)
+    band = " ".join([place(e, m + h) for e, m, h in curve] + [place(e, m - h) for e, m, h in reversed(curve)])
+    low, high, chance = place(0, 0), place(0, 1), (place(0, 0.2), place(last, 0.2))
+    texts = "".join(
+        f'<text x="20" y="{float(at.split(",")[1]) + 4}" text-anchor="end">{label}</text>'
+        for at, label in ((low, "0"), (high, "1"))
+    )
+    return (
+        f'<svg class="learning" viewBox="0 0 {width} {height}" width="{width}" role="img" '
+        'fill="currentColor" font-size="10"><title>Accuracy while its coefficients are learned</title>'
+        f'<polygon points="{band}" fill="#2f63c4" fill-opacity="0.25"/>'
+        f'<polyline points="{line}" fill="none" stroke="#2f63c4" stroke-width="1.8"/>'
+        f'<polyline points="{" ".join(chance)}" fill="none" stroke="currentColor" stroke-dasharray="3 3"/>'
+        f'<polyline points="{high} {low} {place(last, 0)}" fill="none" stroke="currentColor"/>{texts}'
+        f'<text x="{width - 6}" y="{height - 4}" text-anchor="end">episode {last:.0f}</text></svg>'
+    )
 
 
 def average(piece: Piece) -> str:
@@ -132,7 +189,7 @@ def average(piece: Piece) -> str:
     if piece.term.target != "W":
         return ""
     try:
-        return f"${index_latex(expected_drift(piece.form, input_mean=True))}$"
+        return rf"E[\Delta W_{{ji}}] = {index_latex(expected_drift(piece.form, input_mean=True))}"
     except NotPolynomial:
         return ""
 

@@ -5,9 +5,10 @@ document.addEventListener("DOMContentLoaded", () => {
   if (!locality || !reads) return;
   const choose = () => {
     const wanted = reads.value.trim();
-    for (const card of document.querySelectorAll(".card")) {
+    for (const card of document.querySelectorAll(".card")) {  // one in each rule's section
       const fits = !locality.value || card.dataset.locality === locality.value;
-      card.hidden = !(fits && (!wanted || card.dataset.reads.split(" ").includes(wanted)));
+      const shown = fits && (!wanted || card.dataset.reads.split(" ").includes(wanted));
+      card.closest("section").hidden = !shown;
     }
   };
   locality.addEventListener("change", choose);

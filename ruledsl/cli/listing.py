@@ -9,7 +9,7 @@ import click
 
 from ruledsl.ir import RuleError
 from ruledsl.language import load_file, packaged_rules, search_folders
-from ruledsl.registry import KINDS, check_file, declared, plugin_folders
+from ruledsl.registry import KINDS, check_file, declared, plugin_folders, use_folders
 from ruledsl.reproduction import profiles, read_claims, shipped
 from ruledsl.wording import counted
 
@@ -64,8 +64,10 @@ def plugin_test(path: Path) -> int:
     """One line per check of every plugin in a file; the exit code is 1 when one fails."""
     from ruledsl.contracts import run_contract
 
+    plugins = check_file(path)
+    use_folders([path.parent])  # whoever has a file tested wants it found
     failed = False
-    for declaration, plugin in check_file(path):
+    for declaration, plugin in plugins:
         click.echo(f"{declaration.kind} {declaration.name} ({declaration.place})")
         for check in run_contract(plugin):
             failed |= not check.passed

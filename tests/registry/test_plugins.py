@@ -92,6 +92,14 @@ def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_a_file_is_tested_without_its_folder_being_named(tmp_path: Path) -> None:
+    text = (
+        "from ruledsl.plugin import *\n@activation('cubic')\ndef cubic(z, beta):\n    return z + z * z * z\n"
+    )
+    result = run("plugin-test", write(tmp_path, "cubic.py", text))
+    assert result.exit_code == 0, result.output
+
+
 SHIPPED = sorted(declared().found.values(), key=lambda d: (d.kind, d.name))
 
 

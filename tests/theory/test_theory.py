@@ -18,12 +18,14 @@ from ruledsl.theory import (
     PRE,
     SIGMA_Y,
     Analysed,
+    Function,
     Rest,
     TermTheory,
     degrees,
     directions,
     expected_drift,
     invariants,
+    numbers,
     pairings,
     rest_of,
 )
@@ -288,3 +290,16 @@ def test_a_rule_is_shown_as_what_theory_says() -> None:
     shown, explained = run("show", "ehebb", "--as", "explain"), run("explain", "ehebb")
     assert shown.exit_code == 0
     assert shown.output == explained.output
+
+
+@pytest.mark.parametrize(("factor", "returns"), [(0.95, True), (1.05, False)])
+def test_the_largest_step_that_is_told_is_the_largest(factor: float, returns: bool) -> None:
+    """W + s E[ΔW] near Oja's rest: below the bound it comes back, above it does not."""
+    found, number = piece("oja_single", "oja_single")
+    step = factor * rest("oja_single", "oja_single", 1.0).largest_step
+    average = Function(expected_drift(found.pieces[number].form), numbers(POST, PRE))
+    rows = np.random.default_rng(0).normal(size=(POST, PRE))
+    W = rows / np.linalg.norm(rows, axis=1, keepdims=True) * 1.001
+    for _ in range(200):
+        W = W + step * average(W=W, B=np.zeros((PRE, POST)))
+    assert np.allclose(np.linalg.norm(W, axis=1), 1.0, atol=1e-6) is returns
