@@ -2,19 +2,25 @@
 
 `paper` is Algorithm 1 to the letter: Adam on the gradient of query loss + λ‖Θ‖₁. On the ten-term pool
 it collapses: Adam moves every θ by the same amount, and for F⁵ that amount is an update twenty times
-that of F⁰. `robust` is Adam with five changes, each measured in docs/results/recipes.md:
+that of F⁰. `robust` is Adam with six changes, each measured in docs/results/recipes.md:
 
 1.  A coefficient whose term holds more than one F⁰ takes smaller steps, in proportion (`gradient_content`).
 2.  Gradients are heavy-tailed: one longer than the running median is shortened to it, direction kept.
-3.  A diverged or chaotic stream (a loss far above chance, or a gradient a hundred times longer than in
-    healthy episodes) touches neither Θ nor Adam's moments. Θ goes back a few steps, and steps are halved
-    for a while. Where every episode is lost nevertheless, Θ itself is halved, from the seventh on.
+3.  A lost stream (a loss far above chance, a gradient a hundred times longer than in healthy episodes, or
+    a network that answers the same to everything and has no gradient) touches neither Θ nor Adam's moments.
+    It is lived through again without some of the terms, to find those whose absence saves it: their
+    coefficients are kept within half of what they were, on that side of 0, and Θ goes back one step. Where
+    no term that started at 0 is to blame, Θ goes back a few steps, and steps are halved for a while. Where
+    every episode is lost nevertheless, Θ itself is halved, from the seventh on.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
 5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r
 |θ_r| with
     w_r = 1, but twice the content of a term that holds more than one F⁰. With w_r = 1 such a term (F⁵) is a
     cheaper learning rate than θ_0 and outlives every other; with its content alone it costs the same, and
     both stay.
+
+6.  Terms that start at 0 have little room at first, the less the more there are of them. It grows by a tenth
+    with every healthy episode, and slowly once a term was to blame.
 
 All of it is in units of the numbers that terms were written with: 1000 F^r with θ_r / 1000 is trained alike.
 """
@@ -94,9 +100,34 @@ class _Caution:
     """Episodes refused in a row."""
 
 
+@dataclass
+class _Room:
+    """How far from 0 each coefficient may be, below and above: (R,) each."""
+
+    below: Tensor
+    above: Tensor
+    blamed: Tensor
+    """How often a term was found to lose a stream."""
+    slopes: Tensor
+    """Running mean of |∂loss/∂θ| in healthy episodes: with θ, what a term matters."""
+
+    def inside(self, theta: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(theta, -self.below), self.above)
+
+    def state(self) -> dict[str, Any]:
+        """As JSON, which has no infinity."""
+        values = {name: value.tolist() for name, value in vars(self).items()}
+        return {n: [v if math.isfinite(v) else None for v in listed] for n, listed in values.items()}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "_Room":
+        listed = (state[name] for name in ("below", "above", "blamed", "slopes"))
+        return cls(*(vector([math.inf if v is None else float(v) for v in each]) for each in listed))
+
+
 @recipe("robust")
 class RobustRecipe(Recipe):
-    """Adam with five guards, see the file's text.
+    """Adam with six guards, see the file's text.
     Steps are taken in φ = θ / scale: each is worth one of F⁰'s."""
 
     MEMORY = 30
@@ -113,6 +144,14 @@ class RobustRecipe(Recipe):
     """Factor on every step below which refusals do not take it."""
     PATIENCE = 6
     """Episodes refused in a row after which Θ itself is halved, at each further one."""
+    DEATH = 1000.0
+    """A gradient so many times shorter than healthy ones, of a stream that knows nothing: it is refused."""
+    ROOM = 5.0
+    """Steps that a term which starts at 0 may be away from it at first: of n such terms, n^1.5 times fewer
+    (at most one). One alone cannot do much in a step; many that push the same way can."""
+    TRUST, FORGIVENESS = 0.1, 0.03
+    """By what part a term's room grows with every healthy episode: never blamed; and blamed, by one more than
+    how often."""
 
     def __init__(
         self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
@@ -122,9 +161,17 @@ class RobustRecipe(Recipe):
         self.scale = 1.0 / content
         # F⁰'s own content is 1 up to rounding; only what clearly holds more is a rival of it.
         self.weights = torch.where(content > 1.5 * written, 2.0 * content, written)
+        self.absent = (coefficients.initial == 0.0) & coefficients.trainable
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
+        self.room = self._first_room()
         self.done = 0
+
+    def _first_room(self) -> _Room:
+        steps = min(1.0, self.ROOM / max(1, int(self.absent.sum())) ** 1.5)
+        room = torch.where(self.absent, steps * self.learning_rate * self.scale, math.inf)
+        nothing = torch.zeros_like(self.theta)
+        return _Room(room, room.clone(), nothing, nothing.clone())
 
     def penalty(self) -> float:
         return self.l1 * float((self.theta.abs() * self.weights).sum())
@@ -137,13 +184,11 @@ class RobustRecipe(Recipe):
     def step(self, losses: Tensor, gradients: Tensor) -> bool:
         rate = self.learning_rate * self.caution.rate * self._schedule()
         self.done += 1
-        gradients = gradients * self.scale * self.coefficients.trainable
-        norms = gradients.norm(dim=-1)
-        if not bool(
-            ((losses < self.coefficients.worst_loss) & (norms < self.CHAOS * self.caution.healthy)).all()
-        ):
-            self._go_back()
+        gradients = self._weighed(gradients)
+        if not bool(self._healthy(losses, gradients).all()):
+            self._go_back(bool((losses < self.coefficients.worst_loss).all()))
             return False
+        norms = gradients.norm(dim=-1)
         longest = self.CLIP * self._usual(norms.tolist())
         if longest > 0.0:  # where most gradients are exactly zero nothing says what is long
             gradients = gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)
@@ -155,11 +200,33 @@ class RobustRecipe(Recipe):
         direction, metric = self.adam.direction(gradient)
         moved = self.theta + rate * self.scale * direction
         threshold = rate * self.l1 * self.weights * self.scale.square() * metric * self.coefficients.trainable
-        self.theta = moved.sign() * (moved.abs() - threshold).clamp_min(0.0)
+        self.theta = self.room.inside(moved.sign() * (moved.abs() - threshold).clamp_min(0.0))
         self._bounded()
-        self.caution.rate = min(1.0, self.caution.rate * 1.02)
-        self.caution.refused = 0
+        self._trust(gradient)
         return True
+
+    def _weighed(self, gradients: Tensor) -> Tensor:
+        """Gradients by φ = θ / scale; none where nothing moves."""
+        return gradients * self.scale * self.coefficients.trainable
+
+    def _healthy(self, losses: Tensor, gradients: Tensor, by_loss_alone: bool = False) -> Tensor:
+        """Streams that may be learned from: losses (…,), weighed gradients (…, R)."""
+        sane = losses < self.coefficients.worst_loss
+        if by_loss_alone:
+            return sane
+        norms, usual = gradients.norm(dim=-1), self.caution.healthy
+        dead = (norms < usual / self.DEATH) & (losses > self.coefficients.worst_loss / 8)
+        return sane & (norms < self.CHAOS * usual) & ~(dead & math.isfinite(usual))
+
+    def _trust(self, gradient: Tensor) -> None:
+        """A healthy episode: steps grow back, and so does the room of each term."""
+        room, caution = self.room, self.caution
+        caution.rate, caution.refused = min(1.0, caution.rate * 1.02), 0
+        slow = self.FORGIVENESS / (1 + room.blamed)
+        growth = 1.0 + torch.where(room.blamed > 0, slow, torch.full_like(slow, self.TRUST))
+        self.room = _Room(
+            room.below * growth, room.above * growth, room.blamed, 0.8 * room.slopes + 0.2 * gradient.abs()
+        )
 
     def _usual(self, norms: list[float]) -> float:
         """The median of the last gradient norms, these included."""
@@ -170,9 +237,14 @@ class RobustRecipe(Recipe):
             caution.healthy = min(caution.healthy, usual)
         return usual
 
-    def _go_back(self) -> None:
+    def _go_back(self, by_gradient: bool) -> None:
+        """An episode was lost, by its gradient alone or by its loss."""
         caution = self.caution
         caution.refused += 1
+        guilty = self._guilty(by_gradient)
+        if guilty:
+            self._confine(guilty)
+            return
         if caution.refused > self.PATIENCE:
             self._start_smaller()
             return
@@ -180,6 +252,65 @@ class RobustRecipe(Recipe):
         if caution.good:
             caution.good = caution.good[: -self.BACK] or caution.good[:1]
             self.theta, self.adam = vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
+            self.theta = self.room.inside(self.theta)
+
+    def _guilty(self, by_gradient: bool) -> list[int]:
+        """Terms without which the lost episode would have been healthy; none where that cannot be said.
+
+        First those that lose it alone, beside what the rule started from; then, of the others, as few as are
+        needed, by how much each matters.
+        """
+        present = [r for r in range(len(self.theta)) if self.absent[r] and self.theta[r] != 0.0]
+        if self.again is None or not present:
+            return []
+        alone = [] if by_gradient else self._losing_alone(present)
+        matters = self.room.slopes * self.theta.abs() * self.coefficients.scales
+        others = sorted((r for r in present if r not in alone), key=lambda r: -float(matters[r]))
+        if alone and self._saved_without(alone, by_gradient):
+            return alone
+        order = [*alone, *others]
+        if not self._saved_without(order, by_gradient):
+            return []
+        few, enough = len(alone), len(order)
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            if self._saved_without(order[:middle], by_gradient):
+                enough = middle
+            else:
+                few = middle
+        last = [*alone, order[enough - 1]]  # needed; what lies between may not be
+        return last if self._saved_without(last, by_gradient) else order[:enough]
+
+    def _losing_alone(self, present: list[int]) -> list[int]:
+        tried = self.theta.repeat(len(present), 1)
+        tried[:, present] = 0.0
+        for row, r in enumerate(present):
+            tried[row, r] = self.theta[r]
+        saved = self._saved(tried, by_gradient=False)
+        return [r for row, r in enumerate(present) if not saved[row]]
+
+    def _saved_without(self, terms: list[int], by_gradient: bool) -> bool:
+        tried = self.theta.clone()
+        tried[terms] = 0.0
+        return bool(self._saved(tried.unsqueeze(0), by_gradient)[0])
+
+    def _saved(self, tried: Tensor, by_gradient: bool) -> Tensor:
+        """(K,) whether the lost episode is healthy with other Θ."""
+        assert self.again is not None
+        losses, gradients = self.again(tried, by_gradient)
+        return self._healthy(losses, self._weighed(gradients), not by_gradient).all(-1)
+
+    def _confine(self, guilty: list[int]) -> None:
+        """Leave the guilty half of what they took, on that side of 0; all else goes back one step."""
+        room, caution = self.room, self.caution
+        for r in guilty:
+            side = room.above if self.theta[r] > 0 else room.below
+            side[r] = float(self.theta[r].abs()) / 2
+            room.blamed[r] += 1
+        if caution.good:
+            self.theta = vector(caution.good[-1].theta)
+        self.theta = room.inside(self.theta)
+        self.adam.first[guilty] = 0.0
 
     def _start_smaller(self) -> None:
         """Going back has not helped, to the earliest Θ that is known: half of it may."""
@@ -198,6 +329,7 @@ class RobustRecipe(Recipe):
             "healthy": caution.healthy if math.isfinite(caution.healthy) else None,
             "good": [{"theta": g.theta, "adam": g.adam} for g in caution.good],
             "refused": caution.refused,
+            "room": self.room.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -208,5 +340,8 @@ class RobustRecipe(Recipe):
         good = [_Good(vector(g["theta"]).tolist(), Adam.of(g["adam"]).state()) for g in state["good"]]
         if any(len(g.theta) != len(self.theta) for g in good):
             raise ValueError("a Θ to go back to is not that of this rule")
-        norms, refused = vector(state["norms"]).tolist(), int(state.get("refused", 0))  # older states lack it
+        norms, refused = vector(state["norms"]).tolist(), int(state["refused"])
         self.caution = _Caution(float(state["rate"]), norms, healthy, good, refused)
+        self.room = _Room.of(state["room"])
+        if any(len(values) != len(self.theta) for values in vars(self.room).values()):
+            raise ValueError("the room of its terms is not that of this rule")

@@ -33,14 +33,21 @@ class Coefficients:
     """A query loss beyond this is that of a stream that diverged."""
 
 
+Again = Callable[[Tensor, bool], tuple[Tensor, Tensor]]
+"""Other Θ (K, R) on the tasks just lived through: losses (K, T), and gradients (K, T, R) that are zero unless
+the second argument asks for them."""
+
+
 class Optimiser(ABC):
     """Owns Θ of one run. Sees losses and gradients *without* penalty.
 
     Attributes:
         theta: (R,) float64, what is reported as this run's Θ.
+        again: what other Θ would have come to, while `tell` runs; None where nobody can say.
     """
 
     needs_gradient: ClassVar[bool] = True
+    again: Again | None = None
 
     def __init__(
         self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -197,9 +197,7 @@ class MetaTrainer:
         coefficients = theta.to(self.dtype).to(self.settings.device)
         result = self._judged(self.variants[0], coefficients, batch)
         measured = self._measured(batch, result, theta)
-        for variant in self.variants[1:]:
-            other = self._judged(variant, coefficients, self._heard(variant, batch, episode, candidates))
-            result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
+        result = self._with_variants(result, coefficients, batch, self._seeds, episode)
         return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
 
     def gradients(self, episode: int) -> Tensor:
@@ -212,24 +210,56 @@ class MetaTrainer:
         coefficients = theta.to(self.dtype).to(self.settings.device)
         return self._per_run(self._judged(self.variants[0], coefficients, batch).grad.double().cpu())
 
-    def _judged(self, settings: TrainSettings, theta: Tensor, batch: Episode) -> MetaGradient:
+    def _judged(
+        self, settings: TrainSettings, theta: Tensor, batch: Episode, engine: str = ""
+    ) -> MetaGradient:
         """Every stream of a batch lived through, and its objectives with their gradients."""
         return meta_gradient(
             self.rule,
             theta,
             batch,
             programs_of(self.rule.program, settings).network,
-            engine=self.engine,
+            engine=engine or self.engine,
             backend=self.backend,
             objectives=endings_of(settings),
             on_lost=self.settings.on_lost,
         )
 
-    def _heard(self, variant: TrainSettings, batch: Episode, episode: int, candidates: int) -> Episode:
+    def _with_variants(
+        self,
+        result: MetaGradient,
+        theta: Tensor,
+        batch: Episode,
+        seeds: Sequence[int],
+        episode: int,
+        engine: str = "",
+    ) -> MetaGradient:
+        """Losses and gradients with those of networks that live otherwise, on the same tasks, added."""
+        streams = self._streams(seeds, episode)
+        for variant in self.variants[1:]:
+            heard = self._heard(variant, batch, streams)
+            other = self._judged(variant, theta, heard, engine)
+            result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
+        return result
+
+    def _heard(self, variant: TrainSettings, batch: Episode, streams: list[tuple[int, int, int]]) -> Episode:
         """The same tasks and networks, with what else a variant of them hears, such as noise."""
         needs = programs_of(self.rule.program, variant).needs(variant.sizes)
-        drawn = draw_episodes(needs, variant, self.source, self._streams(self._seeds, episode))
-        return batch.hearing(drawn.repeated(candidates))
+        drawn = draw_episodes(needs, variant, self.source, streams)
+        return batch.hearing(drawn.repeated(len(batch.x) // len(streams)))
+
+    def _again(self, seed: int, episode: int, theta: Tensor, with_gradients: bool) -> tuple[Tensor, Tensor]:
+        """An episode of one run lived through again with other Θ; see `ruledsl.meta.optimisers.Again`."""
+        tasks, tried = self.settings.meta_batch, len(theta)
+        batch = self._draw_for([seed], episode).repeated(tried)
+        wide = theta.repeat(tasks, 1).to(self.dtype).to(self.settings.device)
+        engine = self.engine if with_gradients else "none"
+        result = self._judged(self.variants[0], wide, batch, engine)
+        result = self._with_variants(result, wide, batch, [seed], episode, engine)
+        losses = result.loss.double().cpu().reshape(tasks, tried).T
+        if not with_gradients:
+            return losses, torch.zeros(tried, tasks, theta.shape[1], dtype=torch.float64)
+        return losses, result.grad.double().cpu().reshape(tasks, tried, -1).transpose(0, 1)
 
     def _measured(self, batch: Episode, result: MetaGradient, theta: Tensor) -> list[Tensor]:
         """Angles, E_W and every diagnostic, averaged over the streams of each run."""
@@ -265,7 +295,9 @@ class MetaTrainer:
         gradients = result.grad[own].double().cpu().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
         theta = state.recipe.theta.clone()
         penalty = state.recipe.penalty()
+        state.recipe.again = partial(self._again, state.spec.seed, episode)
         moved = _told(state.recipe, losses, gradients if self.needs_gradient else None)
+        state.recipe.again = None
         state.diverged += not moved
         alpha, ortho, *diagnostics = measured
         return EpisodeRecord(
