@@ -146,9 +146,9 @@ class RobustRecipe(Recipe):
     """Episodes refused in a row after which Θ itself is halved, at each further one."""
     DEATH = 1000.0
     """A gradient so many times shorter than healthy ones, of a stream that knows nothing: it is refused."""
-    ROOM = 5.0
-    """Steps that a term which starts at 0 may be away from it at first: of n such terms, n^1.5 times fewer
-    (at most one). One alone cannot do much in a step; many that push the same way can."""
+    ROOM, CROWD = 10.0, 1.75
+    """Steps that a term which starts at 0 may be away from it at first: of n such terms, each n^CROWD times
+    fewer. One alone takes steps of Adam's from the first episode on; many push the same way."""
     TRUST, FORGIVENESS = 0.1, 0.03
     """By what part a term's room grows with every healthy episode: never blamed; and blamed, by one more than
     how often."""
@@ -168,7 +168,7 @@ class RobustRecipe(Recipe):
         self.done = 0
 
     def _first_room(self) -> _Room:
-        steps = min(1.0, self.ROOM / max(1, int(self.absent.sum())) ** 1.5)
+        steps = self.ROOM / max(1, int(self.absent.sum())) ** self.CROWD
         room = torch.where(self.absent, steps * self.learning_rate * self.scale, math.inf)
         nothing = torch.zeros_like(self.theta)
         return _Room(room, room.clone(), nothing, nothing.clone())
@@ -330,6 +330,7 @@ class RobustRecipe(Recipe):
             "good": [{"theta": g.theta, "adam": g.adam} for g in caution.good],
             "refused": caution.refused,
             "room": self.room.state(),
+            "absent": self.absent.tolist(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -340,8 +341,13 @@ class RobustRecipe(Recipe):
         good = [_Good(vector(g["theta"]).tolist(), Adam.of(g["adam"]).state()) for g in state["good"]]
         if any(len(g.theta) != len(self.theta) for g in good):
             raise ValueError("a Θ to go back to is not that of this rule")
-        norms, refused = vector(state["norms"]).tolist(), int(state["refused"])
+        norms, refused = vector(state["norms"]).tolist(), int(state.get("refused", 0))
         self.caution = _Caution(float(state["rate"]), norms, healthy, good, refused)
+        if "room" not in state:  # begun before terms were asked who lost a stream: it goes on as it began
+            self.absent = torch.zeros_like(self.absent)
+            self.room = self._first_room()
+            return
+        self.absent = torch.tensor([bool(value) for value in state["absent"]])
         self.room = _Room.of(state["room"])
-        if any(len(values) != len(self.theta) for values in vars(self.room).values()):
+        if any(len(values) != len(self.theta) for values in (self.absent, *vars(self.room).values())):
             raise ValueError("the room of its terms is not that of this rule")

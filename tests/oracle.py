@@ -76,6 +76,31 @@ TERMS: dict[str, Callable[[Synapses], Matrix]] = {
     "covariance_term": lambda s: _entries(
         s, lambda j, i: (s.y_post[j] - _mean(s.y_post)) * (s.y_pre[i] - _mean(s.y_pre))
     ),
+    "hebb": lambda s: _entries(s, lambda j, i: s.y_post[j] * s.y_pre[i]),
+    "growth": lambda s: _entries(s, lambda j, i: s.W[j][i]),
+    "post_error": lambda s: _entries(s, lambda j, i: s.e_post[j]),
+    "post_activity": lambda s: _entries(s, lambda j, i: s.y_post[j]),
+    "pre_activity": lambda s: _entries(s, lambda j, i: s.y_pre[i]),
+    "pre_error": lambda s: _entries(s, lambda j, i: s.e_pre[i]),
+    "constant": lambda s: _entries(s, lambda j, i: 1.0),
+    "squared_post": lambda s: _entries(s, lambda j, i: s.y_post[j] ** 2 * s.y_pre[i]),
+    "squared_pre": lambda s: _entries(s, lambda j, i: s.y_post[j] * s.y_pre[i] ** 2),
+    "squared_both": lambda s: _entries(s, lambda j, i: s.y_post[j] ** 2 * s.y_pre[i] ** 2),
+    "squared_error": lambda s: _entries(s, lambda j, i: s.e_post[j] ** 2 * s.y_pre[i]),
+    "error_squared_pre": lambda s: _entries(s, lambda j, i: s.e_post[j] * s.y_pre[i] ** 2),
+    "error_squared_pre_error": lambda s: _entries(s, lambda j, i: s.e_post[j] * s.e_pre[i] ** 2),
+    "covariance_pre": lambda s: _entries(s, lambda j, i: s.y_post[j] * (s.y_pre[i] - _mean(s.y_pre))),
+    "covariance_post": lambda s: _entries(s, lambda j, i: (s.y_post[j] - _mean(s.y_post)) * s.y_pre[i]),
+    "reconstruction": lambda s: _entries(s, lambda j, i: s.y_post[j] * _backward(s, i, s.y_post)),
+    "outgoing": lambda s: _entries(s, lambda j, i: s.y_post[j] * _backward(s, i, [1.0] * len(s.y_post))),
+    "returned": lambda s: _entries(s, lambda j, i: _backward(s, i, s.y_post)),
+    "error_reconstruction": lambda s: _entries(s, lambda j, i: s.e_post[j] * _backward(s, i, s.y_post)),
+    "error_returned": lambda s: _entries(s, lambda j, i: s.e_post[j] * _backward(s, i, s.e_post)),
+    "incoming_hebb": lambda s: _entries(s, lambda j, i: _forward(s, j, s.y_pre) * s.y_pre[i]),
+    "incoming_error": lambda s: _entries(s, lambda j, i: _forward(s, j, s.e_pre) * s.e_pre[i]),
+    "incoming_error_hebb": lambda s: _entries(s, lambda j, i: _forward(s, j, s.e_pre) * s.y_pre[i]),
+    "incoming": lambda s: _entries(s, lambda j, i: _forward(s, j, [1.0] * len(s.y_pre)) * s.y_pre[i]),
+    "incoming_activity_error": lambda s: _entries(s, lambda j, i: _forward(s, j, s.y_pre) * s.e_pre[i]),
 }
 """Every shipped term, entry by entry."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from types import ModuleType
 
 import pytest
@@ -43,6 +44,19 @@ def test_every_quantity_setting_diagnostic_and_rule_has_its_place(pages: ModuleT
         f"## {folder.name}\n" in errors for folder in (ROOT / "tests" / "bad").iterdir() if folder.is_dir()
     )
     assert all(f"## {path.stem}\n" in gallery for path in (ROOT / "rules").rglob("*.rule"))
+
+
+def test_every_shipped_rule_was_trained_for_the_gallery(pages: ModuleType) -> None:
+    trained = {row["rule"] for row in pages.numbers()}
+    assert trained >= {path.stem for path in (ROOT / "rules").rglob("*.rule")}
+
+
+def test_a_learning_curve_is_drawn_inside_its_frame(pages: ModuleType) -> None:
+    drawn = pages.drawn([(0.0, 0.2, 0.1), (5.0, 0.9, 0.4), (10.0, 0.8, 0.1)])
+    points = [float(v) for v in re.findall(r"[\d.]+", re.findall(r'points="([^"]+)"', drawn)[0])]
+    assert max(points[0::2]) <= 360
+    assert max(points[1::2]) <= 110
+    assert min(points) >= 0
 
 
 def test_tables_are_whole_although_texts_hold_bars(pages: ModuleType) -> None:

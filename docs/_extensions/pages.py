@@ -114,10 +114,10 @@ def gallery() -> str:
             )
             for item in rule.definition.terms
         ]  # fmt: skip
-        averages = [
-            f"- `{item.name}`: ${found}$"
-            for item, piece in zip(rule.definition.terms, rule.pieces, strict=False)
-            if (found := average(piece))
+        synapses = [
+            f"- `{piece.term.name}`: ${moved(piece)}$" + (f", on average ${found}$" if found else "")
+            for piece in rule.pieces
+            for found in (average(piece),)
         ]
         parts += [
             f"## {path.stem}",
@@ -125,7 +125,7 @@ def gallery() -> str:
             + sentence(rule.definition.note or ""),
             f"$$\n{rule.latex()}\n$$",
             table(("term", "F", "locality", "what it does", "source"), rows),
-            *(["On average:\n\n" + "\n".join(averages)] if averages else []),
+            "For one synapse:\n\n" + "\n".join(synapses),
             learning(path.stem, measured),
             f"Reads: {', '.join(f'`{q}`' for q in reads)}. Widest class: **{widest}**. "
             f"`ruledsl train {path.relative_to(ROOT)}`",
@@ -179,6 +179,14 @@ def drawn(curve: Sequence[tuple[float, float, float]], width: int = 360, height:
         f'<polyline points="{high} {low} {place(last, 0)}" fill="none" stroke="currentColor"/>{texts}'
         f'<text x="{width - 6}" y="{height - 4}" text-anchor="end">episode {last:.0f}</text></svg>'
     )
+
+
+def moved(piece: Piece) -> str:
+    """The term's index form, in formulas."""
+    from ruledsl.algebra import index_latex
+
+    entry = {"W": r"\Delta W_{ji}", "B": r"\Delta B_{ij}", "bias": r"\Delta b_j"}[piece.term.target]
+    return f"{entry} = {index_latex(piece.written.entry)}"
 
 
 def average(piece: Piece) -> str:

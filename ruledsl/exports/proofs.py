@@ -24,12 +24,14 @@ from ruledsl.ir import InternalError, Kind, Slot
 from ruledsl.tasks import WEIGHTS, Episode, draw_feedback, draw_weights
 
 SAMPLES, QUERIES = 50, 10
+HUGE, TINY = 1e3, 1e-12
 
 
 def small(subject: Subject) -> Subject:
     """The same rule in a network of as many layers with few cells, every coefficient at work."""
     sizes = tuple(range(subject.settings.depth + 4, 3, -1))
-    theta = tuple(value or 1e-3 * (r + 1) for r, value in enumerate(subject.theta))
+    # Different ones, and small: of a large rule many terms grow together.
+    theta = tuple(value or 1e-3 * (1 + r / len(subject.theta)) for r, value in enumerate(subject.theta))
     return replace(subject, settings=subject.settings.having(sizes=sizes), theta=theta)
 
 
@@ -180,6 +182,9 @@ class _Asked:
         episode, rule = episode_of(subject), compile_rule(subject.rule)
         theta = torch.tensor(subject.theta, dtype=torch.float64)
         adapted = adapt(rule, theta, episode, subject.programs.network)
+        while not all(bool((w.abs() < HUGE).all()) for w in adapted) and bool(theta.abs().max() > TINY):
+            theta = theta / 4  # numbers that explode compare nothing
+            adapted = adapt(rule, theta, episode, subject.programs.network)
         nudged = replace(episode, W=[w * (1.0 + NUDGE) for w in episode.W])
         moved = _largest([w.numpy() for w in adapt(rule, theta, nudged, subject.programs.network)], adapted)
         limit = max(LIMIT, 100 * EPSILON * moved / NUDGE)

@@ -24,8 +24,9 @@ from ruledsl.theory.rest import Rest, rest_of
 
 ASSUMED = (
     "Assumed: a linear layer, y_post = W y_pre and e_pre = B e_post; y_pre and e_post independent,\n"
-    "Gaussian, with the same variances σ_y² and σ_e² at every cell, {mean}. Numbers: σ_y = 0.9, σ_e = 0.7,\n"
-    "naive networks of 5 → 4 cells (signs: 30 → 20)."
+    "Gaussian, with the same variances σ_y² and σ_e² at every cell, {mean}. Dropped: errors that\n"
+    "came through B themselves, below the last layer, are correlated (Wishart). Numbers: σ_y = 0.9,\n"
+    "σ_e = 0.7, naive networks of 5 → 4 cells (signs: 30 → 20)."
 )
 
 

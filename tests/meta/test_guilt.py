@@ -1,4 +1,4 @@
-"""A lost episode is lived through again without some of the terms: who loses it is confined, the rest go on."""
+"""A lost episode is lived through again without some of the terms: the guilty are confined, others go on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ RATE, COUNT, WORST = 1e-3, 4, 8.0
 Losing = Callable[[Tensor], bool]
 
 
-def recipe(count: int = COUNT) -> RobustRecipe:
+def recipe(count: int = COUNT) -> Any:
     """The first term is there from the start; the others begin at 0."""
     initial = torch.zeros(count, dtype=torch.float64)
     initial[0] = RATE
@@ -31,7 +32,7 @@ def recipe(count: int = COUNT) -> RobustRecipe:
     return RobustRecipe(Coefficients(initial, ones.bool(), -full, full, ones, ones, WORST), RATE, 0.0, 10_000)
 
 
-def live(found: RobustRecipe, losing: Losing, episodes: int) -> int:
+def live(found: Any, losing: Losing, episodes: int) -> int:
     """Everything pulls upwards, the third term least; some Θ lose the stream. How many episodes were lost."""
     gradient = -torch.ones(1, len(found.theta), dtype=torch.float64)
     gradient[:, 2:3] = -0.1
@@ -87,7 +88,7 @@ def test_a_term_that_was_there_from_the_start_is_not_to_blame() -> None:
 
 def test_the_more_terms_there_are_the_less_room_each_has_at_first() -> None:
     few, many = recipe(3), recipe(30)
-    assert float(few.room.above[1]) == pytest.approx(RATE)
+    assert float(few.room.above[1]) > 2 * RATE
     assert float(many.room.above[1]) < 0.05 * RATE
     assert math.isinf(float(many.room.above[0]))
     for found in (few, many):
