@@ -9,7 +9,8 @@ that of F⁰. `robust` is Adam with six changes, each measured in docs/results/r
 3.  A lost stream (a loss far above chance, a gradient a hundred times longer than in healthy episodes, or
     a network that answers the same to everything and has no gradient) touches neither Θ nor Adam's moments.
     It is lived through again without some of the terms, to find those whose absence saves it: their
-    coefficients are kept within half of what they were, on that side of 0, and Θ goes back one step. Where
+    coefficients are kept within half of what they were (nine tenths, if that had been well for a while), on
+    that side of 0, and Θ goes back one step. Where
     no term that started at 0 is to blame, Θ goes back a few steps, and steps are halved for a while. Where
     every episode is lost nevertheless, Θ itself is halved, from the seventh on.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
@@ -149,6 +150,8 @@ class RobustRecipe(Recipe):
     ROOM, CROWD = 10.0, 1.75
     """Steps that a term which starts at 0 may be away from it at first: of n such terms, each n^CROWD times
     fewer. One alone takes steps of Adam's from the first episode on; many push the same way."""
+    WARNED = 0.9
+    """What is left to a guilty term that was as large for a while without losing anything; half to others."""
     TRUST, FORGIVENESS = 0.1, 0.03
     """By what part a term's room grows with every healthy episode: never blamed; and blamed, by one more than
     how often."""
@@ -305,12 +308,17 @@ class RobustRecipe(Recipe):
         room, caution = self.room, self.caution
         for r in guilty:
             side = room.above if self.theta[r] > 0 else room.below
-            side[r] = float(self.theta[r].abs()) / 2
+            side[r] = float(self.theta[r].abs()) * (self.WARNED if self._lived_with(r) else 0.5)
             room.blamed[r] += 1
         if caution.good:
             self.theta = vector(caution.good[-1].theta)
         self.theta = room.inside(self.theta)
         self.adam.first[guilty] = 0.0
+
+    def _lived_with(self, term: int) -> bool:
+        """Was it about as large in all episodes that are remembered? Then one lost stream is an exception."""
+        remembered, now = self.caution.good, float(self.theta[term])
+        return len(remembered) >= self.MEMORY and all(g.theta[term] / now > 0.8 for g in remembered)
 
     def _start_smaller(self) -> None:
         """Going back has not helped, to the earliest Θ that is known: half of it may."""

@@ -48,7 +48,8 @@ def test_every_quantity_setting_diagnostic_and_rule_has_its_place(pages: ModuleT
 
 def test_every_shipped_rule_was_trained_for_the_gallery(pages: ModuleType) -> None:
     trained = {row["rule"] for row in pages.numbers()}
-    assert trained >= {path.stem for path in (ROOT / "rules").rglob("*.rule")}
+    alone = {"library"}  # docs/results/scales.md
+    assert trained | alone == {path.stem for path in (ROOT / "rules").rglob("*.rule")}
 
 
 def test_a_learning_curve_is_drawn_inside_its_frame(pages: ModuleType) -> None:

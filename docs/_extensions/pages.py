@@ -144,7 +144,7 @@ def learning(rule: str, measured: Iterable[dict[str, str]]) -> str:
     rows = [r for r in measured if r["rule"] == rule]
     known = {(r["what"], r["at"]): (float(r["mean"]), float(r["half"])) for r in rows}
     if not known:
-        return "Not trained yet: `python -m benchmarks.gallery`."
+        return "Trained by itself: [every term at any scale](../results/scales.md)."
     accuracy, refused = known["end", "accuracy"], known["end", "refused"]
     angles = ", ".join(f"{mean:.0f}°" for (what, _), (mean, _) in known.items() if what == "angle")
     thetas = "; ".join(f"`{at}` {m:.2e} ± {h:.1e}" for (what, at), (m, h) in known.items() if what == "theta")

@@ -75,6 +75,23 @@ def test_one_sign_is_confined_and_the_other_is_free() -> None:
     assert float(found.room.below[1]) > 2 * float(found.room.above[1])
 
 
+def test_a_single_lost_stream_takes_little_from_a_term_that_was_well_for_long() -> None:
+    found = recipe()
+    live(found, lambda theta: False, 120)
+    found.learning_rate = 0.0  # all is learned
+    live(found, lambda theta: False, 40)
+    before = float(found.theta[1])
+    heard = iter([True])
+    live(found, lambda theta: float(theta[1]) >= before and next(heard, False), 1)
+    assert found.room.blamed.tolist() == [0.0, 0.0, 0.0, 0.0], (
+        "nobody is to blame for what does not come again"
+    )
+    live(found, lambda theta: float(theta[1]) > 0.95 * before, 1)
+    assert float(found.room.above[1]) == pytest.approx(0.9 * before)
+    live(found, lambda theta: float(theta[1]) > 0.5 * before, 1)
+    assert float(found.theta[1]) > 0.4 * before
+
+
 def test_a_term_that_was_there_from_the_start_is_not_to_blame() -> None:
     """What is lost by it makes steps smaller and goes back, as where nobody can be asked."""
     asked, alone = recipe(), recipe(1)
