@@ -70,7 +70,7 @@ def printed(term: object) -> str:
 @click.option("--data-root", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--episodes", type=click.IntRange(10), default=500, show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=8, show_default=True)
-@click.option("--pair-seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--pair-seeds", type=click.IntRange(0), default=3, show_default=True, help="0: no pairs.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the page here.")
 def main(data_root: Path, episodes: int, seeds: int, pair_seeds: int, out: Path | None) -> None:
     """Train the library, the pool and `bio` alike; then F⁰ with each term of a grammar."""
@@ -81,7 +81,6 @@ def main(data_root: Path, episodes: int, seeds: int, pair_seeds: int, out: Path 
         trained = train_in_memory(load(name, allow=Locality.layer), settings, seeded(seeds), source)
         rows.append(row(name, trained, episodes))
         click.echo(rows[-1], err=True)
-    lines, told = pairs(source, pair_seeds)
     page = [
         "# Any term, at any scale",
         "",
@@ -92,6 +91,14 @@ def main(data_root: Path, episodes: int, seeds: int, pair_seeds: int, out: Path 
         "| rule | accuracy | by seed | episodes refused | first |",
         "|---|---|---|---|---|",
         *rows,
+        *(page_of_pairs(source, pair_seeds) if pair_seeds else []),
+    ]
+    write_page("scales", page, out)
+
+
+def page_of_pairs(source: ImageSource, seeds: int) -> list[str]:
+    lines, told = pairs(source, seeds)
+    return [
         "",
         f"## F⁰ and one term each, {FIRST} episodes",
         "",
@@ -102,7 +109,6 @@ def main(data_root: Path, episodes: int, seeds: int, pair_seeds: int, out: Path 
         "|---|---|---|",
         *lines,
     ]
-    write_page("scales", page, out)
 
 
 if __name__ == "__main__":
