@@ -24,14 +24,31 @@ def draw_panels(path: Path, title: str, panels: Sequence[Panel], note: str = NOT
     Raises:
         RunError: the figures cannot be written.
     """
-    pyplot = _pyplot()
+    import matplotlib
+
+    # Neither pyplot nor its settings: those are the user's, whose notebook goes on after us.
+    with matplotlib.rc_context({
+        "axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False,
+    }):  # fmt: skip
+        figure = _figure(title, panels, note)
+        paths = [path.with_suffix(f".{kind}") for kind in ("png", "pdf")]
+        try:
+            for target in paths:
+                figure.savefig(target, dpi=140)
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from None
+    return paths
+
+
+def _figure(title: str, panels: Sequence[Panel], note: str) -> Any:
+    from matplotlib.figure import Figure
+
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     width = 6.0 * columns if len(panels) > 1 else max(6.4, 0.5 * len(panels[0].names))
     height = 3.6 * rows + (1.0 if any(p.kind == "points" for p in panels) else 0.0)
-    figure, grid = pyplot.subplots(
-        rows, columns, figsize=(width, height), constrained_layout=True, squeeze=False
-    )
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axis, panel in zip(grid.flat, panels, strict=False):
         _draw(axis, panel)
     for axis in grid.flat[len(panels) :]:
@@ -39,28 +56,7 @@ def draw_panels(path: Path, title: str, panels: Sequence[Panel], note: str = NOT
     figure.suptitle("\n".join(textwrap.wrap(title, int(13 * width))), fontsize=11)
     if note:
         figure.supxlabel("\n".join(textwrap.wrap(note, int(19 * width))), fontsize=7, color=DARK)
-    paths = [path.with_suffix(f".{kind}") for kind in ("png", "pdf")]
-    try:
-        for target in paths:
-            figure.savefig(target, dpi=140)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        pyplot.close(figure)
-    return paths
-
-
-def _pyplot() -> Any:
-    """matplotlib.pyplot, drawing to files, in the style of all figures."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    pyplot.rcParams.update(
-        {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False}
-    )
-    return pyplot
+    return figure
 
 
 def _draw(axis: Any, panel: Panel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,13 +55,29 @@ def test_one_panel_is_drawn_on_paper_and_on_a_page(tmp_path: Path) -> None:
 
 @pytest.mark.figures
 def test_long_axis_labels_stay_inside_their_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     kept: list[str] = []
-    close = pyplot.close
-    monkeypatch.setattr(pyplot, "close", lambda f: (kept.extend(a.get_ylabel() for a in f.axes), close(f)))
+    save = Figure.savefig
+
+    def keep(figure: Figure, *given: Any, **options: Any) -> None:
+        kept.extend(axis.get_ylabel() for axis in figure.axes)
+        save(figure, *given, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
     draw_panels(tmp_path / "a.png", "t", [Panel("t", "x", "a long label " * 8, ())])
     assert max(len(line) for line in kept[0].split("\n")) <= 40
+
+
+def test_drawing_leaves_the_users_matplotlib_as_it_was(tmp_path: Path) -> None:
+    """In a notebook `plt.show()` must still show, in the user's own style."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    before = dict(matplotlib.rcParams)
+    draw_panels(tmp_path / "a.png", "t", [Panel("t", "x", "y", ())])
+    assert dict(matplotlib.rcParams) == before
+    assert pyplot.get_fignums() == []
 
 
 def test_the_curve_of_evaluate_begins_at_its_first_sample_and_knows_chance() -> None:
