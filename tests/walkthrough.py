@@ -22,7 +22,6 @@ _SHORTER = {"--episodes": "2", "--seeds": "2", "--samples": "40", "--test-images
 _TOY_STUDY = r"\g<1>2" + '\nshots = 4\nbackend = "eager"\nthreads = 1'
 _STUDY = re.compile(r"(?m)^(episodes = )\d+$")
 _TASK = ("--shots", "4", "--queries", "3", "--threads", "1", "--backend", "eager")
-_SELECTED = "runs/path/selection/selected.rule"
 _NETWORK = ("--sizes", "784-12-8-47")
 _DISCOVER = {
     "rounds": 1, "beam": 1, "screened": 2, "tries": 2, "heats": 2, "start-episodes": 2, "refit-episodes": 2,
@@ -97,7 +96,8 @@ def toy(words: list[str]) -> list[str]:
     if "train" in words or "discover" in words:
         made += [*_TASK, *(() if "--labels" in words else ("--labels", "3"))]
         made += () if "--sizes" in words else _NETWORK
-    made += ("--threads", "1", *_NETWORK) * (words[:2] == ["evaluate", _SELECTED])
+    if words[0] == "evaluate" and words[1].endswith(".rule"):  # a run brings its network along
+        made += ["--threads", "1", *_NETWORK]
     if "discover" in words:
         made += [word for name, value in _DISCOVER.items() for word in (f"--{name}", str(value))]
     return made

@@ -169,6 +169,7 @@ def _theory(explanation: Explanation) -> dict[str, Any]:
             "check": str(t.check or ""),
             "wanted": t.wanted,
             "verdict": t.verdict,
+            "findings": [str(f) for f in explanation.findings if f.term == t.name],
         }
         for t in explanation.terms
     ]

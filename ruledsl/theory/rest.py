@@ -67,11 +67,14 @@ class Rest:
 
 
 def rest_of(
-    rule: RuleProgram, drifts: Mapping[int, sp.Expr], theta: Mapping[int, float], input_mean: bool = False
+    rule: RuleProgram,
+    drifts: Mapping[int, sp.Expr],
+    theta: Mapping[int, float],
+    input_mean: bool = False,
+    seed: int = 0,
 ) -> Rest:
     """Follow the averaged rule from a naive network of 5 → 4 cells: coefficients by the numbers of their
     terms, each with its expected drift."""
-    seed = 0
     start, B = networks(seed)
     average = Function(sp.Add(*(value * drifts[r] for r, value in theta.items())), numbers(POST, PRE))
 

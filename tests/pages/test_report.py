@@ -53,6 +53,13 @@ def test_a_page_holds_the_rule_the_evidence_and_how_to_reproduce_it(pages: tuple
     assert all(f'id="{name}"' in text for name in ids)
 
 
+def test_a_page_holds_what_theory_derives_measured_and_what_analyses_say(pages: tuple[Path, Path]) -> None:
+    text = pages[0].read_text()
+    for words in ("What theory expects", "θ &lt; 0 turns W towards Bᵀ", "agrees with 20,000 samples",
+                  "e → −e leaves it as it is"):  # fmt: skip
+        assert words in text, words
+
+
 def test_a_comparison_states_differences_with_intervals(pages: tuple[Path, Path]) -> None:
     text = pages[1].read_text()
     assert text.count("same tasks, seed by seed") == 2

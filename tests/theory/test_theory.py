@@ -136,14 +136,16 @@ def test_a_term_grows_by_the_powers_that_are_told(rule: str) -> None:
                 assert torch.allclose(ratio, torch.full_like(ratio, 2.0**power))
 
 
-def rest(rule: str, term: str, theta: float) -> Rest:
+def rest(rule: str, term: str, theta: float, seed: int = 0) -> Rest:
     found, number = piece(rule, term)
-    return rest_of(found.program, {number: expected_drift(found.pieces[number].form)}, {number: theta})
+    drifts = {number: expected_drift(found.pieces[number].form)}
+    return rest_of(found.program, drifts, {number: theta}, seed=seed)
 
 
-def test_ojas_subspace_rule_rests_where_theory_says() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_ojas_subspace_rule_rests_where_theory_says(seed: int) -> None:
     """W Wᵀ = 1 on the Stiefel manifold, whose dimension is n m − m(m+1)/2; off it errors shrink at 2 σ_y²."""
-    found = rest("pool", "oja_subspace", -1.0)
+    found = rest("pool", "oja_subspace", -1.0, seed)
     assert found.end == "rests"
     assert found.relations == ("W Wᵀ = 1",)
     assert found.neutral == POST * PRE - POST * (POST + 1) // 2
@@ -153,16 +155,34 @@ def test_ojas_subspace_rule_rests_where_theory_says() -> None:
     assert found.farthest < 5.0
 
 
-def test_ojas_rule_of_one_neuron_rests_on_rows_of_length_one() -> None:
-    found = rest("oja_single", "oja_single", 1.0)
+@pytest.mark.parametrize("seed", range(5))
+def test_ojas_rule_of_one_neuron_rests_on_rows_of_length_one(seed: int) -> None:
+    found = rest("oja_single", "oja_single", 1.0, seed)
     assert found.relations == ("every row of W has length 1",)
     assert found.neutral == POST * PRE - POST
 
 
-def test_terms_that_do_not_rest_say_how_they_end() -> None:
-    assert str(rest("pool", "weight_decay", 1.0)) == "W vanishes"
-    assert str(rest("pool", "error_hebb", -1.0)) == "W grows without bound, at 0° from Bᵀ"
-    assert rest("pool", "error_hebb", 1.0).alignment > 179.0
+@pytest.mark.parametrize("seed", range(5))
+def test_terms_that_do_not_rest_say_how_they_end(seed: int) -> None:
+    assert str(rest("pool", "weight_decay", 1.0, seed)) == "W vanishes"
+    assert str(rest("pool", "error_hebb", -1.0, seed)) == "W grows without bound, at 0° from Bᵀ"
+    assert rest("pool", "error_hebb", 1.0, seed).alignment > 179.0
+
+
+@pytest.mark.parametrize(("theta", "lives"), [(0.05, True), (0.4, False)])
+def test_single_samples_allow_a_tenth_of_the_averaged_step(theta: float, lives: bool) -> None:
+    """Oja's subspace rule in plain numpy: docs/theory.md says up to 0.11, and 1.23 on average."""
+    subject, size = Analysed(ruledsl.load("oja"), {}), 0.0
+    for seed in range(5):
+        W, random = subject.draw(seed, 1)["W"], np.random.default_rng(seed)
+        for _ in range(1_000):
+            y = MOMENTS[SIGMA_Y] * random.standard_normal(PRE)
+            z = W @ y
+            W = W + theta * np.outer(z, y - W.T @ z)
+            if not (np.abs(W) < 1e3).all():
+                break
+        size = max(size, float(np.nan_to_num(np.abs(W), nan=np.inf).max()))
+    assert (size < 1e3) is lives
 
 
 def test_what_cannot_be_derived_is_said() -> None:
