@@ -68,6 +68,14 @@ def test_terms_that_lose_it_only_together_are_found_by_what_matters_most() -> No
     assert bool((found.theta[[0, 2]] > 0.1).all())
 
 
+def test_terms_that_lose_it_each_alone_are_found_together_and_no_other_with_them() -> None:
+    """Without either the other still loses it; the innocent one matters more than both."""
+    found = recipe()
+    live(found, lambda theta: float(theta[2]) > 0.004 or float(theta[3]) > 0.004, 60)
+    assert bool((found.room.blamed[[2, 3]] > 0).all())
+    assert found.room.blamed[1] == 0.0
+
+
 def test_one_sign_is_confined_and_the_other_is_free() -> None:
     found = recipe()
     live(found, lambda theta: float(theta[1]) > 0.004, 100)
