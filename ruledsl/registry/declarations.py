@@ -131,7 +131,8 @@ def read_declarations(path: Path, origin: str) -> Iterator[Declaration]:
     except SyntaxError as error:
         raise PluginError(f"{_short(path)}:{error.lineno or 1}: this is not Python: {error.msg}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise PluginError(f"{_short(path)}:1: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise PluginError(f"{_short(path)}:1: cannot be read: {reason}") from None
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.ClassDef):
             continue
