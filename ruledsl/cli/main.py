@@ -116,6 +116,7 @@ def plugin_test(file: Path) -> None:
 )
 @setting_options(OPTIONS)
 @out_option("Run folder (default: runs/RULE-DATE).")
+@executor_option("here")
 @plugins_option
 @quiet_option
 @accept_option
@@ -124,6 +125,7 @@ def train(
     rule_name: str | None,
     config: Path | None,
     out: Path | None,
+    executor: str,
     quiet: bool,
     **_: Any,
 ) -> None:
@@ -131,7 +133,7 @@ def train(
     with stopping():  # from the first moment on: a Ctrl-C while torch loads leaves a folder that goes on
         from ruledsl.cli import training
 
-        sys.exit(training.train(files, rule_name, config, out, quiet, given()))
+        sys.exit(training.train(files, rule_name, config, out, executor, quiet, given()))
 
 
 @main.command()
@@ -147,13 +149,14 @@ def train(
     is_flag=True,
     help="Go on although compiled code computed it and eager torch would go on, or the other way round.",
 )
+@executor_option("here")
 @quiet_option
-def resume(folder: Path, episodes: int | None, other_backend: bool, quiet: bool) -> None:
+def resume(folder: Path, episodes: int | None, other_backend: bool, executor: str, quiet: bool) -> None:
     """Continue an interrupted training from its last checkpoint, bit for bit."""
     with stopping():
         from ruledsl.cli import training
 
-        sys.exit(training.resume(folder, episodes, other_backend, quiet))
+        sys.exit(training.resume(folder, episodes, executor, other_backend, quiet))
 
 
 @main.command()
@@ -173,14 +176,15 @@ def rerun(folder: Path, out: Path | None, quiet: bool) -> None:
 @click.argument("folder", type=PATH)
 @setting_options(PLAN)
 @out_option("Folder for the evidence (default: RUN/selection).")
+@executor_option("here")
 @quiet_option
 @accept_option
-def select(folder: Path, out: Path | None, quiet: bool, **_: Any) -> None:
+def select(folder: Path, out: Path | None, executor: str, quiet: bool, **_: Any) -> None:
     """Find the smallest rule that does as well as a trained pool, with the evidence for each term."""
     with stopping():
         from ruledsl.cli import selection
 
-        sys.exit(selection.select(folder, out, quiet, given(PLAN)))
+        sys.exit(selection.select(folder, out, executor, quiet, given(PLAN)))
 
 
 @main.command()

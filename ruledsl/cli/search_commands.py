@@ -15,6 +15,7 @@ from ruledsl.cli.options import (
     PATH,
     Grouped,
     allow_option,
+    executor_option,
     given,
     grouped,
     out_option,
@@ -117,11 +118,12 @@ def enumerate_(allow: str | None, size: int, out: Path | None, quiet: bool, **al
 @click.option("--budget", type=Duration(), default=None, metavar="TIME",
               help="Such as 90m or 8h: no round begins after six tenths of it.")  # fmt: skip
 @out_option("Folder of the search (default: runs/found-DATE).")
+@executor_option("here")
 @click.option("--resume", type=PATH, default=None, metavar="FOLDER", help="Go on with a search as it began.")
 @plugins_option
 @quiet_option
 def discover(
-    budget: float | None, out: Path | None, resume: Path | None, quiet: bool, **options: Any
+    budget: float | None, out: Path | None, resume: Path | None, executor: str, quiet: bool, **options: Any
 ) -> None:
     """Find rules that nobody wrote: a library of terms, searched by racing, judged on unseen classes.
 
@@ -135,8 +137,8 @@ def discover(
         alphabet = {name: options[name] for name in ("quantities", "functions", "traces", "operators")}
         if resume:
             _as_it_began()
-        question = searching.asked(alphabet, given(SEARCH), given(TRAINED), resume, **asked)
-        sys.exit(searching.discover_(question, resume or out, budget, quiet))
+        question = searching.asked(alphabet, given(SEARCH), given(TRAINED), resume, executor, **asked)
+        sys.exit(searching.discover_(question, resume or out, budget, executor, quiet))
 
 
 def _as_it_began() -> None:
@@ -145,7 +147,7 @@ def _as_it_began() -> None:
     for option in context.command.params:
         name = option.name or ""
         asked = context.get_parameter_source(name) != ParameterSource.DEFAULT
-        if asked and name not in ("resume", "budget", "quiet", "plugins"):
+        if asked and name not in ("resume", "budget", "executor", "quiet", "plugins"):
             raise click.UsageError(
                 f"{option.opts[0]} cannot be changed: --resume goes on as the search began"
             )

@@ -30,7 +30,7 @@ from ruledsl.progress import Line
 from ruledsl.rules import Rule
 from ruledsl.stopping import INTERRUPTED
 from ruledsl.storage import write_text
-from ruledsl.studies import default_folder
+from ruledsl.studies import crews, default_folder, portioned
 from ruledsl.wording import counted
 
 
@@ -73,21 +73,24 @@ def asked(
     search: Mapping[str, Any],
     settings: Mapping[str, Any],
     resume: Path | None,
+    executor: str,
     **own: Any,
 ) -> Question:
     """What the command line asks for, or what the search to resume was asked."""
     if resume:
         return read_question(resume)
+    if at_once := portioned(executor, settings.get("at_once", 0)):
+        settings = {**settings, "at_once": at_once}
     return Question(**own, alphabet=Alphabet(**alphabet), search=Search(**search), settings=settings)
 
 
-def discover_(question: Question, out: Path | None, budget: float | None, quiet: bool) -> int:
+def discover_(question: Question, out: Path | None, budget: float | None, executor: str, quiet: bool) -> int:
     """Search, tell of every round, print the front; the exit code."""
     folder, seconds = out or default_folder("found"), float("inf") if budget is None else budget
     try:
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, crews(executor) as hired:
             progress = _Rounds((), quiet, stack)
-            front = discover(question, folder, seconds, progress, progress.said)
+            front = discover(question, folder, seconds, progress, progress.said, hired)
     except KeyboardInterrupt:
         more = "" if budget is None else f" --budget {budget:g}s"
         click.echo(f"stopped; go on with: ruledsl discover --resume {folder}{more}")

@@ -17,14 +17,17 @@ from ruledsl.selection import SELECTED, SELECTION, Plan
 from ruledsl.selection import select as search
 from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
+from ruledsl.studies import crews, portioned
 
 
-def select(folder: Path, out: Path | None, quiet: bool, given: Mapping[str, Any]) -> int:
+def select(folder: Path, out: Path | None, executor: str, quiet: bool, given: Mapping[str, Any]) -> int:
     """Select, print the evidence, say where the rule is; the exit code."""
     run, out = open_run(folder), out or folder / "selection"
     try:
-        with contextlib.ExitStack() as stack:
-            document = search(run, out, Plan(**given), StageProgress(run.config.terms, quiet, stack))
+        with contextlib.ExitStack() as stack, crews(executor) as hired:
+            plan = Plan(**{**given, "at_once": portioned(executor, given.get("at_once", 0))})
+            progress = StageProgress(run.config.terms, quiet, stack)
+            document = search(run, out, plan, progress, hired)
     except KeyboardInterrupt:
         click.echo(f"stopped; go on with: ruledsl select {folder}")
         return INTERRUPTED

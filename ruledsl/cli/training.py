@@ -14,7 +14,7 @@ from ruledsl.progress import TrainingProgress
 from ruledsl.runs import Run, Spec, open_run
 from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
-from ruledsl.studies import check_writable, default_folder, read_config_file
+from ruledsl.studies import check_writable, crews, default_folder, read_config_file
 from ruledsl.studies import train as train_rule
 from ruledsl.wording import counted
 
@@ -24,6 +24,7 @@ def train(
     name: str | None,
     config: Path | None,
     out: Path | None,
+    executor: str,
     quiet: bool,
     given: dict[str, Any],
 ) -> int:
@@ -41,18 +42,18 @@ def train(
         if not quiet:
             click.echo(_announcement(spec), err=True)
 
-    return close(train_rule(rules, out=out, progress=not quiet, started=announce, **given))
+    return close(train_rule(rules, out=out, progress=not quiet, executor=executor, started=announce, **given))
 
 
-def resume(folder: Path, episodes: int | None, other_backend: bool, quiet: bool) -> int:
+def resume(folder: Path, episodes: int | None, executor: str, other_backend: bool, quiet: bool) -> int:
     """Continue a run folder; the exit code."""
     run = open_run(folder)
     total = episodes or run.config.settings.episodes
     _warn_of_versions(run, "the episodes from here on may differ in their last bits")
     if not quiet and run.episodes >= total and episodes in (None, run.episodes):
         click.echo(f"{folder} is finished; go on with `--episodes N`, N above {run.episodes}", err=True)
-    with TrainingProgress(run.config.terms, total, quiet) as progress:
-        outcome = run.resume(episodes, progress, other_backend=other_backend)
+    with crews(executor) as hired, TrainingProgress(run.config.terms, total, quiet) as progress:
+        outcome = run.resume(episodes, progress, other_backend=other_backend, crews=hired)
     return close(Run(outcome.folder))
 
 

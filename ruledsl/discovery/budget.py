@@ -57,6 +57,6 @@ TRAINED = {
     name: setting
     for name, setting in OPTIONS.items()
     if setting.group in (TASK, NETWORK)
-    or name in ("learning_rate", "meta_batch", "recipe", "backend", "device", "threads", "on_lost")
+    or name in ("learning_rate", "meta_batch", "recipe", "backend", "device", "threads", "on_lost", "at_once")
 }
 """Settings that every training of a search shares: those that say neither what is searched nor how long."""

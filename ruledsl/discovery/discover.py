@@ -11,7 +11,7 @@ from ruledsl.discovery.question import Question
 from ruledsl.discovery.search import Hunt, Said, finalists
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.rules import load
-from ruledsl.runs import locked
+from ruledsl.runs import Crews, locked
 from ruledsl.selection import StageListener
 from ruledsl.storage import make_folder
 from ruledsl.studies import specify
@@ -24,6 +24,7 @@ def discover(
     seconds: float = float("inf"),
     listen: StageListener = lambda stage, records: None,
     said: Said = lambda number, found, library: None,
+    crews: Crews | None = None,
 ) -> Front:
     """Search rules that nobody wrote, from a rule that somebody did; the same call goes on where it was.
 
@@ -33,6 +34,7 @@ def discover(
         seconds: no round of growth begins after six tenths of this.
         listen: told of every stage's episodes.
         said: told of the rules that each round keeps.
+        crews: who computes the streams of meta-steps, see `ruledsl.studies.crews`; this process by default.
 
     Raises:
         RuleError, SettingsError, DataError: something does not exist, or does not fit the rest.
@@ -57,7 +59,7 @@ def discover(
     parts = {part: open_dataset(f"{question.dataset}@{part}", root) for part in ("choice", "test")}
     for source in parts.values():  # a search must not end at classes that are too few
         draw_task(source, base.config.settings, 0, 0, 0)
-    hunt = Hunt(out, base, given, first.names, question.search, listen, said, seconds)
+    hunt = Hunt(out, base, given, first.names, question.search, listen, said, seconds, crews)
     with locked(make_folder(out)):
         question.keep(out)
         chosen = finalists(hunt.search(), question.search.finalists)

@@ -80,8 +80,9 @@ def _judged(
     seeds = range(first, first + plan.refit_seeds)
     stage = Stage(name, f"{counted(len(groups), 'rule')}, to be judged", episodes)
     trained = train_groups(
-        Run(hunt.out / name), base, groups, warm, seeds, stage.episodes, lambda r: hunt.listen(stage, r)
-    )
+        Run(hunt.out / name), base, groups, warm, seeds, stage.episodes, lambda r: hunt.listen(stage, r),
+        hunt.crews,
+    )  # fmt: skip
     run = trained[0][0]
     learned = {r["run"]: r["theta"] for r in run.result["runs"]}
     found = _accuracy(hunt.out / f"{name}.json", run, learned, parts, plan.judged_tasks).items()

@@ -21,7 +21,7 @@ from ruledsl.discovery.budget import Search
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.meta import MetaTrainer, naive_networks, worst_loss
 from ruledsl.rules import Rule
-from ruledsl.runs import Run, Spec
+from ruledsl.runs import Crews, Run, Spec
 from ruledsl.selection import Fit, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.settings import RunSpec
 from ruledsl.storage import read_json
@@ -68,6 +68,7 @@ class Hunt:
     listen: StageListener
     said: Said = lambda number, found, library: None
     seconds: float = float("inf")
+    crews: Crews | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -90,7 +91,7 @@ class Hunt:
         """Groups of terms trained on the search's classes, on the same tasks."""
         trained = train_groups(
             Run(self.out / stage.name), self.base, groups, warm, seeds, stage.episodes,
-            lambda records: self.listen(stage, records),
+            lambda records: self.listen(stage, records), self.crews,
         )  # fmt: skip
         return [
             fit_of(run, terms, own, "accuracy", self.worst)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ruledsl.backend import CannotBuild, CompiledRule, NotPrintable
+from ruledsl.backend import CompiledRule
 from ruledsl.compiler import RuleProgram
-from ruledsl.engines import Backend, MetaGradient, build_step, meta_gradient
-from ruledsl.errors import PluginError, SettingsError
+from ruledsl.engines import Backend
+from ruledsl.errors import PluginError
 from ruledsl.ir import Kind, Slot
-from ruledsl.measures import AdaptedView, StreamReport, gradient_content, inspect_stream, measure
+from ruledsl.measures import StreamReport, gradient_content, inspect_stream
 from ruledsl.meta.optimisers import Coefficients, Optimiser
-from ruledsl.meta.teacher import teacher_labels
-from ruledsl.network import endings_of, programs_of, variants_of
+from ruledsl.meta.streams import Computer, Crew, Lived, Portion, Streams
+from ruledsl.network import programs_of
 from ruledsl.registry import find
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings, refuse_too_large
-from ruledsl.tasks import Episode, ImageSource, cell_signs, draw_episodes
+from ruledsl.tasks import Episode, ImageSource, StreamKey, draw_episodes
 
 SCALE_SEED, SCALE_NETWORKS, SCALE_SAMPLES = 2**31, 4, 8
 """Naive networks on draws of their own: the same for every run of a training."""
@@ -30,10 +29,6 @@ FRESH_EPISODE = 2**30
 """From here on count the episodes that no training reaches."""
 WORTH_COMPILING = 40
 """Episodes after which compiling (7 to 9 s) has paid: eager torch takes about 0.3 s more for each."""
-
-
-class SlowWarning(UserWarning):
-    """Something makes a training slower than it could be."""
 
 
 @dataclass
@@ -67,19 +62,34 @@ def worst_loss(settings: TrainSettings, naive: Episode) -> float:
     return weight * 5.0 * float(naive.y.square().sum(-1).mean())
 
 
+def _backend(settings: TrainSettings, runs: int) -> Backend:
+    """Compiled code when asked for, or when the episodes ahead repay the seconds of compiling it.
+
+    Never by what happens to be in the cache: the same command must give the same bits every time.
+    """
+    if settings.backend != "auto":
+        return settings.backend
+    return "compiled" if settings.episodes * settings.meta_batch * runs >= WORTH_COMPILING else "eager"
+
+
 class MetaTrainer:
     """Meta-learns Θ for every run in lockstep; each run sees the episodes it would see alone."""
 
     def __init__(
-        self, rule: CompiledRule, settings: TrainSettings, runs: Sequence[RunSpec], source: ImageSource
+        self,
+        rule: CompiledRule,
+        settings: TrainSettings,
+        runs: Sequence[RunSpec],
+        source: ImageSource,
+        crew: Crew | None = None,
     ) -> None:
+        """`crew` computes the portions of `settings.at_once` streams, in this trainer's place."""
         refuse_too_large(settings, len(runs))
         self.rule, self.settings, self.source = rule, settings, source
-        self.variants = variants_of(settings)
-        self.programs = programs_of(rule.program, self.variants[0])
+        self.streams = Streams(rule, settings, source, _backend(settings, len(runs)))
+        self.programs, self.dtype = self.streams.programs, self.streams.dtype
         self.names = self.programs.coefficient_names
-        self.needs = self.programs.needs(settings.sizes)
-        self.dtype = getattr(torch, settings.dtype)
+        self.crew = crew
         self.coefficients = self._coefficients()
         self.states = [self._new_state(spec) for spec in runs]
 
@@ -87,7 +97,7 @@ class MetaTrainer:
         """The coefficients' starts and bounds, and what each holds of F⁰,
         measured in a few naive networks."""
         program, added = self.rule.program, self.programs.pathway_coefficients
-        naive = naive_networks(program, self.variants[0], self.source)
+        naive = naive_networks(program, self.streams.variants[0], self.source)
         initial = torch.tensor([*program.initial, *(c.start for c in added)], dtype=torch.float64)
         named = (
             {Slot(Kind.weights, n): w for n, w in enumerate(naive.W)} | naive.feedback | self._resting(naive)
@@ -117,13 +127,7 @@ class MetaTrainer:
         sizes, count = self.settings.sizes, len(batch.x)
         biases = [slot for slot in self.programs.shapes if slot.kind == Kind.bias]
         named = {slot: torch.zeros(count, sizes[slot.number]) for slot in biases}
-        return named | self._signs(batch)
-
-    def _signs(self, batch: Episode) -> dict[Slot, Tensor]:
-        fraction, sizes = self.settings.network.inhibitory, self.settings.sizes
-        return {
-            s: cell_signs(sizes[s.number], fraction).expand(len(batch.x), -1) for s in self.programs.signs
-        }
+        return named | self.streams.signs(count)
 
     def _new_state(self, spec: RunSpec) -> RunState:
         own = len(self.rule.names)
@@ -153,34 +157,9 @@ class MetaTrainer:
         return self.states[0].recipe.needs_gradient
 
     @property
-    def backend(self) -> Backend:
-        """Compiled code when asked for, or when the episodes ahead repay the seconds of compiling it.
-
-        Never by what happens to be in the cache: the same command must give the same bits every time.
-        """
-        if self.settings.backend != "auto":
-            return self.settings.backend
-        ahead = self.settings.episodes * self.settings.meta_batch * len(self.states)
-        return "compiled" if ahead >= WORTH_COMPILING else "eager"
-
-    @cached_property
-    def computed_by(self) -> str:
-        """`compiled` or `eager`: their numbers differ in the last bits. Builds what is not yet (seconds).
-
-        Raises `SettingsError` when compiled code was asked for and cannot be had.
-        """
-        if self.backend == "eager" or self.settings.device != "cpu":
-            return "eager"
-        try:
-            build_step(self.programs, self.settings.sizes, self.dtype)
-        except (CannotBuild, NotPrintable) as reason:
-            if self.settings.backend == "compiled":
-                raise SettingsError(f"--backend compiled: {reason}; use `--backend eager`") from None
-            if isinstance(reason, CannotBuild):
-                text = f"{reason}: eager torch computes this, many times slower"
-                warnings.warn(text, SlowWarning, stacklevel=2)
-            return "eager"
-        return "compiled"
+    def computed_by(self) -> Computer:
+        """See `Streams.computed_by`."""
+        return self.streams.computed_by
 
     @property
     def engine(self) -> str:
@@ -188,17 +167,21 @@ class MetaTrainer:
 
     def step(self, episode: int) -> list[EpisodeRecord]:
         """One episode and one meta-step of every run; the records, in order of runs."""
-        asked = [state.recipe.ask() for state in self.states]
-        candidates = asked[0].shape[0]
         tasks = self.settings.meta_batch
-        batch = self._draw(episode).repeated(candidates)
-        # Streams stand in the order of (run, task, candidate).
-        theta = torch.stack(asked).unsqueeze(1).expand(-1, tasks, -1, -1).reshape(-1, len(self.names))
-        coefficients = theta.to(self.dtype).to(self.settings.device)
-        result = self._judged(self.variants[0], coefficients, batch)
-        measured = self._measured(batch, result, theta)
-        result = self._with_variants(result, coefficients, batch, self._seeds, episode)
-        return [self._finish(n, episode, result, [m[n] for m in measured]) for n in range(len(self.states))]
+        asked = torch.stack([state.recipe.ask() for state in self.states])
+        lived = self._lived(self._keys(self._seeds, episode), asked.repeat_interleave(tasks, 0))
+        measured = [self._per_run(value) for value in lived.measured]
+        return [self._finish(n, episode, lived, [m[n] for m in measured]) for n in range(len(self.states))]
+
+    def _lived(self, keys: Sequence[StreamKey], theta: Tensor) -> Lived:
+        """Streams, each with its Θs (streams, candidates, coefficients): all at once, or in portions."""
+        parts = self._portions(len(keys))
+        portions = [Portion(tuple(keys[p]), theta[p].clone(), self.engine, self.computed_by) for p in parts]
+        return Lived.joined(self.crew(portions) if self.crew else [self.streams.live(p) for p in portions])
+
+    def _portions(self, streams: int) -> list[slice]:
+        size = self.settings.at_once or streams
+        return [slice(n, n + size) for n in range(0, streams, size)]
 
     def gradients(self, episode: int) -> Tensor:
         """(runs, coefficients): the meta-gradient at each run's Θ, of absent terms too; nothing moves.
@@ -207,77 +190,21 @@ class MetaTrainer:
         """
         batch, tasks = self._draw(episode), self.settings.meta_batch
         theta = torch.stack([state.recipe.theta for state in self.states]).repeat_interleave(tasks, 0)
-        coefficients = theta.to(self.dtype).to(self.settings.device)
-        return self._per_run(self._judged(self.variants[0], coefficients, batch).grad.double().cpu())
-
-    def _judged(
-        self, settings: TrainSettings, theta: Tensor, batch: Episode, engine: str = ""
-    ) -> MetaGradient:
-        """Every stream of a batch lived through, and its objectives with their gradients."""
-        return meta_gradient(
-            self.rule,
-            theta,
-            batch,
-            programs_of(self.rule.program, settings).network,
-            engine=engine or self.engine,
-            backend=self.backend,
-            objectives=endings_of(settings),
-            on_lost=self.settings.on_lost,
-        )
-
-    def _with_variants(
-        self,
-        result: MetaGradient,
-        theta: Tensor,
-        batch: Episode,
-        seeds: Sequence[int],
-        episode: int,
-        engine: str = "",
-    ) -> MetaGradient:
-        """Losses and gradients with those of networks that live otherwise, on the same tasks, added."""
-        streams = self._streams(seeds, episode)
-        for variant in self.variants[1:]:
-            heard = self._heard(variant, batch, streams)
-            other = self._judged(variant, theta, heard, engine)
-            result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
-        return result
-
-    def _heard(self, variant: TrainSettings, batch: Episode, streams: list[tuple[int, int, int]]) -> Episode:
-        """The same tasks and networks, with what else a variant of them hears, such as noise."""
-        needs = programs_of(self.rule.program, variant).needs(variant.sizes)
-        drawn = draw_episodes(needs, variant, self.source, streams)
-        return batch.hearing(drawn.repeated(len(batch.x) // len(streams)))
+        judged = self.streams.judged(self.streams.wide(theta), batch, self.engine)
+        return self._per_run(judged.grad.double().cpu())
 
     def _again(self, seed: int, episode: int, theta: Tensor, with_gradients: bool) -> tuple[Tensor, Tensor]:
         """An episode of one run lived through again with other Θ; see `ruledsl.meta.optimisers.Again`."""
-        tasks, tried = self.settings.meta_batch, len(theta)
-        batch = self._draw_for([seed], episode).repeated(tried)
-        wide = theta.repeat(tasks, 1).to(self.dtype).to(self.settings.device)
+        tasks, tried, streams = self.settings.meta_batch, len(theta), self.streams
+        keys = self._keys([seed], episode)
+        batch = streams.draw(keys).repeated(tried)
+        wide = streams.wide(theta.repeat(tasks, 1))
         engine = self.engine if with_gradients else "none"
-        result = self._judged(self.variants[0], wide, batch, engine)
-        result = self._with_variants(result, wide, batch, [seed], episode, engine)
+        result = streams.with_variants(streams.judged(wide, batch, engine), wide, batch, keys, engine)
         losses = result.loss.double().cpu().reshape(tasks, tried).T
         if not with_gradients:
             return losses, torch.zeros(tried, tasks, theta.shape[1], dtype=torch.float64)
         return losses, result.grad.double().cpu().reshape(tasks, tried, -1).transpose(0, 1)
-
-    def _measured(self, batch: Episode, result: MetaGradient, theta: Tensor) -> list[Tensor]:
-        """Angles, E_W and every diagnostic, averaged over the streams of each run."""
-        signs = {slot: value.to(batch.x) for slot, value in self._signs(batch).items()}
-        named = {**batch.feedback, **result.carried, **signs}
-        coefficients, (x_query, y_query) = theta.to(batch.x), batch.queries
-        found = measure(self.programs, named, coefficients, x_query, y_query)
-        per_run = [found.alpha, found.ortho]
-        view = AdaptedView(self.programs, named, x_query, y_query, batch.keys, coefficients)
-        with torch.no_grad():
-            for name in self.settings.diagnostics:
-                value = find("diagnostic", name).item(view)
-                if not isinstance(value, Tensor) or value.shape != batch.x.shape[:1]:
-                    raise PluginError(
-                        f"diagnostic `{name}` must give one number per run, a tensor of shape (N,)"
-                    )
-                per_run.append(value)
-        return [self._per_run(value) for value in per_run]
 
     def _per_run(self, values: Tensor) -> Tensor:
         """Mean over the streams of a meta-step: (runs · streams, …) to (runs, …)."""
@@ -285,14 +212,12 @@ class MetaTrainer:
         streams = len(values) // len(self.states)
         return values.reshape(len(self.states), streams, *values.shape[1:]).mean(1)
 
-    def _finish(
-        self, number: int, episode: int, result: MetaGradient, measured: list[Tensor]
-    ) -> EpisodeRecord:
+    def _finish(self, number: int, episode: int, result: Lived, measured: list[Tensor]) -> EpisodeRecord:
         state, tasks = self.states[number], self.settings.meta_batch
         streams = len(result.loss) // len(self.states)
         own = slice(number * streams, (number + 1) * streams)
-        losses = result.loss[own].double().cpu().reshape(tasks, -1).T
-        gradients = result.grad[own].double().cpu().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
+        losses = result.loss[own].double().reshape(tasks, -1).T
+        gradients = result.grad[own].double().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
         theta = state.recipe.theta.clone()
         penalty = state.recipe.penalty()
         state.recipe.again = partial(self._again, state.spec.seed, episode)
@@ -326,12 +251,11 @@ class MetaTrainer:
         """
         found: dict[int, list[float]] = {state.spec.run: [] for state in self.states}
         theta = torch.stack([state.recipe.theta for state in self.states])
-        wide = theta.repeat_interleave(self.settings.meta_batch, 0).to(self.dtype).to(self.settings.device)
+        wide = self.streams.wide(theta.repeat_interleave(self.settings.meta_batch, 0))
         for number in range(-(-tasks // self.settings.meta_batch)):
-            batch = self.draw_fresh(number)
-            network = self.programs.network
-            result = meta_gradient(self.rule, wide, batch, network, engine="none", backend=self.backend)
-            for state, accuracy in zip(self.states, self._per_run(result.accuracy), strict=True):
+            keys = self._keys(self._seeds, FRESH_EPISODE + number)
+            parts = [self.streams.accuracy(wide[p], keys[p]) for p in self._portions(len(keys))]
+            for state, accuracy in zip(self.states, self._per_run(torch.cat(parts)), strict=True):
                 found[state.spec.run].append(float(accuracy))
         return {run: sum(values) / len(values) for run, values in found.items()}
 
@@ -342,7 +266,7 @@ class MetaTrainer:
     def inspect(self, run: int, episode: int, theta: Sequence[float]) -> list[StreamReport]:
         """Draw an episode of one run again, and walk through it with a Θ: one report per task."""
         spec = next(s.spec for s in self.states if s.spec.run == run)
-        batch = self._draw_for([spec.seed], episode)
+        batch = self.streams.draw(self._keys([spec.seed], episode))
         found = torch.tensor(theta, dtype=self.dtype)
         return [
             inspect_stream(self.rule, found, _single(batch, task), self.programs.network)
@@ -353,19 +277,12 @@ class MetaTrainer:
     def _seeds(self) -> list[int]:
         return [state.spec.seed for state in self.states]
 
-    def _streams(self, run_seeds: Sequence[int], episode: int) -> list[tuple[int, int, int]]:
+    def _keys(self, run_seeds: Sequence[int], episode: int) -> list[StreamKey]:
         """(seed, episode, task) of every stream, in the order of (run, task)."""
         return [(seed, episode, task) for seed in run_seeds for task in range(self.settings.meta_batch)]
 
     def _draw(self, episode: int) -> Episode:
-        return self._draw_for(self._seeds, episode)
-
-    def _draw_for(self, run_seeds: Sequence[int], episode: int) -> Episode:
-        streams = self._streams(run_seeds, episode)
-        batch = draw_episodes(self.needs, self.settings, self.source, streams)
-        if not self.settings.teacher:
-            return batch
-        return replace(batch, y_query=teacher_labels(self.rule, self.settings, batch, streams, self.backend))
+        return self.streams.draw(self._keys(self._seeds, episode))
 
 
 def _told(recipe: Optimiser, losses: Tensor, gradients: Tensor | None) -> bool:

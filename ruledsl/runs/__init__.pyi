@@ -4,7 +4,7 @@ from .driver import Listener, Outcome, is_in_use, locked, refuse_used, use_threa
 from .metrics import Metrics, read_metrics
 from .names import CONFIG, DATA, RULE
 from .panels import curve_of, end_accuracy, training_panels
-from .run import Run, Spec, open_run
+from .run import Crews, Run, Spec, open_run
 from .schema import INTERVAL, checked
 from .summary import grouped, late_episodes
 from .tensorboard import export_events
@@ -14,6 +14,7 @@ __all__ = [
     "DATA",
     "INTERVAL",
     "RULE",
+    "Crews",
     "Diagnosis",
     "Listener",
     "Metrics",

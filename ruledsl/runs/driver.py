@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from ruledsl.backend import compile_rule
 from ruledsl.errors import FolderInUse, RunError
 from ruledsl.evidence import digests, refuse_edited, write_sealed
-from ruledsl.meta import MetaTrainer
+from ruledsl.meta import Crew, MetaTrainer
 from ruledsl.rules import Rule
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint, was_eager
 from ruledsl.runs.config import RunConfig, write_config
@@ -100,6 +100,7 @@ def start(
     listen: Listener,
     fresh_tasks: int = FRESH_TASKS,
     begun: Callable[[], None] = lambda: None,
+    crew: Crew | None = None,
 ) -> Outcome:
     """A new training in a new folder; `begun` is called when nothing stands in its way any more.
 
@@ -110,7 +111,7 @@ def start(
         UserError: a trainer cannot be made, for want of a package say; no folder was made then.
     """
     refuse_used(folder)
-    trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source)
+    trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source, crew)
     if config.settings.backend == "compiled":
         _ = trainer.computed_by  # what was asked for must be there before a folder is made
     try:
@@ -144,6 +145,7 @@ def resume(
     episodes: int | None = None,
     fresh_tasks: int = FRESH_TASKS,
     other_backend: bool = False,
+    crew: Crew | None = None,
 ) -> Outcome:
     """Continue a training from its last checkpoint, bit for bit; one that is finished is left as it is.
 
@@ -159,7 +161,7 @@ def resume(
             settings = config.settings
             if settings.backend == "auto" and not other_backend and was_eager(folder):
                 settings = settings.put(backend="eager")  # compiled code may have come since
-            trainer = MetaTrainer(compile_rule(rule), settings, config.runs, source)
+            trainer = MetaTrainer(compile_rule(rule), settings, config.runs, source, crew)
             checkpoint = load_checkpoint(folder, trainer, other_backend)
             done = checkpoint.episodes_done
             if episodes is not None and episodes < done:
@@ -176,7 +178,7 @@ def resume(
 
 
 def _run(session: _Session, listen: Listener, episodes: int | None, fresh_tasks: int) -> Outcome:
-    use_threads(session.config.settings.threads)
+    use_threads(session.config.settings.threads_used)
     total = episodes or session.config.settings.episodes
     try:
         with session.metrics.file, stopping() as stopped:

@@ -27,7 +27,7 @@ from ruledsl.statistics import Interval, finite_mean
 from ruledsl.storage import read_json
 
 if TYPE_CHECKING:
-    from ruledsl.meta import MetaTrainer
+    from ruledsl.meta import Crew, MetaTrainer
     from ruledsl.runs.driver import Listener, Outcome
     from ruledsl.tasks import ImageSource
 
@@ -41,6 +41,10 @@ class Spec:
     rule: Rule
     config: RunConfig
     source: ImageSource
+
+
+Crews = Callable[[Path, Spec], "Crew"]
+"""Who computes the portions of a training's meta-steps in its own process's place, for each training."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,7 @@ class Run:
         listen: Listener | None = None,
         fresh_tasks: int | None = None,
         begun: Callable[[], None] = lambda: None,
+        crews: Crews | None = None,
     ) -> Outcome:
         """Train from the beginning; `begun` is called before the first episode, when nothing is in its way.
 
@@ -243,7 +248,8 @@ class Run:
 
         tasks = driver.FRESH_TASKS if fresh_tasks is None else fresh_tasks
         heard = listen or driver.unheard
-        return driver.start(self.folder, spec.rule, spec.config, spec.source, heard, tasks, begun)
+        crew = crews(self.folder, spec) if crews else None
+        return driver.start(self.folder, spec.rule, spec.config, spec.source, heard, tasks, begun, crew)
 
     def resume(
         self,
@@ -251,6 +257,7 @@ class Run:
         listen: Listener | None = None,
         fresh_tasks: int | None = None,
         other_backend: bool = False,
+        crews: Crews | None = None,
     ) -> Outcome:
         """Go on from the last checkpoint, bit for bit; `episodes` in place of the planned number.
 
@@ -260,11 +267,19 @@ class Run:
         from ruledsl.runs import driver
 
         tasks = driver.FRESH_TASKS if fresh_tasks is None else fresh_tasks
-        rule = self.trained_rule()
-        heard, source = listen or driver.unheard, self.source()
-        return driver.resume(self.folder, rule, self.config, source, heard, episodes, tasks, other_backend)
+        spec = Spec(self.trained_rule(), self.config, self.source())
+        heard, crew = listen or driver.unheard, crews(self.folder, spec) if crews else None
+        return driver.resume(
+            self.folder, spec.rule, spec.config, spec.source, heard, episodes, tasks, other_backend, crew
+        )
 
-    def ensure(self, spec: Spec, listen: Listener | None = None, fresh_tasks: int | None = None) -> Run:
+    def ensure(
+        self,
+        spec: Spec,
+        listen: Listener | None = None,
+        fresh_tasks: int | None = None,
+        crews: Crews | None = None,
+    ) -> Run:
         """The same run, finished: started, gone on with, or only read.
 
         Raises:
@@ -280,9 +295,9 @@ class Run:
                 raise RunError(f"{self.folder} holds a training with other settings; choose another `--out`")
         outcome = None
         if self.state == "new":
-            outcome = self.start(spec, listen, fresh_tasks)
+            outcome = self.start(spec, listen, fresh_tasks, crews=crews)
         elif self.state == "started":
-            outcome = self.resume(listen=listen, fresh_tasks=fresh_tasks)
+            outcome = self.resume(listen=listen, fresh_tasks=fresh_tasks, crews=crews)
         if outcome is not None and outcome.interrupted:
             raise KeyboardInterrupt
         return Run(self.folder)

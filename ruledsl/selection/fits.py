@@ -8,7 +8,7 @@ from math import inf, isfinite
 from statistics import fmean
 
 from ruledsl.errors import RunError
-from ruledsl.runs import Run, Spec
+from ruledsl.runs import Crews, Run, Spec
 from ruledsl.settings import ACCURACY, LOSS, NO_TERMS, EpisodeRecord, RunSpec
 from ruledsl.statistics import Interval, finite_mean
 
@@ -64,12 +64,14 @@ def train_groups(
     seeds: Sequence[int],
     episodes: int,
     listen: Callable[[Sequence[EpisodeRecord]], None],
+    crews: Crews | None = None,
 ) -> list[tuple[Run, list[int]]]:
     """Train groups of terms of one rule side by side, one run per seed each; what is finished is only read.
 
     Args:
         base: rule, settings and data; its runs are replaced.
         warm: for each group where its coefficients start; empty for the rule's own start.
+        crews: who computes the streams of a meta-step, in this process's place.
 
     Returns:
         For each group the training, and which of its runs are the group's.
@@ -83,7 +85,7 @@ def train_groups(
     each = ((terms, start, seed) for terms, start in zip(groups, starts, strict=True) for seed in seeds)
     runs = tuple(RunSpec(n, seed, 0.0, t or NO_TERMS, start) for n, (t, start, seed) in enumerate(each))
     config = replace(base.config, settings=base.config.settings.having(episodes=episodes), runs=runs)
-    trained = folder.ensure(Spec(base.rule, config, base.source), listen, fresh_tasks=0)
+    trained = folder.ensure(Spec(base.rule, config, base.source), listen, fresh_tasks=0, crews=crews)
     count = len(seeds)
     return [(trained, list(range(n * count, (n + 1) * count))) for n in range(len(groups))]
 

@@ -37,6 +37,10 @@ class Plan:
         6, checks.whole, "Refit from scratch no rule with more terms than this (the full pool always).",
         group=SELECTION_GROUP,
     )  # fmt: skip
+    at_once: int = field(
+        0, checks.whole, "Streams that are computed together, and handed to an executor at a time; 0 as the "
+        "run's, or 8 with an executor.", group=SELECTION_GROUP,
+    )  # fmt: skip
 
 
 PLAN: dict[str, Setting] = {s.name: s for s in rows_of(Plan)}

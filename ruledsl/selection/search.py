@@ -11,14 +11,14 @@ Every stage is a run folder of its own inside the selection: interrupted selecti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ruledsl.errors import RunError
 from ruledsl.meta import naive_networks, worst_loss
-from ruledsl.runs import Run, Spec, locked
+from ruledsl.runs import Crews, Run, Spec, locked
 from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good, train_groups
 from ruledsl.selection.outcome import Outcome, write_selection
 from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
@@ -37,6 +37,7 @@ class _Search:
     plan: Plan
     source: ImageSource
     listen: StageListener
+    crews: Crews | None = None
 
     @cached_property
     def worst(self) -> float:
@@ -49,14 +50,17 @@ class _Search:
     ) -> list[Fit]:
         """Train groups of terms side by side, one run per seed each;
         a stage that is finished is only read."""
-        base = Spec(self.run.rule, self.run.config, self.source)
+        config = self.run.config
+        if self.plan.at_once:
+            config = replace(config, settings=config.settings.put(at_once=self.plan.at_once))
+        base = Spec(self.run.rule, config, self.source)
 
         def hear(records: Sequence[EpisodeRecord]) -> None:
             self.listen(stage, records)
 
         try:
             folder, starts = Run(self.out / stage.name), [warm] * len(groups)
-            trained = train_groups(folder, base, groups, starts, seeds, stage.episodes, hear)
+            trained = train_groups(folder, base, groups, starts, seeds, stage.episodes, hear, self.crews)
         except RunError as error:
             if "other settings" not in str(error):
                 raise
@@ -78,11 +82,19 @@ def select(
     out: str | Path | None = None,
     plan: Plan | None = None,
     listen: StageListener = _unheard,
+    crews: Crews | None = None,
 ) -> dict[str, Any]:
     """Search the smallest rule that does as well as the pool of a finished training; the document written.
 
     Writes selection.json, the stages' run folders and, unless nothing is worth keeping, selected.rule into
     `out`, by default RUN/selection.
+
+    Args:
+        run: a finished training, as an object or its folder.
+        out: another folder.
+        plan: what is spent, and what counts as good as another.
+        listen: told of every stage's episodes.
+        crews: who computes the streams of meta-steps, see `ruledsl.studies.crews`; this process by default.
 
     Raises:
         RunError: the run is no finished training of one pool, or `out` holds another selection.
@@ -98,7 +110,7 @@ def select(
     path = sparsity_path(run)
     run.trained_rule()
     plan = plan or Plan()
-    search = _Search(run, Path(out) if out else run.folder / "selection", plan, run.source(), listen)
+    search = _Search(run, Path(out) if out else run.folder / "selection", plan, run.source(), listen, crews)
     with locked(make_folder(search.out)):
         return write_selection(search.out, run, plan, _searched(search, path))
 

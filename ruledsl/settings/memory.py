@@ -19,7 +19,8 @@ def least_bytes(settings: TrainSettings, runs: int) -> int:
     weights = sum(a * b for a, b in pairwise(sizes))
     images = task.stream + task.labels * task.queries
     stream = 3 * weights + images * sizes[0] + task.stream * sum(sizes[1:])
-    return runs * settings.meta_batch * stream * (8 if settings.dtype == "float64" else 4)
+    streams = runs * settings.meta_batch
+    return min(streams, settings.at_once or streams) * stream * (8 if settings.dtype == "float64" else 4)
 
 
 def machine_bytes() -> int:
@@ -37,7 +38,7 @@ def refuse_too_large(settings: TrainSettings, runs: int) -> None:
     if needed > there and settings.device == "cpu":
         raise SettingsError(
             f"this training needs at least {_gigabytes(needed)} of memory for {runs * settings.meta_batch} "
-            f"streams at once, and this machine has {_gigabytes(there)}: make `--sizes`, `--seeds`, "
+            f"streams, and this machine has {_gigabytes(there)}: make `--at-once`, `--sizes`, `--seeds`, "
             f"`--meta-batch` or the task (`--labels`, `--shots`, `--queries`) smaller"
         )
 

@@ -136,6 +136,11 @@ class TrainSettings:
         "A stream whose weights cannot be rebuilt is computed again from checkpoints, or dropped: its step "
         "is refused, at no cost.", group=RUN,
     )  # fmt: skip
+    at_once: int = field(
+        0, checks.whole, "Streams (tasks of all runs) that are computed together in a meta-step, and handed "
+        "to an executor at a time; it decides the last bits. 0 takes all.", group=RUN,
+        shown_default="all, 8 with an executor", claimed=False,
+    )  # fmt: skip
     dtype: Literal["float32", "float64"] = field(
         "float32", checks.choice("float32", "float64"), "Precision of every number.", group=RUN
     )
@@ -143,7 +148,7 @@ class TrainSettings:
     threads: int = field(
         0,
         checks.whole_up_to(0, 512),
-        "CPU threads; 0 is $OMP_NUM_THREADS, else all.",
+        "CPU threads; 0 is $OMP_NUM_THREADS, else all; with `--at-once` 1.",
         group=RUN,
         deciding=False,
         claimed=False,
@@ -170,6 +175,12 @@ class TrainSettings:
     def deciding(self) -> dict[str, Any]:
         """Settings that decide numbers and are not the defaults (later versions may add others)."""
         return {n: v for n, v in self.flat().items() if TABLE[n].deciding and v != TABLE[n].default}
+
+    @property
+    def threads_used(self) -> int:
+        """`threads`, but one where streams are computed in portions and nobody says otherwise: an executor's
+        workers have one, and sums in another order have other last bits."""
+        return self.threads or int(self.at_once > 0)
 
     @property
     def depth(self) -> int:

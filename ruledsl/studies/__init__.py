@@ -1,6 +1,7 @@
 """From what a user asks for to runs: specifications, one training, many of them, and where they run."""
 
 from ruledsl.studies.cells import Cell, Place, Plan, Tick, Watcher
+from ruledsl.studies.crews import AT_ONCE, crews, portioned
 from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
 from ruledsl.studies.file import keep_study, open_study, read_study
 from ruledsl.studies.found import coefficients_of, rule_of, run_of, settings_of
@@ -17,6 +18,7 @@ from ruledsl.studies.study import Study, StudyCell, digest, hashed, shown
 from ruledsl.studies.training import RuleWarning, keywords, train
 
 __all__ = [
+    "AT_ONCE",
     "SEEDS",
     "Cell",
     "Evaluation",
@@ -32,6 +34,7 @@ __all__ = [
     "Watcher",
     "check_writable",
     "coefficients_of",
+    "crews",
     "default_folder",
     "digest",
     "evaluate",
@@ -42,6 +45,7 @@ __all__ = [
     "open_data",
     "open_place",
     "open_study",
+    "portioned",
     "read_config_file",
     "read_study",
     "rule_of",

@@ -25,6 +25,8 @@ from ruledsl.registry import find, plugin_folders, use_folders
 from ruledsl.studies.cells import STOPPED, Cell, Place
 
 T = TypeVar("T")
+HERE = "here"
+"""The executor that is this process."""
 
 
 class _Immediately(Executor):
@@ -61,7 +63,7 @@ class Here:
         except KeyboardInterrupt:
             return STOPPED
         except Exception as error:  # whatever it is, the others must not be lost for it
-            return _told(error)
+            return told(error)
         return ""
 
     def _tick(self, episodes: int) -> None:
@@ -93,7 +95,7 @@ class Processes:
         # Without a thread that feeds it: what a cell tells is there when its result is.
         self.queue: Any = context.SimpleQueue()
         self.stop = context.Event()
-        begin = (self.queue, self.stop, os.getpid(), _named_folders())
+        begin = (self.queue, self.stop, os.getpid(), named_folders())
         self.executor: Executor = ProcessPoolExecutor(self.jobs, context, _begin, begin)
 
     def __enter__(self) -> Processes:
@@ -148,7 +150,7 @@ class Far:
         self.within.close()
 
     def work(self) -> Callable[[Cell], str]:
-        return partial(_far, __version__, _named_folders())
+        return partial(_far, __version__, named_folders())
 
     def ticks(self) -> int:
         return 0
@@ -168,7 +170,8 @@ def open_place(executor: str) -> Place:
         raise RunError(f"executor {name}: {error}") from None
 
 
-def _named_folders() -> tuple[Path, ...]:
+def named_folders() -> tuple[Path, ...]:
+    """Folders of plugins that workers must know as well."""
     return tuple(folder for folder, origin in plugin_folders() if origin == "named")
 
 
@@ -179,7 +182,7 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
     the second waits, and finds them done.
     """
     if version != __version__:
-        return f"a worker has ruledsl {__version__}, whoever asked it {version}"
+        return other_version(version)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     use_folders(plugins)
     patience = 2
@@ -193,12 +196,17 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
             return STOPPED
         except Exception as error:  # whatever it is, the others must not be lost for it
             if not patience:
-                return _told(error)
+                return told(error)
             patience -= 1  # it may have begun between our look and the other worker's
             time.sleep(1.0)
 
 
-def _told(error: Exception) -> str:
+def other_version(version: str) -> str:
+    """What a worker says to who asks it from another version."""
+    return f"a worker has ruledsl {__version__}, whoever asked it {version}"
+
+
+def told(error: Exception) -> str:
     """What went wrong in a cell, in one line that travels."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
@@ -255,7 +263,7 @@ def _work(cell: Cell) -> str:
     except KeyboardInterrupt:
         return STOPPED
     except Exception as error:  # whatever it is, the others must not be lost for it
-        return _told(error)
+        return told(error)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _at_work.clear()

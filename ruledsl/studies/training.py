@@ -12,6 +12,8 @@ from ruledsl.progress import TrainingProgress
 from ruledsl.rules import Rule
 from ruledsl.runs import Run, Spec, refuse_used
 from ruledsl.settings import OPTIONS
+from ruledsl.studies.crews import crews, portioned
+from ruledsl.studies.places import HERE
 from ruledsl.studies.specify import check_writable, default_folder, specify
 
 
@@ -40,6 +42,7 @@ def train(
     *,
     out: str | Path | None = None,
     progress: bool = True,
+    executor: str = HERE,
     started: Callable[[Run, Spec], None] | None = None,
     **given: Any,
 ) -> Run:
@@ -50,6 +53,8 @@ def train(
             terms).
         out: the run folder; by default `runs/RULE-DATE`.
         progress: show a line of progress, in a terminal, a notebook or a log.
+        executor: where the streams of a meta-step are computed, `processes:4` say, `at_once` of them at a
+            time; see docs/cluster.md. Not even the last bit depends on how many workers there are.
         started: told of the run, and of what it is made from, before its first episode.
         **given: as above.
 
@@ -69,6 +74,7 @@ def train(
     if out is not None:
         check_writable(Path(out))
         refuse_used(Path(out))
+    given["at_once"] = portioned(executor, given.get("at_once", 0))
     spec = specify(rule, Path(out) if out is not None else None, **given)
     run = Run(Path(out) if out is not None else default_folder(spec.rule.name))
     check_writable(run.folder)
@@ -79,6 +85,7 @@ def train(
         if started is not None:
             started(Run(run.folder), spec)
 
-    with TrainingProgress(spec.config.terms, spec.config.settings.episodes, not progress) as listen:
-        run.start(spec, listen, begun=begun)
+    episodes = spec.config.settings.episodes
+    with crews(executor) as hired, TrainingProgress(spec.config.terms, episodes, not progress) as listen:
+        run.start(spec, listen, begun=begun, crews=hired)
     return Run(run.folder)

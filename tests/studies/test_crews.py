@@ -1,0 +1,88 @@
+"""Streams of a meta-step computed elsewhere: the same bits, whoever computes them, and whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ruledsl
+from ruledsl import RunError
+from ruledsl.runs import Run
+from ruledsl.selection import Plan
+from ruledsl.studies import crews
+from tests.commands import SMALL
+from tests.studies.test_executors import workers
+
+PORTIONS: dict[str, Any] = {
+    **SMALL, "episodes": 12, "seeds": 2, "meta_batch": 4, "at_once": 3, "l1": (0, 0.01), "progress": False,
+}  # fmt: skip
+
+
+def metrics_of(run: Run) -> bytes:
+    return (run.folder / "metrics.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return ruledsl.train("bio", out=tmp_path_factory.mktemp("crews") / "here", **PORTIONS)
+
+
+def test_portions_of_streams_say_what_all_at_once_say(tmp_path: Path) -> None:
+    exact = {**PORTIONS, "dtype": "float64", "seeds": 1, "l1": (0,), "episodes": 3}
+    whole = ruledsl.train("bio", out=tmp_path / "whole", **{**exact, "at_once": 0}).metrics
+    parts = ruledsl.train("bio", out=tmp_path / "parts", **exact).metrics
+    for name, values in whole.runs[0].items():
+        assert torch.allclose(torch.tensor(values), torch.tensor(parts.runs[0][name]), rtol=1e-9), name
+
+
+def test_workers_change_no_bit_also_when_they_are_killed(tmp_path: Path, here: Run) -> None:
+    out = tmp_path / "far"
+
+    def kill_twice() -> None:
+        for rows in (2, 20):
+            while not (out / "metrics.csv").exists() or (out / "metrics.csv").read_bytes().count(b"\n") < rows:
+                time.sleep(0.01)
+            for process in workers():
+                os.kill(process.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_twice, daemon=True)
+    killer.start()
+    far = ruledsl.train("bio", out=out, executor="processes:1", **PORTIONS)
+    killer.join(timeout=10)
+    assert not killer.is_alive(), "workers were killed twice while the training went on"
+    assert metrics_of(far) == metrics_of(here)
+
+
+def test_a_selection_whose_streams_are_computed_by_dask_finds_the_same_numbers(
+    tmp_path: Path, here: Run
+) -> None:
+    plan, found = Plan(seeds=1, episodes=2, refit_episodes=2, at_once=3), {}
+    for executor in ("here", "dask:1"):
+        with crews(executor) as hired:
+            ruledsl.select(here, tmp_path / executor, plan, crews=hired)
+        found[executor] = {
+            p.relative_to(tmp_path / executor): p.read_bytes()
+            for p in sorted((tmp_path / executor).rglob("*"))
+            if p.suffix in (".csv", ".json")
+        }
+    assert found["dask:1"] == found["here"]
+
+
+def test_a_training_that_is_computed_all_at_once_has_nothing_to_hand_out(tmp_path: Path) -> None:
+    few = {**PORTIONS, "at_once": 0, "episodes": 2}
+    run = ruledsl.train("bio", out=tmp_path / "run", **few)
+    with crews("processes:1") as hired, pytest.raises(RunError, match="--at-once 8"):
+        run.resume(3, crews=hired)
+    assert run.episodes == 2
+
+
+def test_an_executor_makes_portions_of_its_own_accord(tmp_path: Path) -> None:
+    run = ruledsl.train("bio", out=tmp_path / "run", executor="processes:1", **{**PORTIONS, "at_once": 0})
+    assert run.config.settings.at_once == 8
