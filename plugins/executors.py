@@ -1,6 +1,7 @@
 """Where the cells of a study run: in this process, in others of this machine, on those of a cluster.
 
-Each opens a `Place`. Results lie on disk: workers must see the folder of the study, under the same path.
+Each opens a `Place`. Results lie on disk: workers that see the study's folder write there, for others files
+travel.
 `Far` takes any `concurrent.futures.Executor`; docs/cluster.md has what to know of dask and Slurm.
 """
 
@@ -38,7 +39,7 @@ def processes(address: str) -> Place:
 def dask(address: str) -> Place:
     """Workers of dask: `dask:tcp://HOST:8786`, or so many on this machine, `dask:4`."""
     require("cluster", "distributed")  # before a folder is made
-    return Far(partial(_dask, address))
+    return Far(partial(_dask, address), _dashboard, _workers)
 
 
 @executor("slurm")
@@ -51,7 +52,7 @@ def slurm(address: str) -> Place:
     options = slurm_options(address)
     jobs = _count(options.pop("jobs", "10"))
     require("cluster", "distributed", "dask_jobqueue")
-    return Far(partial(_slurm, jobs, options))
+    return Far(partial(_slurm, jobs, options), _dashboard, _workers)
 
 
 def slurm_options(address: str) -> dict[str, str]:
@@ -101,6 +102,16 @@ def _slurm(jobs: int, options: dict[str, str]) -> Iterator[Executor]:
         cluster.adapt(minimum_jobs=0, maximum_jobs=jobs)
         with distributed.Client(cluster) as client:
             yield client.get_executor(pure=False)
+
+
+def _dashboard(executor: Any) -> str:
+    link = executor._client.dashboard_link
+    return f"dask's own dashboard, where bokeh is installed: {link}" if link else ""
+
+
+def _workers(executor: Any) -> int:
+    """Cells that run at a time: threads of the workers that there are at this moment."""
+    return sum(executor._client.nthreads().values())
 
 
 def _count(text: str) -> int:

@@ -25,7 +25,7 @@ class Line:
     def __init__(self, what: str, total: int, quiet: bool = False) -> None:
         self.what, self.total, self.quiet = what, total, quiet
         self.console = Console(stderr=True)
-        self.live = not quiet and (self.console.is_terminal or (self.console.is_jupyter and _has_widgets()))
+        self.live = not quiet and (self.console.is_terminal or (self.console.is_jupyter and has_widgets()))
         self.printed = self.began = time.monotonic()
         self.first = 0
         """What was done when the time began to be judged."""
@@ -68,7 +68,7 @@ class Line:
         )
 
 
-def _has_widgets() -> bool:
+def has_widgets() -> bool:
     """Whether a notebook can redraw a line; without ipywidgets rich would warn at every update."""
     with contextlib.suppress(ImportError):
         import ipywidgets  # noqa: F401  # pyright: ignore[reportMissingImports]

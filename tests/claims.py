@@ -22,6 +22,7 @@ from ruledsl.reproduction import (
     read_claims,
     run_experiments,
 )
+from ruledsl.studies import Cell, Standing
 
 NETWORK = {
     "sizes": (100, 16, 12, 47), "labels": 3, "shots": 4, "queries": 6, "episodes": 60, "threads": 1,
@@ -36,8 +37,14 @@ class Heard:
         self.last = (0, 0)
         self.failures: list[str] = []
 
-    def __call__(self, done: int, total: int) -> None:
-        self.last = (done, total)
+    def __call__(self, standing: Standing) -> None:
+        self.last = (standing.episodes, standing.of)
+
+    def finished(self, cell: Cell) -> None:
+        """Of no concern."""
+
+    def said(self, text: str) -> None:
+        """Of no concern."""
 
     def failed(self, name: str, message: str) -> None:
         self.failures.append(f"{name}: {message}")

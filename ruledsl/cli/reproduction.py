@@ -10,7 +10,6 @@ import click
 
 from ruledsl.cli.options import BAD_INPUT
 from ruledsl.errors import UserError
-from ruledsl.progress import Line
 from ruledsl.reproduction import (
     Budget,
     ClaimFile,
@@ -29,6 +28,7 @@ from ruledsl.reproduction import (
 )
 from ruledsl.reproduction import reproduce as reproduce_file
 from ruledsl.stopping import INTERRUPTED
+from ruledsl.studies import Board
 from ruledsl.wording import counted
 
 QUICK_SEEDS, QUICK_SHARE = 3, 0.3
@@ -52,7 +52,7 @@ def reproduce(
     planner, documents = Planner(options["out"], budget), write or options["out"]
     rehearse(planner, files, options["download"])
     try:
-        with Watch(options["quiet"]) as watch:
+        with Board(options["quiet"]) as watch:
             failures = run_experiments(planner, files, options["executor"], watch)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on where this one was")
@@ -116,24 +116,3 @@ def _close(found: Sequence[Reproduced], written: Sequence[Path], strict: bool) -
         click.echo(f"figure: {figure}")
     click.echo(f"written: {', '.join(map(str, written))}")
     return 1 if strict and "disagrees" in verdicts else 0
-
-
-class Watch:
-    """One line for all experiments: episodes done, and time left."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.line = Line("episode", 0, quiet)
-
-    def __enter__(self) -> Watch:
-        self.line.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.line.__exit__()
-
-    def __call__(self, done: int, total: int) -> None:
-        if total:
-            self.line.tell(done, "of all experiments", total)
-
-    def failed(self, name: str, message: str) -> None:
-        click.echo(f"  {name} failed, the others go on: {message}", err=True)

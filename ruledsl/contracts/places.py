@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruledsl.contracts.toy import hold
 from ruledsl.registry import Registered
-from ruledsl.studies import Plan, Tick
+from ruledsl.studies import Cell, Plan, Standing, Tick
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Written:
     fails: bool = False
     needs: tuple[str, ...] = ()
     episodes = 1
+    score = None
 
     @property
     def name(self) -> str:
@@ -28,6 +29,19 @@ class Written:
     @property
     def key(self) -> str:
         return str(self.path)
+
+    @property
+    def root(self) -> Path:
+        return self.path.parent
+
+    def reads(self) -> list[Path]:
+        return [self.root]
+
+    def given(self) -> list[Path]:
+        return []
+
+    def moved(self, root: Path, given: Mapping[Path, Path]) -> Written:
+        return replace(self, path=root / self.path.name)
 
     def is_done(self) -> bool:
         return self.path.exists()
@@ -44,8 +58,14 @@ class _Counted:
         self.done = 0
         self.told: list[str] = []
 
-    def __call__(self, done: int, total: int) -> None:
-        self.done = done
+    def __call__(self, standing: Standing) -> None:
+        self.done = standing.episodes
+
+    def finished(self, cell: Cell) -> None:
+        """Files tell by themselves."""
+
+    def said(self, text: str) -> None:
+        """Of no concern."""
 
     def failed(self, name: str, message: str) -> None:
         self.told.append(name)

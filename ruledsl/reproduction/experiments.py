@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class Experiment:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Rules that were read stay here: another process reads them anew.
-        return Experiment, (self.file, self.label, self.out, self.budget)
+        budget = replace(self.budget, data_root=self.budget.data_root.absolute())
+        return Experiment, (self.file, self.label, self.out.absolute(), budget)
 
     @property
     def name(self) -> str:
@@ -66,6 +67,23 @@ class Experiment:
             return 0
         total = self.planner.training_config(self.file, experiment)[1].settings.episodes
         return total if self.needs else max(0, total - Run(Path(self.key)).episodes)
+
+    @property
+    def root(self) -> Path:
+        return self.out
+
+    score = None
+
+    def reads(self) -> list[Path]:
+        path, leans = self.planner.place(self.file, self.label), self.file.leans_on(self.label)
+        others = [self.planner.place(self.file, leans)] if leans else []
+        return [path, seconds_file(self.out, path), *others]
+
+    def given(self) -> list[Path]:
+        return []
+
+    def moved(self, root: Path, given: Mapping[Path, Path]) -> Experiment:
+        return replace(self, out=root)
 
     def is_done(self) -> bool:
         return self.planner.is_done(self.file, self.label)

@@ -200,6 +200,18 @@ class Run:
         return {seeds[run]: finite_mean(known.column(run, ACCURACY)[-late:]) for run in runs}
 
     @property
+    def end_accuracy(self) -> float | None:
+        """Mean accuracy of the last episodes, of the group of runs where it is best; None without a result.
+
+        Read from result.json alone, for tables of many runs while they are made.
+        """
+        try:
+            means = [g["meta_accuracy"]["mean"] for g in read_result(self.folder)["groups"]]
+        except RunError:
+            return None
+        return max((m for m in means if m is not None), default=None)
+
+    @property
     def refused(self) -> int:
         """Episodes that diverged or were not finite, over all runs."""
         return int(sum(sum(c[DIVERGED]) for c in self.metrics_so_far.runs.values()))

@@ -1,6 +1,7 @@
 """From what a user asks for to runs: specifications, one training, many of them, and where they run."""
 
-from ruledsl.studies.cells import Cell, Place, Plan, Tick, Watcher
+from ruledsl.studies.board import Board
+from ruledsl.studies.cells import Cell, Place, Plan, Standing, Tick, Watcher
 from ruledsl.studies.crews import AT_ONCE, crews, portioned
 from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
 from ruledsl.studies.file import keep_study, open_study, read_study
@@ -20,6 +21,7 @@ from ruledsl.studies.training import RuleWarning, keywords, train
 __all__ = [
     "AT_ONCE",
     "SEEDS",
+    "Board",
     "Cell",
     "Evaluation",
     "Far",
@@ -28,6 +30,7 @@ __all__ = [
     "Plan",
     "Processes",
     "RuleWarning",
+    "Standing",
     "Study",
     "StudyCell",
     "Tick",

@@ -1,17 +1,18 @@
 """Pieces of long work that can be run anywhere: cells, what they wait for, and the places that run them.
 
 A cell keeps its result on disk under a name that its inputs decide, so running one twice costs nothing:
-    whatever dies
-half-way is asked for again, and goes on.
+whatever dies half-way is asked for again, and goes on.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from ruledsl.errors import RunError
 
@@ -47,6 +48,28 @@ class Cell(Protocol):
         """How long it takes, in episodes still to be done; 0 when that is not known."""
         ...
 
+    @property
+    def score(self) -> float | None:
+        """Of one that is done: how good what it found is, larger is better; None for what is not compared."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder below which it reads and writes."""
+        ...
+
+    def reads(self) -> Sequence[Path]:
+        """Folders and files below `root` that it goes on with, or leans on; some may not be there yet."""
+        ...
+
+    def given(self) -> Sequence[Path]:
+        """Files elsewhere that it reads, and that may be moved."""
+        ...
+
+    def moved(self, root: Path, given: Mapping[Path, Path]) -> Cell:
+        """The same cell below another root, with its files where they were moved to."""
+        ...
+
     def is_done(self) -> bool:
         """Whether its result lies on disk; asked only after what it needs is done."""
         ...
@@ -56,43 +79,81 @@ class Cell(Protocol):
         ...
 
 
-class Place(Protocol):
+class Place(ABC):
     """Where cells run: opens a `concurrent.futures.Executor`."""
 
-    told: Callable[[], None]
-    """To be called after episodes by a place whose `submit` returns only when the cell is done."""
-    tells: bool
+    executor: Executor
+    tells = False
     """Whether its workers report episodes to `ticks`; else they count when their cell is done."""
 
-    def __enter__(self) -> Place: ...
+    def __init__(self) -> None:
+        self.told: Callable[[], None] = lambda: None
+        """To be called after episodes by a place whose `submit` returns only when the cell is done."""
 
-    def __exit__(self, *args: Any) -> None: ...
+    def __enter__(self) -> Self:
+        return self
 
-    @property
-    def executor(self) -> Executor: ...
+    def __exit__(self, *_: Any) -> None:  # noqa: B027
+        """Let the workers go."""
 
+    @abstractmethod
     def work(self) -> Callable[[Cell], str]:
         """What is submitted for a cell: gives nothing, or what went wrong."""
-        ...
+
+    def submit(self, cell: Cell) -> Future[Any]:
+        """Hand a cell to a worker; `received` understands what comes back."""
+        return self.executor.submit(self.work(), cell)
+
+    def received(self, cell: Cell, found: Any) -> str:
+        """Take in what a worker gave back for a cell: nothing, or what went wrong."""
+        return found
 
     def ticks(self) -> int:
         """Episodes done since it was last asked, anywhere."""
-        ...
+        return 0
 
-    def renew(self) -> None:
+    def running(self, handed_out: Collection[Future[Any]]) -> int:
+        """Of cells that were handed out, how many are at work."""
+        return len(handed_out)
+
+    def about(self) -> str:
+        """What else can be watched, once it is open, such as a page; or nothing."""
+        return ""
+
+    def renew(self) -> None:  # noqa: B027
         """Take other workers, since one has died and the executor cannot go on without it."""
-        ...
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far everything is."""
+
+    episodes: int
+    of: int
+    """Episodes that there are, as far as is known."""
+    cells: int
+    done: int
+    running: int
+    lost: int
 
 
 class Watcher(Protocol):
-    """Told how far everything is, and of each cell that failed."""
+    """Told how far everything is, and of each cell that ended."""
 
-    def __call__(self, done: int, total: int) -> None:
-        """Episodes done so far, and of all that there are."""
+    def __call__(self, standing: Standing) -> None:
+        """It is as far as that now."""
+        ...
+
+    def finished(self, cell: Cell) -> None:
+        """A cell is done, or was before."""
         ...
 
     def failed(self, name: str, message: str) -> None:
         """A cell that could not be run; the others go on."""
+        ...
+
+    def said(self, text: str) -> None:
+        """Something about the place."""
         ...
 
 
@@ -137,12 +198,15 @@ class _Round:
     missing: dict[str, set[str]] = field(default_factory=dict)
     """What each cell that waits still needs."""
     waiting_for: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    running: dict[Future[str], str] = field(default_factory=dict)
+    running: dict[Future[Any], str] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     """Episodes of cells at work, where nobody tells of them one by one."""
     deaths: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
     ticked: int = 0
+    done: int = 0
+    at_once: int = 0
+    """Cells that a place runs while they are handed to it."""
 
     def run(self) -> dict[str, str]:
         for key, cell in self.cells.items():
@@ -154,6 +218,8 @@ class _Round:
             else:
                 self.ready.append(key)
         self.place.told = self._count
+        if about := self.place.about():
+            self.watch.said(about)
         self.total = sum(cell.episodes for cell in self.cells.values() if not cell.needs)
         while self.ready or self.running:
             self._submit()
@@ -172,13 +238,22 @@ class _Round:
                 self._settled(key)
                 continue
             self.left[key] = 0 if self.place.tells else cell.episodes
+            self.at_once = 1
             try:
-                self.running[self.place.executor.submit(self.place.work(), cell)] = key
+                future = self.place.submit(cell)
             except BrokenExecutor:  # a worker died since the last look
                 self._died([key, *self.running.values()])
+                continue
+            finally:
+                self.at_once = 0
+            self.running[future] = key
+            if future.done():  # by this very process: a Ctrl-C that it heard must stop the others too
+                self._finish(future)
 
     def _settled(self, key: str) -> None:
         """A cell is done: what waited for nothing else is ready."""
+        self.done += 1
+        self.watch.finished(self.cells[key])
         for other in self.waiting_for[key]:
             self.missing[other].discard(key)
             if not self.missing[other] and other not in self.failures:
@@ -191,12 +266,12 @@ class _Round:
             if other not in self.failures:
                 self._failed(other, "what it is built on failed")
 
-    def _finish(self, future: Future[str]) -> None:
+    def _finish(self, future: Future[Any]) -> None:
         key = self.running.pop(future, None)
         if key is None:  # it was at work when its pool broke, and is ready again
             return
         try:
-            message = future.result()
+            message = self.place.received(self.cells[key], future.result())
         except BrokenExecutor:
             self._died([key, *self.running.values()])
             return
@@ -228,4 +303,6 @@ class _Round:
 
     def _count(self) -> None:
         self.ticked += self.place.ticks()
-        self.watch(self.ticked, max(self.total, self.ticked))
+        running = self.at_once + self.place.running(self.running)
+        known = (len(self.cells), self.done, running, len(self.failures))
+        self.watch(Standing(self.ticked, max(self.total, self.ticked), *known))

@@ -6,12 +6,14 @@ Plugins of the kind `executor` open them: `plugins/executors.py`.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
+import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -22,9 +24,12 @@ from typing import Any, TypeVar
 from ruledsl import __version__
 from ruledsl.errors import FolderInUse, RunError, UserError
 from ruledsl.registry import find, plugin_folders, use_folders
+from ruledsl.storage import make_folder
+from ruledsl.studies.carrying import Parcel, Returned
 from ruledsl.studies.cells import STOPPED, Cell, Place
 
 T = TypeVar("T")
+COUNT_SECONDS = 2.0
 HERE = "here"
 """The executor that is this process."""
 
@@ -38,21 +43,15 @@ class _Immediately(Executor):
         return future
 
 
-class Here:
+class Here(Place):
     """This process."""
 
     tells = True
 
     def __init__(self) -> None:
-        self.executor: Executor = _Immediately()
+        super().__init__()
+        self.executor = _Immediately()
         self.done = 0
-        self.told: Callable[[], None] = lambda: None
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
 
     def work(self) -> Callable[[Cell], str]:
         return self._work
@@ -74,18 +73,18 @@ class Here:
         done, self.done = self.done, 0
         return done
 
-    def renew(self) -> None:
-        pass
+    def running(self, handed_out: Collection[Future[Any]]) -> int:
+        return 0  # what was handed out is done
 
 
-class Processes:
+class Processes(Place):
     """Worker processes, on one thread each, which on few cores beats threads within one."""
 
     tells = True
 
     def __init__(self, jobs: int) -> None:
+        super().__init__()
         self.jobs = jobs
-        self.told: Callable[[], None] = lambda: None
         self.renew()
 
     def renew(self) -> None:
@@ -96,7 +95,7 @@ class Processes:
         self.queue: Any = context.SimpleQueue()
         self.stop = context.Event()
         begin = (self.queue, self.stop, os.getpid(), named_folders())
-        self.executor: Executor = ProcessPoolExecutor(self.jobs, context, _begin, begin)
+        self.executor = ProcessPoolExecutor(self.jobs, context, _begin, begin)
 
     def __enter__(self) -> Processes:
         # A closed terminal or a `kill` must stop the workers as Ctrl-C does.
@@ -124,24 +123,39 @@ class Processes:
             done += self.queue.get()
         return done
 
+    def running(self, handed_out: Collection[Future[Any]]) -> int:
+        return min(self.jobs, len(handed_out))
 
-class Far:
-    """Workers behind any `concurrent.futures.Executor` that see the same folders.
+
+class Far(Place):
+    """Workers behind any `concurrent.futures.Executor`, on this machine or on others.
+
+    Where they see the folders of this process, they write there; else files go along with each cell as bytes,
+    and come back.
 
     Args:
         opened: opens the executor, and closes it, with whatever else it opened, when the cells are done.
+        about: what else can be watched while that executor is open.
+        workers: how many cells that executor runs at a time, where it can be asked.
     """
 
-    tells = False
-
-    def __init__(self, opened: Callable[[], AbstractContextManager[Executor]]) -> None:
-        self.opened = opened
-        self.told: Callable[[], None] = lambda: None
+    def __init__(
+        self,
+        opened: Callable[[], AbstractContextManager[Executor]],
+        about: Callable[[Executor], str] | None = None,
+        workers: Callable[[Executor], int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.opened, self.asked_about, self.workers = opened, about, workers
+        self.sees: dict[Path, bool] = {}
+        """By root: whether workers see it."""
+        self.counted = (-math.inf, 0)
+        """When workers were counted, and how many there were."""
 
     def __enter__(self) -> Far:
         self.within = ExitStack()
         try:
-            self.executor: Executor = self.within.enter_context(self.opened())
+            self.executor = self.within.enter_context(self.opened())
         except (OSError, ValueError, RuntimeError) as error:
             raise RunError(f"no workers can be had: {error}") from None
         return self
@@ -152,8 +166,38 @@ class Far:
     def work(self) -> Callable[[Cell], str]:
         return partial(_far, __version__, named_folders())
 
-    def ticks(self) -> int:
-        return 0
+    def submit(self, cell: Cell) -> Future[Any]:
+        if self._is_seen(cell.root):
+            return self.executor.submit(self.work(), cell)
+        return self.executor.submit(_carried, __version__, named_folders(), Parcel.of(cell))
+
+    def received(self, cell: Cell, found: str | Returned) -> str:
+        if isinstance(found, str):
+            return found
+        found.unpack(cell.root)
+        return found.message
+
+    def _is_seen(self, root: Path) -> bool:
+        """Whether workers see a folder: one is asked for the first cell of each."""
+        if root not in self.sees:
+            sign = make_folder(root) / f".seen-{secrets.token_hex(8)}"
+            sign.touch()
+            try:
+                self.sees[root] = self.executor.submit(Path.exists, sign.absolute()).result()
+            finally:
+                sign.unlink()
+        return self.sees[root]
+
+    def running(self, handed_out: Collection[Future[Any]]) -> int:
+        if not self.workers or not handed_out:
+            return len(handed_out)
+        now = time.monotonic()
+        if now - self.counted[0] > COUNT_SECONDS:  # the scheduler has other things to do
+            self.counted = now, self.workers(self.executor)
+        return min(len(handed_out), self.counted[1])
+
+    def about(self) -> str:
+        return self.asked_about(self.executor) if self.asked_about else ""
 
     def renew(self) -> None:
         self.within.close()
@@ -183,8 +227,7 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
     """
     if version != __version__:
         return other_version(version)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    use_folders(plugins)
+    _begin_far(plugins)
     patience = 2
     while True:
         try:
@@ -199,6 +242,29 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
                 return told(error)
             patience -= 1  # it may have begun between our look and the other worker's
             time.sleep(1.0)
+
+
+def _begin_far(plugins: tuple[Path, ...]) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    use_folders(plugins)
+
+
+def _carried(version: str, plugins: tuple[Path, ...], parcel: Parcel) -> str | Returned:
+    """Run a cell that brought its files along: what it wrote, and what went wrong, if anything did."""
+    if version != __version__:
+        return other_version(version)
+    _begin_far(plugins)
+
+    def run(cell: Cell) -> str:
+        try:
+            cell.run(lambda _: None)
+        except KeyboardInterrupt:
+            return STOPPED
+        except Exception as error:  # whatever it is, the others must not be lost for it
+            return told(error)
+        return ""
+
+    return parcel.opened(run)
 
 
 def other_version(version: str) -> str:

@@ -6,17 +6,17 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ruledsl.errors import RunError, SettingsError
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
-from ruledsl.progress import Line
-from ruledsl.runs import Run, Spec, used_plugins
+from ruledsl.runs import RULE, Run, Spec, used_plugins
 from ruledsl.settings import OPTIONS, EpisodeRecord, known_names
 from ruledsl.statistics import Interval
+from ruledsl.studies.board import Board
 from ruledsl.studies.cells import Plan, Tick, Watcher
 from ruledsl.studies.places import open_place
 from ruledsl.studies.specify import Opened, specify
@@ -85,6 +85,26 @@ class StudyCell:
     @property
     def episodes(self) -> int:
         return 0 if self.is_done() else self.planned - self.run_folder.episodes
+
+    @property
+    def score(self) -> float | None:
+        """Accuracy at the end, of the best of its runs that differ in more than their seed."""
+        return Run(self.run_folder.folder).end_accuracy
+
+    def reads(self) -> list[Path]:
+        return [self.run_folder.folder]
+
+    def given(self) -> list[Path]:
+        """The file of its rule. Data are not moved: a run folder says where they are."""
+        file = Path(self.rule.partition(":")[0])
+        file = file / RULE if file.is_dir() else file
+        return [file] if file.is_file() else []
+
+    def moved(self, root: Path, given: Mapping[Path, Path]) -> StudyCell:
+        file, colon, name = self.rule.partition(":")
+        path = Path(file) / RULE if Path(file) / RULE in given else Path(file)
+        rule = f"{given[path]}{colon}{name}" if path in given else self.rule
+        return replace(self, rule=rule, root=root, place=root / self.run_folder.folder.name)
 
     def is_done(self) -> bool:
         return self.run_folder.state == "finished"
@@ -160,7 +180,7 @@ class Study:
         Args:
             executor: where, `here`, `processes:4`, `dask:tcp://HOST:8786` …, see docs/cluster.md.
             part: (k, n) for the k-th of n parts of the cells, from 1.
-            watch: told how far all cells are, in place of a line of progress.
+            watch: told how far all cells are, in place of a table that is redrawn, or lines in a log.
             begun: called before the first cell is trained, when nothing is wrong with any of them.
 
         Raises:
@@ -170,8 +190,8 @@ class Study:
         number, count = part
         plan, place = Plan.of(self.cells[number - 1 :: count]), open_place(executor)
         begun()
-        with _Progress(progress and watch is None) as line:
-            failures = plan.run(place, watch or line)
+        with Board(quiet=not progress or watch is not None) as board:
+            failures = plan.run(place, watch or board)
         if failures:
             raise RunError("; ".join(f"{Path(key).name}: {message}" for key, message in failures.items()))
         return self
@@ -213,24 +233,3 @@ class Study:
             names=tuple(names),
         )
         return draw_panels(Path(path), f"Accuracy at the end, by {x}", [panel])
-
-
-class _Progress:
-    """One line for all cells."""
-
-    def __init__(self, shown: bool) -> None:
-        self.line = Line("episode", 0, not shown)
-
-    def __enter__(self) -> _Progress:
-        self.line.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.line.__exit__()
-
-    def __call__(self, done: int, total: int) -> None:
-        if done:
-            self.line.tell(done, "of all cells", total)
-
-    def failed(self, name: str, message: str) -> None:
-        self.line.console.print(f"{name} failed, the others go on: {message}")

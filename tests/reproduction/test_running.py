@@ -16,6 +16,7 @@ from ruledsl.reproduction import (
     reproduce,
     run_experiments,
 )
+from ruledsl.studies import Standing
 from tests.claims import Heard, done, shipped_file, toy_planner, trained
 from tests.commands import run
 
@@ -45,9 +46,9 @@ def test_a_file_is_run_judged_drawn_and_written(healthy: Planner, tmp_path: Path
 class Stopping(Heard):
     """Presses Ctrl-C after some episodes."""
 
-    def __call__(self, done: int, total: int) -> None:
-        super().__call__(done, total)
-        if done == 12:
+    def __call__(self, standing: Standing) -> None:
+        super().__call__(standing)
+        if standing.episodes == 12:
             raise KeyboardInterrupt
 
 
@@ -157,8 +158,8 @@ def test_one_process_tells_of_every_episode(tmp_path: Path) -> None:
             super().__init__()
             self.seen: set[int] = set()
 
-        def __call__(self, done: int, total: int) -> None:
-            self.seen.add(done)
+        def __call__(self, standing: Standing) -> None:
+            self.seen.add(standing.episodes)
 
     each = Each()
     done(toy_planner(tmp_path), shipped_file("fig7"), "fa", heard=each)
