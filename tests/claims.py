@@ -10,6 +10,7 @@ from pathlib import Path
 from ruledsl.engines import forget_kernels
 from ruledsl.network import programs_for
 from ruledsl.plugin import Pathway
+from ruledsl.progress import Standing
 from ruledsl.registry import replaced
 from ruledsl.reproduction import (
     Budget,
@@ -22,7 +23,6 @@ from ruledsl.reproduction import (
     read_claims,
     run_experiments,
 )
-from ruledsl.studies import Cell, Standing
 
 NETWORK = {
     "sizes": (100, 16, 12, 47), "labels": 3, "shots": 4, "queries": 6, "episodes": 60, "threads": 1,
@@ -40,7 +40,7 @@ class Heard:
     def __call__(self, standing: Standing) -> None:
         self.last = (standing.episodes, standing.of)
 
-    def finished(self, cell: Cell) -> None:
+    def finished(self, name: str, score: float | None) -> None:
         """Of no concern."""
 
     def said(self, text: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from ruledsl.cli.options import BAD_INPUT
 from ruledsl.errors import UserError
+from ruledsl.progress import Board
 from ruledsl.reproduction import (
     Budget,
     ClaimFile,
@@ -28,7 +29,6 @@ from ruledsl.reproduction import (
 )
 from ruledsl.reproduction import reproduce as reproduce_file
 from ruledsl.stopping import INTERRUPTED
-from ruledsl.studies import Board
 from ruledsl.wording import counted
 
 QUICK_SEEDS, QUICK_SHARE = 3, 0.3

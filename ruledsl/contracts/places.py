@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruledsl.contracts.toy import hold
+from ruledsl.progress import Standing
 from ruledsl.registry import Registered
-from ruledsl.studies import Cell, Plan, Standing, Tick
+from ruledsl.studies import Plan, Tick
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class _Counted:
     def __call__(self, standing: Standing) -> None:
         self.done = standing.episodes
 
-    def finished(self, cell: Cell) -> None:
+    def finished(self, name: str, score: float | None) -> None:
         """Files tell by themselves."""
 
     def said(self, text: str) -> None:

@@ -1,7 +1,7 @@
 """From what a user asks for to runs: specifications, one training, many of them, and where they run."""
 
-from ruledsl.studies.board import Board
-from ruledsl.studies.cells import Cell, Place, Plan, Standing, Tick, Watcher
+from ruledsl.studies.carrying import Parcel, Returned
+from ruledsl.studies.cells import Cell, Place, Plan, Tick, Watcher
 from ruledsl.studies.crews import AT_ONCE, crews, portioned
 from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
 from ruledsl.studies.file import keep_study, open_study, read_study
@@ -21,16 +21,16 @@ from ruledsl.studies.training import RuleWarning, keywords, train
 __all__ = [
     "AT_ONCE",
     "SEEDS",
-    "Board",
     "Cell",
     "Evaluation",
     "Far",
     "Here",
+    "Parcel",
     "Place",
     "Plan",
     "Processes",
+    "Returned",
     "RuleWarning",
-    "Standing",
     "Study",
     "StudyCell",
     "Tick",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from ruledsl.errors import RunError
+from ruledsl.progress import Standing
 
 POLL_SECONDS = 0.5
 MOST_AT_ONCE = 10_000
@@ -124,19 +125,6 @@ class Place(ABC):
         """Take other workers, since one has died and the executor cannot go on without it."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How far everything is."""
-
-    episodes: int
-    of: int
-    """Episodes that there are, as far as is known."""
-    cells: int
-    done: int
-    running: int
-    lost: int
-
-
 class Watcher(Protocol):
     """Told how far everything is, and of each cell that ended."""
 
@@ -144,8 +132,8 @@ class Watcher(Protocol):
         """It is as far as that now."""
         ...
 
-    def finished(self, cell: Cell) -> None:
-        """A cell is done, or was before."""
+    def finished(self, name: str, score: float | None) -> None:
+        """A cell is done, or was before; and how good what it found is."""
         ...
 
     def failed(self, name: str, message: str) -> None:
@@ -253,7 +241,7 @@ class _Round:
     def _settled(self, key: str) -> None:
         """A cell is done: what waited for nothing else is ready."""
         self.done += 1
-        self.watch.finished(self.cells[key])
+        self.watch.finished(self.cells[key].name, self.cells[key].score)
         for other in self.waiting_for[key]:
             self.missing[other].discard(key)
             if not self.missing[other] and other not in self.failures:

@@ -13,10 +13,10 @@ from typing import Any
 
 from ruledsl.errors import RunError, SettingsError
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
+from ruledsl.progress import Board
 from ruledsl.runs import RULE, Run, Spec, used_plugins
 from ruledsl.settings import OPTIONS, EpisodeRecord, known_names
 from ruledsl.statistics import Interval
-from ruledsl.studies.board import Board
 from ruledsl.studies.cells import Plan, Tick, Watcher
 from ruledsl.studies.places import open_place
 from ruledsl.studies.specify import Opened, specify

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ruledsl.progress import Standing
 from ruledsl.reproduction import (
     Measure,
     Planner,
@@ -16,7 +17,6 @@ from ruledsl.reproduction import (
     reproduce,
     run_experiments,
 )
-from ruledsl.studies import Standing
 from tests.claims import Heard, done, shipped_file, toy_planner, trained
 from tests.commands import run
 

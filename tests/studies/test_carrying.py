@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import ruledsl
+from ruledsl.progress import Board, Standing
 from ruledsl.reproduction import Budget, Planner, read_claims, run_experiments
 from ruledsl.runs import Run
-from ruledsl.studies import Board, Standing
-from ruledsl.studies.carrying import Parcel, Returned
+from ruledsl.studies import Parcel, Returned
 from tests.claims import NETWORK, Heard
 from tests.commands import SMALL
 
