@@ -9,9 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, Self
 
 from ruledsl.errors import RunError
@@ -191,6 +193,8 @@ class _Round:
     """Episodes of cells at work, where nobody tells of them one by one."""
     deaths: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
+    ended: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
+    """Asked one by one: to wait for ten thousand at a time takes as long as many cells."""
     ticked: int = 0
     done: int = 0
     at_once: int = 0
@@ -211,11 +215,18 @@ class _Round:
         self.total = sum(cell.episodes for cell in self.cells.values() if not cell.needs)
         while self.ready or self.running:
             self._submit()
-            finished, _ = wait(self.running, POLL_SECONDS, FIRST_COMPLETED)
-            for future in finished:
-                self._finish(future)
+            self._wait()
             self._count()
         return self.failures
+
+    def _wait(self) -> None:
+        """Until something ends, or somebody wants to see how far it is; then take in all that has ended."""
+        if not self.running:
+            return
+        with suppress(Empty):
+            self._finish(self.ended.get(timeout=POLL_SECONDS))
+            while True:
+                self._finish(self.ended.get_nowait())
 
     def _submit(self) -> None:
         """Cells whose needs are met go out."""
@@ -237,6 +248,8 @@ class _Round:
             self.running[future] = key
             if future.done():  # by this very process: a Ctrl-C that it heard must stop the others too
                 self._finish(future)
+            else:
+                future.add_done_callback(self.ended.put)
 
     def _settled(self, key: str) -> None:
         """A cell is done: what waited for nothing else is ready."""
