@@ -155,10 +155,10 @@ def main(workers: int, counts: tuple[int, ...], seconds: float, crowd: str, out:
     page = [
         f"# A simulated cluster of {workers} workers",
         "",
-        f"Cells sleep for {seconds:g} s. The scheduler, the process that asks, and one that holds all workers "
+        f"Cells sleep for {seconds:g} s. The scheduler, the client and a process that holds all workers "
         "share this machine's cores: on a cluster each has its own, so that these are upper bounds.",
         "",
-        "| cells | took | without overhead | per cell | cells per second | the scheduler grows by | the client |",
+        "| cells | took | without overhead | per cell | per second | the scheduler grows by | the client |",
         "|---|---|---|---|---|---|---|",
         *rows,
     ]

@@ -19,7 +19,7 @@ import ruledsl
 from benchmarks.page import write_page
 from benchmarks.timing import seconds as seconds_of
 from ruledsl import RunError
-from ruledsl.studies import Cell, Place, open_place
+from ruledsl.studies import Cell, Place, crews, open_place, specify
 
 SETTINGS: dict[str, Any] = {
     "sizes": "196-40-30-47",
@@ -29,6 +29,10 @@ SETTINGS: dict[str, Any] = {
     "episodes": 60,
     "threads": 1,
 }
+LARGE: dict[str, Any] = {"episodes": 30, "threads": 1}
+"""The default network and task."""
+LARGE_CELLS = 4
+STEPS = 6
 KILLS = 6
 CORES = len(os.sched_getaffinity(0))
 
@@ -69,8 +73,8 @@ def row(*columns: str) -> str:
 
 
 def run_all(place: Place, cells: Sequence[Cell]) -> None:
-    for future in [place.executor.submit(place.work(), cell) for cell in cells]:
-        if message := future.result():
+    for cell, future in [(cell, place.submit(cell)) for cell in cells]:
+        if message := place.received(cell, future.result()):
             raise RunError(message)
 
 
@@ -87,6 +91,44 @@ def efficiency(cells: int) -> list[str]:
         share = seconds[0] / (2 * seconds[1])
         rows.append(row(f"{name}, {cells} cells, one worker and two", found, f"efficiency {share:.2f}"))
     return rows
+
+
+def together(cells: int) -> list[str]:
+    """The same trainings as one batch, as cells of this process, and of two: is a batch worth sharing?"""
+    rows = []
+    for count, settings in ((cells, SETTINGS), (LARGE_CELLS, LARGE)):
+        shared = {**settings, "threads": 0, "backend": "compiled"}
+        with tempfile.TemporaryDirectory() as folder:
+            train = partial(ruledsl.train, "bio", progress=False, **shared)
+            train(out=f"{folder}/before")  # compiles
+            seconds = [seconds_of(partial(train, seeds=count, out=f"{folder}/batch"), 1)]
+            for executor in ("here", f"processes:{CORES}"):
+                some = ruledsl.Study(["bio"], {"seed": range(count)}, f"{folder}/{executor}", **shared)
+                seconds.append(seconds_of(partial(some.run, executor, progress=False), 1))
+        found = ", ".join(f"{s:.1f} s" for s in seconds)
+        what = f"{count} trainings, {settings.get('sizes', 'the default network')}"
+        rows.append(row(what, found, f"one batch; cells here; in {CORES} processes"))
+    return rows
+
+
+def one_meta_step() -> list[str]:
+    """A training of 32 tasks a meta-step: in this process, and by one worker process and two."""
+    shared = {"meta_batch": 32, "at_once": 4, "backend": "compiled"}
+    spec, first = (specify("bio", episodes=episodes, **shared) for episodes in (STEPS, 1))
+    seconds, bits = [], set()
+    with tempfile.TemporaryDirectory() as folder:
+        for executor in ("here", "processes:1", "processes:2", "dask:2"):
+            run = ruledsl.Run(Path(folder) / executor)
+            with crews(executor) as hired:
+                # Workers load, and compile, in a training before.
+                ruledsl.Run(Path(folder) / f"{executor}-before").ensure(first, fresh_tasks=0, crews=hired)
+                seconds.append(seconds_of(partial(run.ensure, spec, fresh_tasks=0, crews=hired), 1))
+            bits.add((run.folder / "metrics.csv").read_bytes())
+    found = ", ".join(f"{s:.1f} s" for s in seconds)
+    share = seconds[1] / (2 * seconds[2])
+    same = "the same bits" if len(bits) == 1 else "OTHER BITS"
+    what = f"{STEPS} meta-steps of 32 tasks: here, by one process, by two, by two of dask"
+    return [row(what, found, f"efficiency {share:.2f}; {same}")]
 
 
 def overhead(cells: int) -> list[str]:
@@ -127,7 +169,7 @@ def metrics_of(some: ruledsl.Study) -> dict[str, bytes]:
 )
 def main(cells: int, out: Path | None) -> None:
     """Measure all of it; print one table."""
-    rows = [*efficiency(cells), *overhead(cells), *deaths(cells)]
+    rows = [*efficiency(cells), *together(cells), *one_meta_step(), *overhead(cells), *deaths(cells)]
     page = [
         "# What executors cost",
         "",

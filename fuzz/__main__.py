@@ -24,9 +24,10 @@ from fuzz.kills import Kills
 from fuzz.options import Options
 from fuzz.studies import Studies
 from fuzz.texts import Texts
+from fuzz.workers import Workers
 
 ATTACKS: dict[str, type[Attack]] = {
-    a.name: a for a in (Texts, Claims, Folders, Data, Options, Studies, Kills)
+    a.name: a for a in (Texts, Claims, Folders, Data, Options, Studies, Kills, Workers)
 }
 EVERY = 5.0
 
