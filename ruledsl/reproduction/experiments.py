@@ -37,8 +37,7 @@ class Experiment:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Rules that were read stay here: another process reads them anew.
-        budget = replace(self.budget, data_root=self.budget.data_root.absolute())
-        return Experiment, (self.file, self.label, self.out.absolute(), budget)
+        return Experiment, (self.file, self.label, self.out.absolute(), self.budget)
 
     @property
     def name(self) -> str:
@@ -124,10 +123,10 @@ class Experiment:
 
 
 def experiments(planner: Planner, files: Sequence[ClaimFile]) -> list[Experiment]:
-    """Everything that files need."""
-    return [
-        Experiment(file, name, planner.out, planner.budget) for file in files for name in file.experiments
-    ]
+    """Everything that files need. Where data lie is said in full: a worker may start in another folder."""
+    root = planner.budget.data_root
+    budget = replace(planner.budget, data_root=root.absolute() if root.exists() else root)
+    return [Experiment(file, name, planner.out, budget) for file in files for name in file.experiments]
 
 
 def seconds_file(out: Path, place: Path) -> Path:
