@@ -73,9 +73,8 @@ class StudyCell:
     def __reduce__(self) -> tuple[Any, ...]:
         # What was read of the rule and the data stays here: another process reads it anew, in a folder of its
         # own perhaps.
-        settings = tuple((n, _absolute(v) if n == "data_root" else v) for n, v in self.settings)
         place = self.run_folder.folder.absolute()
-        return StudyCell, (_absolute(self.rule), self.values, settings, self.root.absolute(), place)
+        return StudyCell, (_absolute(self.rule), self.values, self.settings, self.root.absolute(), place)
 
     @property
     def planned(self) -> int:
@@ -155,11 +154,13 @@ class Study:
         if twice := set(self.vary) & set(settings):
             raise SettingsError(f"`{min(twice)}` is both varied and the same for all cells")
         opened = Opened()
+        # Run folders say where data lie in full: the same text wherever their cell was trained.
+        shared = tuple((n, _absolute(v) if n == "data_root" else v) for n, v in settings.items())
         self.cells = [
             StudyCell(
                 rule,
                 tuple(zip(self.vary, values, strict=True)),
-                tuple(settings.items()),
+                shared,
                 self.out,
                 opened=opened,
             )
