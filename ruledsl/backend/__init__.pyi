@@ -1,7 +1,7 @@
 from .build import CannotBuild, compiler, is_built, load_library
 from .compiled_rule import CompiledRule, compile_rule
 from .cpp import KernelSource, NotPrintable, print_kernel
-from .cpp_inputs import stride_of
+from .cpp_inputs import Inputs, stride_of
 from .eager import BINARY, KERNELS, SHAPED, EagerProgram, Operand, apply_update, change_of, undo_update
 from .reference import REFERENCE_KERNELS, run_updates
 from .targets import Target, targets
@@ -14,6 +14,7 @@ __all__ = [
     "CannotBuild",
     "CompiledRule",
     "EagerProgram",
+    "Inputs",
     "KernelSource",
     "NotPrintable",
     "Operand",

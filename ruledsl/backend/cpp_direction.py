@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from ruledsl.backend.cpp_entries import REDUCTIONS, EntryPass
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
-from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass
+from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass, Rows
 from ruledsl.backend.cpp_text import scalar_text
+from ruledsl.compiler import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
 
 MATRIX_OPS = ("matvec", "rmatvec")
@@ -110,7 +111,19 @@ class Direction:
         return self.sizes[instruction.shape[0]]
 
     def _shape(self, matrix: Slot) -> MatrixShape:
-        return self._sized(self.inputs.shapes[matrix.primal])
+        dims = self.inputs.shapes[matrix.primal]
+        return self._sized(dims[::-1] if self.inputs.is_turned(matrix) else dims)
+
+    def _pass(
+        self, matrix: Slot, place: str, change: Change | None, consumers: list[Consumer], s: str
+    ) -> list[str]:
+        """One pass; over what belongs to the active inputs of a sample, where that is all that matters."""
+        if self.inputs.is_turned(matrix):
+            change = change and change.turned()
+            consumers = [c.turned() for c in consumers]
+        silent = matrix.primal in self.inputs.silent
+        some = Rows(f"{s}->active", f"{s}->actives") if silent else None
+        return Pass(place, self._shape(matrix), change, consumers, some).print()
 
     def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
         rows, columns = (self.sizes[d] for d in dims)
@@ -121,6 +134,8 @@ class Direction:
     def print(self, trace_length: int) -> str:
         fields = ["  const real* x; const real* target; real* trace;"]
         fields += [f"  const real* {signal};" for signal in self.inputs.signals]
+        if self.inputs.silent:
+            fields.append(f"  int active[{self.sizes[INPUT] + 1}]; int actives;")
         for number, instruction in enumerate(self.instructions):
             loads = instruction.op in LOADS and not self._is_copied(number)
             if number in self.traced or loads or self._is_matrix(number):
@@ -171,6 +186,11 @@ class Direction:
             f"p->{signal} = {signal}_stream + (size_t)t * {self.sizes[shape[0]] if shape else 1};"
             for signal, shape in self.inputs.signals.items()
         ]
+        if self.inputs.silent:
+            parts.append(
+                f"p->actives = 0; for (int i = 0; i < {self.sizes[INPUT]}; ++i) "
+                "{ p->active[p->actives] = i; p->actives += p->x[i] != 0; }"
+            )
         return " ".join([*parts, f"p->trace = traces + (size_t)t * {trace_length};"])
 
     def _kept(self) -> list[str]:
@@ -236,8 +256,14 @@ class Direction:
             change = self._change(update, "apply", updating) if updating else None
             products = [n for n, flag in enumerate(self.early) if flag and self._matrix_of(n) == matrix]
             consumers = [self._consumer(n, preparing) for n in products] if preparing else []
+            if change and consumers and matrix.primal in self.inputs.silent:
+                # Two samples have other active inputs.
+                lines += self._pass(matrix, matrix, change, [], str(updating))
+                change = None
             if change or consumers:
-                lines += Pass(matrix, self._shape(matrix), change, consumers).print()
+                lines += self._pass(
+                    matrix, matrix, change, consumers, str(preparing if consumers else updating)
+                )
         return lines
 
     def _change(self, update: Update, kind: str, s: str) -> Change | None:
@@ -246,14 +272,22 @@ class Direction:
         if update.kappa is not None:
             kappa = self._ref(update.kappa, s)
             scale = f"1 + {kappa}" if kind == "apply" else f"1 / (1 + {kappa})"
-        return Change(kind, scale, pairs) if pairs or scale else None  # type: ignore[arg-type]
+        padded = tuple(all(self._is_padded(n) for n in side) for side in zip(*update.pairs, strict=True))
+        found = Change(kind, scale, pairs, padded or (True, True))  # type: ignore[arg-type]
+        return found if pairs or scale else None
+
+    def _is_padded(self, number: int) -> bool:
+        """Whether a vector is 0 up to a whole number of lanes: if computed here, not if it is given."""
+        return self.instructions[number].op != "input" or number in self.traced or self._is_copied(number)
 
     def _consumer(self, number: int, s: str) -> Consumer:
         instruction = self.instructions[number]
         if instruction.op == "dot":
             names = [self.instructions[a].slot for a in instruction.arguments]
             return Consumer("dot", self._ref(number, s), max(names, key=lambda n: n.adjoint))
-        return Consumer(instruction.op, self._ref(number, s), self._ref(instruction.arguments[1], s))  # type: ignore[arg-type]
+        operand = instruction.arguments[1]
+        found = (self._ref(number, s), self._ref(operand, s), self._is_padded(operand))
+        return Consumer(instruction.op, *found)  # type: ignore[arg-type]
 
     def _main(self) -> list[str]:
         """Everything of a sample that is not early, matrix products grouped into passes."""
@@ -291,15 +325,15 @@ class Direction:
         if matrix in fresh:
             fresh.discard(matrix)
             return self._undo(matrix, consumers), chosen
-        return Pass(self._place(matrix), self._shape(matrix), None, consumers).print(), chosen
+        return self._pass(matrix, self._place(matrix), None, consumers, "c"), chosen
 
     def _undo(self, matrix: Slot, consumers: list[Consumer]) -> list[str]:
         """The first pass over a weight in a sample: undone on the way, unless it was kept."""
-        kept = Pass(self._place(matrix), self._shape(matrix), None, consumers).print() if consumers else []
+        kept = self._pass(matrix, self._place(matrix), None, consumers, "c") if consumers else []
         change = self._change(self.undone[matrix], "undo", "c") if self.inputs.rebuilds else None
         if change is None:
             return kept
-        undone = Pass(matrix, self._shape(matrix), change, consumers).print()
+        undone = self._pass(matrix, matrix, change, consumers, "c")
         return [f"if (kept_{matrix})", *(kept or ["{}"]), "else", *undone]
 
     def _dims(self, reduction: int) -> tuple[str, ...]:

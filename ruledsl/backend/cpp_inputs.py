@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ruledsl.backend.cpp_passes import LANES
-from ruledsl.compiler import StepAdjoint
+from ruledsl.compiler import INPUT, StepAdjoint, silent_matrices
 from ruledsl.ir import Kind, Slot
 
 Shapes = dict[Slot, tuple[str, ...]]
@@ -36,6 +36,8 @@ class Inputs:
     """What comes anew with every sample, besides x and target."""
     rebuilds: bool
     """Whether the weights before a sample can be had from those after it."""
+    silent: frozenset[Slot]
+    """Matrices of which a sample concerns what belongs to its active inputs alone."""
 
     @classmethod
     def of(cls, pair: StepAdjoint, signals: Collection[str]) -> Inputs:
@@ -55,7 +57,12 @@ class Inputs:
             {slot: s for slot, s in others.items() if len(s) < 2 and slot not in signals},
             {slot: s for slot, s in others.items() if len(s) < 2 and slot in signals},
             all(update.dense is None for update in pair.forward.updates if update.rank == 2),
+            silent_matrices(pair),
         )
+
+    def is_turned(self, matrix: Slot) -> bool:
+        """Whether a matrix is kept transposed, so that what belongs to one input lies side by side."""
+        return matrix.primal in self.silent and self.shapes[matrix.primal][1] == INPUT
 
     @property
     def carried(self) -> Shapes:

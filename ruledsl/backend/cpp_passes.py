@@ -7,7 +7,8 @@ blocks, so that the vectors they meet are loaded once per block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 ROW_BLOCK = 4
@@ -25,6 +26,12 @@ class Change:
     kind: Literal["apply", "undo"]
     scale: str | None
     pairs: tuple[tuple[str, str], ...]
+    padded: tuple[bool, bool]
+    """Whether every u, and every v, is 0 up to a whole number of lanes."""
+
+    def turned(self) -> Change:
+        """The same of the transposed matrix."""
+        return replace(self, pairs=tuple((v, u) for u, v in self.pairs), padded=self.padded[::-1])
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,17 @@ class Consumer:
     kind: Literal["matvec", "rmatvec", "dot"]
     out: str
     operand: str
+    padded: bool = True
+    """Whether the operand is 0 up to a whole number of lanes."""
+
+    def turned(self) -> Consumer:
+        """The same of the transposed matrix."""
+        return replace(self, kind=_TURNED[self.kind])
+
+
+_TURNED: Mapping[str, Literal["matvec", "rmatvec", "dot"]] = {
+    "matvec": "rmatvec", "rmatvec": "matvec", "dot": "dot",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,14 @@ class MatrixShape:
     rows: int
     columns: int
     stride: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a matrix: C expressions of their numbers, and of how many there are."""
+
+    numbers: str
+    count: str
 
 
 @dataclass
@@ -51,6 +77,8 @@ class Pass:
     shape: MatrixShape
     change: Change | None = None
     consumers: list[Consumer] = field(default_factory=list)
+    some: Rows | None = None
+    """Only these rows; results of the others are 0."""
 
     def print(self) -> list[str]:
         """C++ lines, in a block of their own."""
@@ -65,6 +93,8 @@ class Pass:
             lines.append(
                 f"  const real* __restrict x{k} = {consumer.operand}; real* __restrict z{k} = {consumer.out};"
             )
+            if self.some:
+                lines.append(f"  std::memset(z{k}, 0, {self.shape.rows} * sizeof(real));")
         lines += [f"  const real* __restrict y{k} = {c.operand};" for k, c in enumerate(rmatvecs)]
         lines += [f"  real d{k} = 0;" for k in range(len(dots))]
         if self.change:
@@ -74,19 +104,30 @@ class Pass:
             ]
             if self.change.scale:
                 lines.append(f"  const real scale = {self.change.scale};")
-        whole = self.shape.rows // ROW_BLOCK
-        if whole:
-            lines.append(f"  for (int j = 0; j < {whole * ROW_BLOCK}; j += {ROW_BLOCK}) {{")
-            lines += ["  " + line for line in self._block(ROW_BLOCK, matvecs, rmatvecs, dots)]
-            lines.append("  }")
-        rest = self.shape.rows - whole * ROW_BLOCK
-        if rest:
-            lines.append(f"  {{ const int j = {whole * ROW_BLOCK};")
-            lines += ["  " + line for line in self._block(rest, matvecs, rmatvecs, dots)]
+        for head, rows in self._loops():
+            lines.append(f"  {head} {{")
+            lines += ["  " + line for line in self._block(rows, matvecs, rmatvecs, dots)]
             lines.append("  }")
         lines += [f"  {c.out} = d{k};" for k, c in enumerate(dots)]
         lines.append("}")
         return lines
+
+    def _loops(self) -> list[tuple[str, int]]:
+        """Heads of the loops over blocks of rows, and how many rows a block has; `j` is the first."""
+        if self.some:
+            count = self.some.count
+            blocks = f"for (int j = 0; j + {ROW_BLOCK} <= {count}; j += {ROW_BLOCK})"
+            return [
+                (blocks, ROW_BLOCK),
+                (f"for (int j = {count} / {ROW_BLOCK} * {ROW_BLOCK}; j < {count}; ++j)", 1),
+            ]
+        whole = self.shape.rows // ROW_BLOCK * ROW_BLOCK
+        rest = self.shape.rows - whole
+        blocks = [(f"for (int j = 0; j < {whole}; j += {ROW_BLOCK})", ROW_BLOCK)] if whole else []
+        return [
+            *blocks,
+            *([(f"for (int j = {whole}; j < {self.shape.rows}; j += {rest})", rest)] if rest else []),
+        ]
 
     def _block(
         self, rows: int, matvecs: list[Consumer], rmatvecs: list[Consumer], dots: list[Consumer]
@@ -95,21 +136,23 @@ class Pass:
         lines: list[str] = []
         const = "" if self.change else "const "
         for b in range(rows):
-            lines.append(f"  {const}real* __restrict p{b} = {self.matrix} + (size_t)(j + {b}) * {stride};")
+            number = f"{self.some.numbers}[j + {b}]" if self.some else f"j + {b}"
+            lines.append(f"  const int r{b} = {number};")
+            lines.append(f"  {const}real* __restrict p{b} = {self.matrix} + (size_t)r{b} * {stride};")
             lines += [
-                f"  const real* __restrict q{k}_{b} = {c.operand} + (size_t)(j + {b}) * {stride};"
+                f"  const real* __restrict q{k}_{b} = {c.operand} + (size_t)r{b} * {stride};"
                 for k, c in enumerate(dots)
             ]
             lines += [f"  real a{k}_{b} = 0;" for k in range(len(matvecs))]
-            lines += [f"  const real y{k}_{b} = y{k}[j + {b}];" for k in range(len(rmatvecs))]
+            lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(len(rmatvecs))]
             if self.change:
-                lines += [f"  const real u{k}_{b} = u{k}[j + {b}];" for k in range(len(self.change.pairs))]
+                lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(len(self.change.pairs))]
         sums = [f"a{k}_{b}" for k in range(len(matvecs)) for b in range(rows)] + [
             f"d{k}" for k in range(len(dots))
         ]
         reduction = f" reduction(+: {', '.join(sums)})" if sums else ""
         lines.append(f"  #pragma omp simd{reduction}")
-        lines.append(f"  for (int i = 0; i < {self.shape.columns}; ++i) {{")
+        lines.append(f"  for (int i = 0; i < {self._reach()}; ++i) {{")
         for b in range(rows):
             lines.append(f"    real m{b} = p{b}[i];")
             if self.change:
@@ -120,8 +163,15 @@ class Pass:
         for k in range(len(rmatvecs)):
             lines.append(f"    o{k}[i] += {' + '.join(f'y{k}_{b} * m{b}' for b in range(rows))};")
         lines.append("  }")
-        lines += [f"  z{k}[j + {b}] = a{k}_{b};" for k in range(len(matvecs)) for b in range(rows)]
+        lines += [f"  z{k}[r{b}] = a{k}_{b};" for k in range(len(matvecs)) for b in range(rows)]
         return lines
+
+    def _reach(self) -> int:
+        """Up to where a row is read: to its end in whole lanes, if all that it meets is 0 beyond the last
+        column; a loop of other length has a remainder that takes as long as all the rest."""
+        met = [c.padded for c in self.consumers if c.kind == "matvec"]
+        met += [self.change.padded[1]] if self.change else []
+        return self.shape.stride if all(met) else self.shape.columns
 
     def _changed(self, b: int) -> str:
         assert self.change is not None

@@ -10,10 +10,11 @@ import click
 
 from ruledsl.backend import targets
 from ruledsl.checks import literal_cost
-from ruledsl.compiler import step_adjoint
+from ruledsl.compiler import silent_matrices, step_adjoint
 from ruledsl.ir import LOCALITY_NAMES, Locality, RuleError, program_cost, program_text
 from ruledsl.language import format_source, print_expression, read_source
 from ruledsl.rules import Rule, check_file, load
+from ruledsl.settings import TrainSettings
 from ruledsl.wording import counted
 
 
@@ -124,7 +125,20 @@ def _cost(rule: Rule) -> str:
     dense = "a dense rest" if update.dense is not None else "no dense rest"
     decay = "κW, " if update.kappa is not None else ""
     rows.append(f"update: {decay}{len(update.pairs)} outer product(s), {dense}")
-    return "\n".join(rows)
+    return "\n".join([*rows, _silent(rule)])
+
+
+def _silent(rule: Rule) -> str:
+    """Which matrices of the first layer compiled code reads and moves for active inputs alone."""
+    from ruledsl.network import programs_of  # loads torch
+
+    settings = TrainSettings.of(feedback=rule.definition.feedback or "fixed")
+    found = silent_matrices(programs_of(rule.program, settings).adjoint)
+    spared = " and ".join(sorted((s for s in found), reverse=True))
+    if "W0" in found:
+        return f"where a pixel is 0: nothing of {spared} is read or moved"
+    moved = "W0 is read and moved all the same, since the update of some term is not 0 there"
+    return f"where a pixel is 0: {moved}" + (f"; {spared} is not read" if spared else "")
 
 
 def _explain(rule: Rule) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ruledsl.engines.base import Backend, Case, EngineResult, Learning
 from ruledsl.engines.ending import Ending
-from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded, unpadded
+from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded
 from ruledsl.engines.rebuild import lost_runs
 from ruledsl.network import State, Stream
 
@@ -144,7 +144,7 @@ class _Backward:
         first = segments[0][0] if segments else 0
         for start, end in reversed(segments):
             for name, part in self.parts.get(end, {}).items():
-                own = unpadded(self.cotangents[name][run], part)
+                own = self.buffers.unpadded(name, self.cotangents[name][run], part)
                 own += part[run]
             here = None if kept is None else {n: w[start - first :] for n, w in kept.items()}
             self.kernel.library.backward(

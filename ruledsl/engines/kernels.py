@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ruledsl.backend import (
     CannotBuild,
+    Inputs,
     KernelSource,
     NotPrintable,
     is_built,
@@ -19,7 +20,7 @@ from ruledsl.backend import (
     print_kernel,
     stride_of,
 )
-from ruledsl.ir import InternalError
+from ruledsl.ir import InternalError, Slot
 from ruledsl.network import State, StepPrograms, Stream
 
 Sizes = tuple[tuple[str, int], ...]
@@ -102,10 +103,13 @@ def loaded(programs: StepPrograms, stream: Stream) -> Kernel:
     return kernel
 
 
-def _padded(value: Tensor) -> Tensor:
-    """(N, rows, columns) with rows that start on whole lanes; the gap is zero. Vectors (N, n) as they are."""
+def _padded(value: Tensor, turned: bool = False) -> Tensor:
+    """(N, rows, columns), or transposed, with rows that start on whole lanes; the gap is zero. Vectors (N, n)
+    as they are."""
     if value.dim() == 2:
         return value.contiguous().clone()
+    if turned:
+        value = value.mT
     columns = value.shape[2]
     wide = value.new_zeros(value.shape[0], value.shape[1], stride_of(columns))
     wide[:, :, :columns] = value
@@ -116,6 +120,7 @@ def _padded(value: Tensor) -> Tensor:
 class Buffers:
     """Buffers of one call, with a pointer to each run's part from a sample on."""
 
+    inputs: Inputs
     theta: Tensor
     x: Tensor
     targets: Tensor
@@ -129,19 +134,29 @@ class Buffers:
     @classmethod
     def of(cls, source: KernelSource, stream: Stream, theta: Tensor) -> Buffers:
         given, named = source.inputs, stream.state | stream.constants
-        trace = torch.empty(stream.count, stream.length, source.trace_length, dtype=theta.dtype)
+        # Gaps between values are read as 0.
+        trace = torch.zeros(stream.count, stream.length, source.trace_length, dtype=theta.dtype)
         return cls(
-            theta.detach().contiguous(), stream.signals["x"].contiguous(),
+            given, theta.detach().contiguous(), stream.signals["x"].contiguous(),
             stream.signals["target"].contiguous(), trace,
-            {name: _padded(named[name].detach()) for name in given.carried},
-            {name: _padded(named[name].detach()) for name in given.matrices},
+            {name: _padded(named[name].detach(), given.is_turned(name)) for name in given.carried},
+            {name: _padded(named[name].detach(), given.is_turned(name)) for name in given.matrices},
             {name: named[name].detach().contiguous() for name in given.constants},
             {name: stream.signals[name].detach().contiguous() for name in given.signals},
         )  # fmt: skip
 
     def carried(self, stream: Stream) -> State:
         """What the step updates, as it is now, without padding."""
-        return {n: unpadded(self.state[n], v).clone() for n, v in stream.state.items()}
+        return {
+            name: self.unpadded(name, self.state[name], value).clone(memory_format=torch.contiguous_format)
+            for name, value in stream.state.items()
+        }
+
+    def unpadded(self, name: str, value: Tensor, like: Tensor) -> Tensor:
+        """A view of the entries that are not padding, as whoever reads them expects them."""
+        if self.inputs.is_turned(Slot.read(name)):
+            return value[..., : like.shape[-2]].mT
+        return value[..., : like.shape[-1]]
 
     @property
     def weights(self) -> State:
@@ -173,11 +188,6 @@ class Buffers:
         """Arguments of `backward`: cotangents are moved in place from the end to the start."""
         adjoints = [_pointer(cotangents[name][run]) for name in self.state]
         return [*self.forward(run, start, end, kept), *adjoints, _pointer(gradient[run])]
-
-
-def unpadded(value: Tensor, like: Tensor) -> Tensor:
-    """A view of the entries that are not padding."""
-    return value[..., : like.shape[-1]]
 
 
 def _pointer(tensor: Tensor) -> ctypes.c_void_p:
