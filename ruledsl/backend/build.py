@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,7 +33,6 @@ FLAGS = (
     "-march=native",
     "-mprefer-vector-width=512",
     "-std=c++17",
-    "-shared",
     "-fPIC",
     "-fopenmp-simd",
     "-fno-math-errno",
@@ -84,18 +84,18 @@ def _flags() -> tuple[str, ...]:
     return (*optimised, *(f for f in FLAGS if wide or not f.startswith("-mprefer")))
 
 
-def library_path(code: str) -> Path:
+def library_path(*units: str) -> Path:
     """Where the compiled form of this code is kept."""
-    digest = hashlib.sha256(f"{_machine()}\n{code}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256("\n".join([_machine(), *units]).encode()).hexdigest()[:24]
     return cache_folder() / "kernels" / f"{digest}.so"
 
 
-def is_built(code: str) -> bool:
-    return compiler() is not None and is_kept(library_path(code))
+def is_built(*units: str) -> bool:
+    return compiler() is not None and is_kept(library_path(*units))
 
 
-def load_library(code: str) -> ctypes.CDLL:
-    """Compile if needed (seconds, once), and load. Raises `CannotBuild`.
+def load_library(*units: str) -> ctypes.CDLL:
+    """Compile if needed (seconds, once; several units at once), and load. Raises `CannotBuild`.
 
     Processes that want the same code at the same time wait for the first. A library is loaded only when it
     is byte for byte what was built, from a folder that nobody else can write; else it is built again, and
@@ -104,17 +104,17 @@ def load_library(code: str) -> ctypes.CDLL:
     command = compiler()
     if command is None:
         raise CannotBuild("no C++ compiler was found")
-    path = library_path(code)
+    path = library_path(*units)
     try:
         if not is_kept(path):
             private_folder(path.parent)
             with FileLock(path.with_suffix(".lock")):
                 if not is_kept(path):
-                    _compile(command, code, path)
+                    _compile(command, units, path)
     except (OSError, NotOurs):
         path = _own_folder() / path.name
         if not is_kept(path):
-            _compile(command, code, path)
+            _compile(command, units, path)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -129,15 +129,27 @@ def _own_folder() -> Path:
     return Path(folder)
 
 
-def _compile(command: str, code: str, path: Path) -> None:
+def _compile(command: str, units: Sequence[str], path: Path) -> None:
     sweep_old(path.parent, BUILDING)
     with tempfile.TemporaryDirectory(prefix=BUILDING, dir=path.parent) as folder:
-        source, target = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
-        source.write_text(code, encoding="utf-8")
-        done = subprocess.run(
-            [command, *_flags(), str(source), "-o", str(target)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise CannotBuild("\n".join(done.stderr.splitlines()[-5:]))
+        target, compilers = Path(folder) / "kernel.so", []
+        for n, code in enumerate(units):
+            source = Path(folder) / f"unit{n}.cpp"
+            source.write_text(code, encoding="utf-8")
+            compilers.append(_started(command, *_flags(), "-c", source, "-o", source.with_suffix(".o")))
+        for one in compilers:
+            _finish(one)
+        _finish(_started(command, "-shared", *Path(folder).glob("*.o"), "-o", target))
         data = target.read_bytes()
     keep(path, lambda file: file.write(data))
+
+
+def _started(*command: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _finish(process: subprocess.Popen[str]) -> None:
+    """Raises `CannotBuild` when it failed."""
+    said, _ = process.communicate()
+    if process.returncode:
+        raise CannotBuild("\n".join(said.splitlines()[-5:]))

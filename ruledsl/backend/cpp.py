@@ -38,7 +38,8 @@ class NotPrintable(Exception):
 class KernelSource:
     """Generated code and the layout its caller must know."""
 
-    code: str
+    units: tuple[str, str]
+    """Each direction by itself: compilers work on both at once."""
     trace_length: int
     """Numbers saved per sample."""
     inputs: Inputs
@@ -62,8 +63,9 @@ def print_kernel(
     saved = {loaded[slot]: offsets[n] for n in pair.saved if (slot := Slot(Kind.saved, n)) in loaded}
     forward = Direction(pair.forward, sizes, "forward", dict(offsets.items()), inputs)
     backward = Direction(pair.backward, sizes, "backward", saved, inputs)
-    code = "\n".join([PRELUDE.replace("REAL", real), forward.print(length), backward.print(length)])
-    return KernelSource(code, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])
+    prelude = PRELUDE.replace("REAL", real)
+    units = (prelude + forward.print(length), prelude + backward.print(length))
+    return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])
 
 
 def _require_printable(program: Program) -> None:

@@ -49,14 +49,14 @@ def build_step(programs: StepPrograms, sizes: Sequence[int], dtype: torch.dtype)
         CannotBuild: there is no compiler, or it refused the code.
     """
     named = tuple((f"n{n}", size) for n, size in enumerate(sizes))
-    load_library(kernel_source(programs, named, _REAL[dtype]).code)
+    load_library(*kernel_source(programs, named, _REAL[dtype]).units)
 
 
 @lru_cache(maxsize=64)
 def _kernel(programs: StepPrograms, sizes: Sizes, real: str) -> Kernel | None:
     try:
         source = kernel_source(programs, sizes, real)
-        return Kernel(load_library(source.code), source)
+        return Kernel(load_library(*source.units), source)
     except (CannotBuild, NotPrintable):
         return None
 
@@ -76,7 +76,7 @@ def is_ready(programs: StepPrograms, stream: Stream) -> bool:
     if not _on_cpu(stream):
         return False
     try:
-        return is_built(kernel_source(programs, _key(stream), _real(stream)).code)
+        return is_built(*kernel_source(programs, _key(stream), _real(stream)).units)
     except NotPrintable:
         return False
 
