@@ -34,12 +34,31 @@ static inline float fast_exp(float x) {
   return x != x ? x : high;
 }
 static inline double fast_exp(double x) { return std::exp(x); }
+// log(1 + t) for t from 0 to 1, likewise: beyond sqrt(2) - 1 it is log 2 + log(1 + (t - 1) / 2), exactly;
+// then the series of Cephes.
+static inline float fast_log1p(float t) {
+  const bool halved = t > 0.41421356f;
+  const float x = halved ? 0.5f * (t - 1.0f) : t;
+  const float z = x * x;
+  float y = 7.0376836292e-2f;
+  y = y * x - 1.1514610310e-1f;
+  y = y * x + 1.1676998740e-1f;
+  y = y * x - 1.2420140846e-1f;
+  y = y * x + 1.4249322787e-1f;
+  y = y * x - 1.6668057665e-1f;
+  y = y * x + 2.0000714765e-1f;
+  y = y * x - 2.4999993993e-1f;
+  y = y * x + 3.3333331174e-1f;
+  y = y * x * z + (halved ? -2.12194440e-4f : 0.0f) - 0.5f * z;
+  return x + y + (halved ? 0.693359375f : 0.0f);
+}
+static inline double fast_log1p(double t) { return std::log1p(t); }
 static inline real relu(real x) { return x > 0 ? x : (x != x ? x : real(0)); }
 static inline real sign(real x) { return x > 0 ? real(1) : x < 0 ? real(-1) : x; }
 // log(1 + exp(b z)) / b without overflow.
 static inline real softplus(real z, real b) {
   const real s = b * z;
-  return ((s > 0 ? s : (s != s ? s : real(0))) + std::log1p(fast_exp(-std::abs(s)))) / b;
+  return ((s > 0 ? s : (s != s ? s : real(0))) + fast_log1p(fast_exp(-std::abs(s)))) / b;
 }
 static inline void softmax(int n, const real* z, real* y) {
   real top = z[0], sum = 0;

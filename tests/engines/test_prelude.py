@@ -1,0 +1,48 @@
+"""Functions that kernels write themselves so that compilers can vectorise them, beside NumPy's in double."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from ruledsl.backend import load_library
+from ruledsl.backend.prelude import PRELUDE
+
+CALLED = """
+extern "C" void called(int n, const real* x, real* y) {
+  #pragma omp simd
+  for (int i = 0; i < n; ++i) y[i] = FUNCTION;
+}
+"""
+FUNCTIONS = {
+    "fast_exp(x[i])": (np.exp, np.linspace(-80, 80, 100_001)),
+    "fast_log1p(x[i])": (np.log1p, np.concatenate([np.linspace(0, 1, 100_001), np.logspace(-30, 0, 10_001)])),
+    "softplus(x[i], real(10))": (lambda x: np.logaddexp(0, 10 * x) / 10, np.linspace(-8, 8, 100_001)),
+}
+
+
+@pytest.mark.parametrize(("real", "kind"), [("float", np.float32), ("double", np.float64)])
+@pytest.mark.parametrize("text", FUNCTIONS)
+def test_a_function_of_the_prelude_is_right_to_the_last_digits(text: str, real: str, kind: type) -> None:
+    call, points = FUNCTIONS[text]
+    x = np.ascontiguousarray(points, dtype=kind)
+    y = np.empty_like(x)
+    code = PRELUDE.replace("REAL", real) + CALLED.replace("FUNCTION", text)
+    pointers = (ctypes.c_void_p(a.ctypes.data) for a in (x, y))
+    load_library(code).called(ctypes.c_int(len(x)), *pointers)
+    true = call(x.astype(np.float64))
+    error = np.abs(y - true) / np.maximum(np.abs(true), np.finfo(kind).tiny)
+    # 10 x is rounded before its exponential is taken.
+    rounded = 1 + 10 * np.abs(x) if "softplus" in text else 1
+    assert (error / rounded).max() < 3 * np.finfo(kind).eps
+
+
+@pytest.mark.parametrize("text", FUNCTIONS)
+def test_nan_stays_nan(text: str) -> None:
+    x = np.array([np.nan] * 16, dtype=np.float32)
+    y = np.zeros_like(x)
+    code = PRELUDE.replace("REAL", "float") + CALLED.replace("FUNCTION", text)
+    load_library(code).called(ctypes.c_int(16), *(ctypes.c_void_p(a.ctypes.data) for a in (x, y)))
+    assert np.isnan(y).all()
