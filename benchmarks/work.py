@@ -14,8 +14,11 @@ PAPER = (784, 170, 130, 100, 70, 47)
 WIDE = tuple(4 * n for n in PAPER)
 
 
-def draw_work(batch: int, samples: int = 250, sizes: tuple[int, ...] = PAPER, seed: int = 0) -> Episode:
-    """Xavier weights; images as sparse and grey as handwriting; five of the output units as labels."""
+def draw_work(
+    batch: int, samples: int = 250, sizes: tuple[int, ...] = PAPER, seed: int = 0, zeros: float = 0.8
+) -> Episode:
+    """Xavier weights; images as sparse and grey as handwriting, or with another share of pixels that are 0;
+    five of the output units as labels."""
     generator = torch.Generator().manual_seed(seed)
 
     def xavier(rows: int, columns: int) -> Tensor:
@@ -24,7 +27,8 @@ def draw_work(batch: int, samples: int = 250, sizes: tuple[int, ...] = PAPER, se
 
     def images(count: int) -> Tensor:
         ink = torch.rand(batch, count, sizes[0], generator=generator)
-        return torch.where(ink < 0.8, torch.zeros(()), (ink - 0.8) * 5 * (PAPER[0] / sizes[0]) ** 0.5)
+        grey = (ink - zeros) / (1 - zeros) * (PAPER[0] / sizes[0] * 0.2 / (1 - zeros)) ** 0.5
+        return torch.where(ink < zeros, torch.zeros(()), grey)
 
     def labels(count: int) -> Tensor:
         return torch.randint(0, 5, (batch, count), generator=generator)
