@@ -8,15 +8,19 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 import pytest
 
 import ruledsl
-from ruledsl import RunError
+from ruledsl import RunError, __version__
 from ruledsl.registry import find
-from ruledsl.studies import open_place
+from ruledsl.studies import Cell, Far, Plan, open_place
+from tests.claims import Heard
 from tests.cluster import stand_in_for_slurm
 from tests.commands import SMALL
 
@@ -104,6 +108,28 @@ def test_a_cell_that_cannot_be_trained_costs_no_other(tmp_path: Path) -> None:
     blocked.write_text("no folder", encoding="utf-8")
     with pytest.raises(RunError, match=blocked.name):
         study.run(progress=False)
+    assert study.cells[1].is_done()
+
+
+class Mixed(Far):
+    """Threads as workers; whoever takes the first cell has another version."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: ThreadPoolExecutor(1))
+        self.versions = iter(["0.0"])
+
+    def work(self) -> Callable[[Cell], str]:
+        with patch("ruledsl.studies.places.__version__", next(self.versions, __version__)):
+            return super().work()
+
+
+def test_a_worker_with_another_version_says_so_and_costs_no_other_cell(tmp_path: Path) -> None:
+    study = ruledsl.Study(["bio"], {"beta": [1.0, 10.0]}, tmp_path, **{**SETTINGS, "episodes": 2})
+    heard = Heard()
+    failures = Plan.of(study.cells).run(Mixed(), heard)
+    message = f"a worker has ruledsl {__version__}, whoever asked it 0.0"
+    assert list(failures.values()) == [message]
+    assert heard.failures == [f"{study.cells[0].name}: {message}"]
     assert study.cells[1].is_done()
 
 
