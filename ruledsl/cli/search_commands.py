@@ -119,11 +119,20 @@ def enumerate_(allow: str | None, size: int, out: Path | None, quiet: bool, **al
               help="Such as 90m or 8h: no round begins after six tenths of it.")  # fmt: skip
 @out_option("Folder of the search (default: runs/found-DATE).")
 @executor_option("here")
+@click.option("--require", multiple=True, metavar="'MEASURE > NUMBER'",
+              help="Also print all rules of the race that meet this, and what they share; may be repeated: "
+              "accuracy, alpha_1, ortho_1, products, terms.")  # fmt: skip
 @click.option("--resume", type=PATH, default=None, metavar="FOLDER", help="Go on with a search as it began.")
 @plugins_option
 @quiet_option
 def discover(
-    budget: float | None, out: Path | None, resume: Path | None, executor: str, quiet: bool, **options: Any
+    budget: float | None,
+    out: Path | None,
+    resume: Path | None,
+    executor: str,
+    require: tuple[str, ...],
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Find rules that nobody wrote: a library of terms, searched by racing, judged on unseen classes.
 
@@ -138,7 +147,7 @@ def discover(
         if resume:
             _as_it_began()
         question = searching.asked(alphabet, given(SEARCH), given(TRAINED), resume, executor, **asked)
-        sys.exit(searching.discover_(question, resume or out, budget, executor, quiet))
+        sys.exit(searching.discover_(question, resume or out, budget, executor, require, quiet))
 
 
 def _as_it_began() -> None:
@@ -147,7 +156,7 @@ def _as_it_began() -> None:
     for option in context.command.params:
         name = option.name or ""
         asked = context.get_parameter_source(name) != ParameterSource.DEFAULT
-        if asked and name not in ("resume", "budget", "executor", "quiet", "plugins"):
+        if asked and name not in ("resume", "budget", "executor", "require", "quiet", "plugins"):
             raise click.UsageError(
                 f"{option.opts[0]} cannot be changed: --resume goes on as the search began"
             )

@@ -13,11 +13,14 @@ from rich.table import Table
 
 from ruledsl.cli.stages import StageProgress
 from ruledsl.discovery import (
+    ARCHIVE,
     DISCOVERY,
     FOUND,
     Candidate,
+    Family,
     Front,
     Question,
+    Requirement,
     Search,
     best_by_locality,
     discover,
@@ -32,6 +35,9 @@ from ruledsl.stopping import INTERRUPTED
 from ruledsl.storage import write_text
 from ruledsl.studies import crews, default_folder, portioned
 from ruledsl.wording import counted
+
+SHOWN = 6
+"""Rules, terms and pairs of a family that are printed."""
 
 
 def enumerate_(
@@ -84,8 +90,16 @@ def asked(
     return Question(**own, alphabet=Alphabet(**alphabet), search=Search(**search), settings=settings)
 
 
-def discover_(question: Question, out: Path | None, budget: float | None, executor: str, quiet: bool) -> int:
+def discover_(
+    question: Question,
+    out: Path | None,
+    budget: float | None,
+    executor: str,
+    require: Sequence[str],
+    quiet: bool,
+) -> int:
     """Search, tell of every round, print the front; the exit code."""
+    requirements = [Requirement.read(text) for text in require]
     folder, seconds = out or default_folder("found"), float("inf") if budget is None else budget
     try:
         with contextlib.ExitStack() as stack, crews(executor) as hired:
@@ -101,7 +115,26 @@ def discover_(question: Question, out: Path | None, budget: float | None, execut
     for kind, rule in best_by_locality(front):
         click.echo(f"  the best for {kind}: {rule.name}, {rule.mean('test').text('.3f')}")
     click.echo(f"rules: {folder / FOUND}  evidence: {folder / DISCOVERY}")
+    click.echo(f"the best of each kind in the race: {folder / ARCHIVE}")
+    if requirements:
+        _print_family(Family.of_entries(front.archive, requirements))
     return 0
+
+
+def _print_family(family: Family) -> None:
+    """Rules that meet what was required, and what they have in common."""
+    count = len(family.members)
+    click.echo(f"{count} of {family.of} rules of the race meet what is required (accuracy in the race):")
+    for entry in family.members[:SHOWN]:
+        fit = entry.candidate.fit
+        click.echo(f"  {fit.accuracy_mean:.3f}  {formula(entry.candidate.theta, entry.library)}")
+    if count > SHOWN:
+        click.echo(f"  … and {count - SHOWN} more")
+    if count > 1:
+        shared = ", ".join(f"{name} {n}" for name, n in family.terms.most_common(SHOWN))
+        pairs = ", ".join(f"{a} with {b} {n}" for (a, b), n in family.pairs.most_common(SHOWN))
+        click.echo(f"  terms, by how many have them: {shared}")
+        click.echo(f"  pairs: {pairs}")
 
 
 class _Rounds(StageProgress):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ruledsl.discovery.archive import entries_of
 from ruledsl.discovery.front import Front
 from ruledsl.discovery.judging import baselines, refitted
 from ruledsl.discovery.library import library_of
@@ -62,9 +63,18 @@ def discover(
     hunt = Hunt(out, base, given, first.names, question.search, listen, said, seconds, crews)
     with locked(make_folder(out)):
         question.keep(out)
-        chosen = finalists(hunt.search(), question.search.finalists)
+        found = hunt.search()
+        chosen = finalists(found, question.search.finalists)
         judged = refitted(hunt, chosen, parts), baselines(hunt, parts)
         chance = 1 / base.config.settings.task.labels
-        front = Front(out, library, question.dataset, tuple(judged[0]), tuple(judged[1]), chance)
+        front = Front(
+            out,
+            library,
+            question.dataset,
+            tuple(judged[0]),
+            tuple(judged[1]),
+            chance,
+            tuple(entries_of(found, library)),
+        )
         front.write()
     return front

@@ -65,6 +65,12 @@ def factored(theta: Mapping[str, float], library: Rule) -> list[Product]:
     return [*_products(pairs, trees), *single]
 
 
+def formula(theta: Mapping[str, float], library: Rule) -> str:
+    """Σ θ_r F^r on one line, with its numbers, terms that share a factor put together:
+    `0.02 * (e_post - 0.5 * y_post) * y_pre^T - 0.001 * W`."""
+    return " ".join(product.text for product in factored(theta, library)).removeprefix("+ ")
+
+
 def _is_plain(term: RuleTerm) -> bool:
     """Whether it is its expression and a number, and nothing else."""
     options = (term.options.layers, term.options.fixed, term.options.minimum, term.options.maximum)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ruledsl.discovery.factoring import Product, factored, factored_terms
+from ruledsl.discovery.archive import Entry, write_archive
+from ruledsl.discovery.factoring import Product, factored, factored_terms, formula
 from ruledsl.discovery.judging import Judged
 from ruledsl.evidence import write_sealed
 from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
@@ -38,6 +39,8 @@ class Front:
     baselines: tuple[Judged, ...]
     chance: float
     """Accuracy of guessing among a task's labels."""
+    archive: tuple[Entry, ...] = ()
+    """Every rule that reached a second heat."""
 
     @property
     def best(self) -> Judged:
@@ -105,13 +108,14 @@ class Front:
         }
 
     def write(self) -> None:
-        """front.csv, found/*.rule, front.png and discovery.json."""
+        """front.csv, archive.csv, found/*.rule, front.png and discovery.json."""
         rows = self.table()
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.out / FRONT, text.getvalue())
+        write_archive(self.out, self.archive)
         folder = make_folder(self.out / FOUND)
         for rule in self.rules:
             write_text(folder / f"{rule.name}.rule", self.source(rule))
@@ -154,12 +158,6 @@ class Front:
 
 def _name(rule: Judged) -> str:
     return rule.name.replace("-", "_")
-
-
-def formula(theta: Mapping[str, float], library: Rule) -> str:
-    """Σ θ_r F^r on one line, with its numbers, terms that share a factor put together:
-    `0.02 * (e_post - 0.5 * y_post) * y_pre^T - 0.001 * W`."""
-    return " ".join(product.text for product in factored(theta, library)).removeprefix("+ ")
 
 
 def best_by_locality(front: Front) -> Sequence[tuple[Locality, Judged]]:

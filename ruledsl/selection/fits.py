@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from statistics import fmean
 
 from ruledsl.errors import RunError
 from ruledsl.runs import Crews, Run, Spec
-from ruledsl.settings import ACCURACY, LOSS, NO_TERMS, EpisodeRecord, RunSpec
+from ruledsl.settings import ACCURACY, ALPHA, LOSS, NO_TERMS, ORTHO, EpisodeRecord, RunSpec
 from ruledsl.statistics import Interval, finite_mean
 
 Support = tuple[str, ...]
@@ -33,6 +33,12 @@ class Fit:
     scores: tuple[float, ...]
     accuracy: tuple[float, ...]
     theta: Mapping[str, Interval]
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Means of the other columns of the metrics, angles among them, over the same episodes and seeds."""
+
+    @property
+    def accuracy_mean(self) -> float:
+        return finite_mean(self.accuracy)
 
     @property
     def mean(self) -> float:
@@ -100,7 +106,16 @@ def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst
     # tasks.
     loss = tuple(-fmean(_capped(metrics.column(n, LOSS)[half:], worst)) for n in numbers)
     theta = {t: Interval.of([float(learned[n][t] or 0.0) for n in numbers]) for t in terms}
-    return Fit(terms, accuracy if measure == "accuracy" else loss, accuracy, theta)
+    others = [*run.config.settings.diagnostics, *_angles(next(iter(metrics.runs.values())))]
+    measured = {
+        name: finite_mean([v for n in numbers for v in metrics.column(n, name)[half:]]) for name in others
+    }
+    return Fit(terms, accuracy if measure == "accuracy" else loss, accuracy, theta, measured)
+
+
+def _angles(columns: Iterable[str]) -> list[str]:
+    """Columns of α and of E_W."""
+    return [name for name in columns if any(c.member(name) is not None for c in (ALPHA, ORTHO))]
 
 
 def _capped(losses: Sequence[float], worst: float) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +19,16 @@ from ruledsl import Locality, RunError, SettingsError, compile_rule, enumerate_t
 from ruledsl.algebra import Independent
 from ruledsl.compiler import normal_form
 from ruledsl.discovery import (
+    ARCHIVE,
     QUESTION,
     Candidate,
+    Entry,
+    Family,
     Front,
     Question,
+    Requirement,
     Search,
+    best_of_kinds,
     discover,
     factored,
     factored_terms,
@@ -35,6 +41,7 @@ from ruledsl.enumeration import Alphabet, library_text
 from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import check
+from ruledsl.runs import Run
 from ruledsl.selection import Fit, Stage, StageListener
 from ruledsl.settings import EpisodeRecord
 from ruledsl.tasks import open_dataset
@@ -88,6 +95,68 @@ def test_the_table_is_the_front(front: Front) -> None:
     backprop = next(r for r in rows if r["rule"] == "backprop")
     assert float(backprop["above_backprop"]) == 0.0
     assert (front.out / "front.png").stat().st_size > 1000
+
+
+def test_the_archive_holds_the_best_of_each_kind_that_raced(front: Front) -> None:
+    entries = front.archive
+    assert len({e.candidate.terms for e in entries}) == len(entries) > 3
+    best = best_of_kinds(entries)
+    assert len({e.kind for e in best}) == len(best) > 1
+    for entry in entries:
+        (leader,) = (e for e in best if e.kind == entry.kind)
+        assert leader.candidate.fit.mean >= entry.candidate.fit.mean
+        assert ("e_pre" in entry.reads) == ("e_pre" in named_in(entry))
+    with (front.out / ARCHIVE).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["products"], r["locality"], r["reads"]) for r in rows] == [
+        (str(e.products), str(e.locality), e.reads) for e in best
+    ]
+
+
+def named_in(entry: Entry) -> set[str]:
+    """What the written terms name."""
+    known = {t.name: print_expression(t.term.expression) for t in entry.library.definition.terms}
+    return {word for name in entry.candidate.terms for word in re.findall(r"\w+", known[name])}
+
+
+def test_a_family_is_all_rules_that_meet_what_is_required(front: Front) -> None:
+    angles = sorted(e.values["alpha_1"] for e in front.archive)
+    middle = angles[len(angles) // 2]
+    assert angles[0] < middle
+    asked = [Requirement.read(f"alpha_1 < {middle!r}"), Requirement.read("terms < 3")]
+    family = Family.of_entries(front.archive, asked)
+    own = [e for e in front.archive if e.values["alpha_1"] < middle and len(e.candidate.terms) < 3]
+    assert {e.candidate.terms for e in family.members} == {e.candidate.terms for e in own}
+    assert family.terms["pseudo_gradient"] == sum("pseudo_gradient" in e.candidate.terms for e in own)
+    (run_folder,) = front.out.glob("round-1-heat-2")
+    recorded = Run(run_folder).metrics
+    known = {e.candidate.terms: e.values["alpha_1"] for e in front.archive if e.candidate.round == 1}
+    spec = Run(run_folder).config.runs[0]
+    own_rows = [n.run for n in Run(run_folder).config.runs if n.terms == spec.terms]
+    late = [v for n in own_rows for v in recorded.column(n, "alpha_1")[recorded.episodes // 2 :]]
+    assert known[spec.terms] == pytest.approx(sum(late) / len(late))
+
+
+def test_requirements_are_asked_of_a_search_that_is_done(front: Front) -> None:
+    asked = ("--require", "accuracy >= 0", "--require", "terms < 3")
+    result = run("discover", "--resume", front.out, "--quiet", *asked)
+    assert result.exit_code == 0, result.output
+    assert "rules of the race meet what is required" in result.output
+    assert "terms, by how many have them: pseudo_gradient" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accuracy", "a requirement is a measure, a sign and a number"),
+        ("accuracy > much", "a requirement is a measure, a sign and a number"),
+        ("acuracy > 0.7", "there is no measure `acuracy`; did you mean `accuracy`?"),
+    ],
+)
+def test_a_requirement_that_means_nothing_is_refused(text: str, message: str, front: Front) -> None:
+    result = run("discover", "--resume", front.out, "--quiet", "--require", text)
+    assert result.exit_code == 2
+    assert message in result.output
 
 
 def test_no_class_is_searched_on_and_judged_by(front: Front) -> None:
