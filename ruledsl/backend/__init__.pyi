@@ -3,12 +3,14 @@ from .compiled_rule import CompiledRule, compile_rule
 from .cpp import KernelSource, NotPrintable, print_kernel
 from .cpp_inputs import Inputs, stride_of
 from .eager import BINARY, KERNELS, SHAPED, EagerProgram, Operand, apply_update, change_of, undo_update
+from .prelude import PRELUDE
 from .reference import REFERENCE_KERNELS, run_updates
 from .targets import Target, targets
 
 __all__ = [
     "BINARY",
     "KERNELS",
+    "PRELUDE",
     "REFERENCE_KERNELS",
     "SHAPED",
     "CannotBuild",

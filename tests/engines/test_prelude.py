@@ -7,8 +7,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from ruledsl.backend import load_library
-from ruledsl.backend.prelude import PRELUDE
+from ruledsl.backend import PRELUDE, load_library
 
 CALLED = """
 extern "C" void called(int n, const real* x, real* y) {
