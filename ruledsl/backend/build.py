@@ -132,14 +132,20 @@ def _own_folder() -> Path:
 def _compile(command: str, units: Sequence[str], path: Path) -> None:
     sweep_old(path.parent, BUILDING)
     with tempfile.TemporaryDirectory(prefix=BUILDING, dir=path.parent) as folder:
-        target, compilers = Path(folder) / "kernel.so", []
-        for n, code in enumerate(units):
-            source = Path(folder) / f"unit{n}.cpp"
-            source.write_text(code, encoding="utf-8")
-            compilers.append(_started(command, *_flags(), "-c", source, "-o", source.with_suffix(".o")))
-        for one in compilers:
-            _finish(one)
-        _finish(_started(command, "-shared", *Path(folder).glob("*.o"), "-o", target))
+        target, compilers = Path(folder) / "kernel.so", list[subprocess.Popen[str]]()
+        try:
+            for n, code in enumerate(units):
+                source = Path(folder) / f"unit{n}.cpp"
+                source.write_text(code, encoding="utf-8")
+                compilers.append(_started(command, *_flags(), "-c", source, "-o", source.with_suffix(".o")))
+            for one in compilers:
+                _finish(one)
+            compilers.append(_started(command, "-shared", *Path(folder).glob("*.o"), "-o", target))
+            _finish(compilers[-1])
+        finally:
+            for one in compilers:  # none outlives a fault of another, or a Ctrl-C
+                with one:
+                    one.kill()
         data = target.read_bytes()
     keep(path, lambda file: file.write(data))
 

@@ -11,7 +11,8 @@ What is no product of a given matrix (functions of W, sums of outer products) is
 The backward direction undoes the updates of matrices, or reads what `forward` kept of them when it is
 given a place for that.
 
-Nothing is compiled with fast-math: NaN and infinity behave as in torch.
+Nothing is compiled with fast-math: NaN and infinity behave as in torch, except that a NaN which arises at
+silent inputs alone is not seen (`compiler/silence.py`).
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Pass:
         lines = ["{"]
         for k, consumer in enumerate(rmatvecs):
             lines.append(f"  real* __restrict o{k} = {consumer.out};")
-            lines.append(f"  for (int i = 0; i < {self.shape.columns}; ++i) o{k}[i] = 0;")
+            lines.append(f"  for (int i = 0; i < {self._reach()}; ++i) o{k}[i] = 0;")
         for k, consumer in enumerate(matvecs):
             lines.append(
                 f"  const real* __restrict x{k} = {consumer.operand}; real* __restrict z{k} = {consumer.out};"

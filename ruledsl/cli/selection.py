@@ -29,7 +29,7 @@ def select(folder: Path, out: Path | None, executor: str, quiet: bool, given: Ma
             progress = StageProgress(run.config.terms, quiet, stack)
             document = search(run, out, plan, progress, hired)
     except KeyboardInterrupt:
-        click.echo(f"stopped; go on with: ruledsl select {folder}")
+        click.echo("stopped; the same command goes on where this one was")
         return INTERRUPTED
     _print(document)
     if document["chosen"]["terms"]:

@@ -149,14 +149,16 @@ class _Walk:
     def _entry(self, instruction: Instruction) -> _Value:
         """One entry of an entrywise op."""
         found = [self.known[a] for a in instruction.arguments]
-        if instruction.op == "mul" and 0.0 in found:
+        known = [v for v in found if not isinstance(v, _Unknown)]
+        if instruction.op == "mul" and 0.0 in known and all(map(isfinite, known)):
+            # What is unknown is taken for finite: of a network that diverged, or divides by nothing, NaN at a
+            # silent input is not seen there.
             return 0.0
         spoilt = frozenset[Slot]().union(*(v.spoilt for v in found if isinstance(v, _Unknown)))
         numbers = [v for v in found if not isinstance(v, _Unknown)]
         if not found or len(numbers) < len(found):
             return _Unknown(spoilt)
-        value = _computed(instruction, numbers)
-        return value if isfinite(value) else _ANY
+        return _computed(instruction, numbers)
 
 
 def _computed(instruction: Instruction, numbers: Sequence[float]) -> float:

@@ -74,11 +74,14 @@ class Experiment:
     score = None
 
     def reads(self) -> list[Path]:
-        path, leans = self.planner.place(self.file, self.label), self.file.leans_on(self.label)
-        others = [self.planner.place(self.file, leans)] if leans else []
-        return [path, seconds_file(self.out, path), *others]
+        path, found, label = self.planner.place(self.file, self.label), [], self.label
+        while leans := self.file.leans_on(label):
+            found.append(self.planner.place(self.file, leans))
+            label = leans
+        return [path, seconds_file(self.out, path), *found]
 
     def given(self) -> list[Path]:
+        """Rules beside the claims are looked up where the claims were read: they do not travel."""
         return []
 
     def moved(self, root: Path, given: Mapping[Path, Path]) -> Experiment:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ruledsl.errors import RunError
 from ruledsl.meta import naive_networks, worst_loss
-from ruledsl.runs import Crews, Run, Spec, locked
+from ruledsl.runs import DATA, Crews, Run, Spec, locked
 from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good, train_groups
 from ruledsl.selection.outcome import Outcome, write_selection
 from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
@@ -51,6 +51,8 @@ class _Search:
         """Train groups of terms side by side, one run per seed each;
         a stage that is finished is only read."""
         config = self.run.config
+        if config.dataset == DATA:  # it lies in the folder of the run, not in those of the stages
+            config = replace(config, dataset=str((self.run.folder / DATA).absolute()))
         if self.plan.at_once:
             config = replace(config, settings=config.settings.put(at_once=self.plan.at_once))
         base = Spec(self.run.rule, config, self.source)

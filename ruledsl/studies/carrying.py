@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruledsl.runs import CONFIG
+from ruledsl.runs import CONFIG, Run, locked
 from ruledsl.storage import LOCK, taking_turns, write_atomically
 from ruledsl.studies.cells import Cell
 
+ARRIVED = ".arrived-"
 GIVEN = ".given"
 """Where files lie, at a worker's, that were elsewhere."""
 
@@ -26,21 +27,41 @@ class Returned:
     def unpack(self, root: Path) -> None:
         """Put every file where it belongs. A run folder takes the place of what was there as a whole: half of
         one would be none."""
-        with taking_turns(root), tempfile.TemporaryDirectory(dir=root, prefix=".arrived-") as folder:
-            arrived, gone = Path(folder) / "new", Path(folder) / "old"
-            for name, data in self.files.items():
-                (arrived / name).parent.mkdir(parents=True, exist_ok=True)
-                (arrived / name).write_bytes(data)
-            runs = [path.parent.relative_to(arrived) for path in arrived.rglob(CONFIG)]
-            for n, run in enumerate(runs):
-                (root / run).parent.mkdir(parents=True, exist_ok=True)
-                if (root / run).exists():
-                    gone.mkdir(exist_ok=True)
-                    (root / run).rename(gone / str(n))
-                (arrived / run).rename(root / run)
-            for path in _files([arrived]):
-                data = path.read_bytes()
-                write_atomically(root / path.relative_to(arrived), lambda file, data=data: file.write(data))
+        with taking_turns(root):
+            for left in root.glob(f"{ARRIVED}*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=root, prefix=ARRIVED) as folder:
+                arrived, gone = Path(folder) / "new", Path(folder) / "old"
+                for name, data in self.files.items():
+                    (arrived / name).parent.mkdir(parents=True, exist_ok=True)
+                    (arrived / name).write_bytes(data)
+                for n, path in enumerate(sorted(arrived.rglob(CONFIG))):
+                    run = path.parent.relative_to(arrived)
+                    _swap(root / run, arrived / run, gone / str(n))
+                for path in _files([arrived]):
+                    data = path.read_bytes()
+                    write_atomically(root / path.relative_to(arrived), lambda file, d=data: file.write(d))
+
+
+def _swap(here: Path, arrived: Path, gone: Path) -> None:
+    """Put a run folder in the place of an older state of it, unless it is behind what is here by now.
+    Raises `FolderInUse` when another process trains it."""
+    here.parent.mkdir(parents=True, exist_ok=True)
+    gone.parent.mkdir(exist_ok=True)
+    if not here.exists():
+        arrived.rename(here)
+        return
+    with locked(here):
+        mine, theirs = Run(here), Run(arrived)
+        if (mine.state == "finished", mine.episodes) > (theirs.state == "finished", theirs.episodes):
+            shutil.rmtree(arrived)
+            return
+        here.rename(gone)
+        try:
+            arrived.rename(here)
+        except BaseException:
+            gone.rename(here)
+            raise
 
 
 @dataclass(frozen=True)

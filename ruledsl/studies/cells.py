@@ -148,6 +148,7 @@ class Watcher(Protocol):
 
 
 STOPPED = "stopped"
+NOBODY = "nobody answers for the workers any more; the same command goes on"
 
 
 @dataclass
@@ -243,6 +244,12 @@ class _Round:
             except BrokenExecutor:  # a worker died since the last look
                 self._died([key, *self.running.values()])
                 continue
+            except CancelledError:
+                raise RunError(NOBODY) from None
+            except Exception as error:  # whatever keeps a cell here, the others must not be lost for it
+                self._failed(key, f"{type(error).__name__}: {error}")
+                self.watch.failed(cell.name, self.failures[key])
+                continue
             finally:
                 self.at_once = 0
             self.running[future] = key
@@ -277,7 +284,7 @@ class _Round:
             self._died([key, *self.running.values()])
             return
         except CancelledError:
-            raise RunError("nobody answers for the workers any more; the same command goes on") from None
+            raise RunError(NOBODY) from None
         except Exception as error:  # whatever an executor makes of a cell, the others must not be lost for it
             message = f"{type(error).__name__}: {error}"
         if message == STOPPED:

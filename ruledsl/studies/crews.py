@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ruledsl import __version__
 from ruledsl.backend import compile_rule
-from ruledsl.errors import RunError
+from ruledsl.errors import RunError, UserError
 from ruledsl.meta import Computer, Crew, Lived, Portion, Streams
 from ruledsl.registry import use_folders
 from ruledsl.rules import rule
@@ -81,7 +81,8 @@ def _crew(place: Place, folder: Path, spec: Spec) -> Crew:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).absolute()) if Path(path).exists() else path
+    file, at, part = path.partition("@")
+    return f"{Path(file).absolute()}{at}{part}" if Path(file).exists() else path
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ class _Handed:
                 self.place.renew()
             except CancelledError:
                 break
+            except UserError:
+                raise
+            except Exception as error:  # of an executor's own, such as dask's of a worker that died too often
+                raise RunError(f"the workers failed: {type(error).__name__}: {error}") from None
         raise RunError("workers die, or nobody answers for them any more; `resume` goes on where it was")
 
     def _submit(self, portion: Portion) -> Future[str | Message]:

@@ -99,7 +99,9 @@ class Processes(Place):
 
     def __enter__(self) -> Processes:
         # A closed terminal or a `kill` must stop the workers as Ctrl-C does.
-        self.before = {s: signal.signal(s, _interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+        # Whoever listens already, a training that saves itself, is left to it.
+        usual = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+        self.before = {s: signal.signal(s, _interrupt) for s in usual}
         return self
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: Any) -> None:
@@ -147,8 +149,8 @@ class Far(Place):
     ) -> None:
         super().__init__()
         self.opened, self.asked_about, self.workers = opened, about, workers
-        self.sees: dict[Path, bool] = {}
-        """By root: whether workers see it."""
+        self.signs: dict[Path, Path | None] = {}
+        """By root: a file in it that workers see; None where the one that was asked does not."""
         self.counted = (-math.inf, 0)
         """When workers were counted, and how many there were."""
 
@@ -162,13 +164,17 @@ class Far(Place):
 
     def __exit__(self, *_: Any) -> None:
         self.within.close()
+        for sign in self.signs.values():
+            if sign:
+                sign.unlink(missing_ok=True)
+        self.signs.clear()
 
     def work(self) -> Callable[[Cell], str]:
         return partial(_far, __version__, named_folders())
 
     def submit(self, cell: Cell) -> Future[Any]:
-        if self._is_seen(cell.root):
-            return self.executor.submit(self.work(), cell)
+        if sign := self._sign(cell.root):
+            return self.executor.submit(_if_seen, sign, self.work(), cell)
         return self.executor.submit(_carried, __version__, named_folders(), Parcel.of(cell))
 
     def received(self, cell: Cell, found: str | Returned) -> str:
@@ -177,23 +183,24 @@ class Far(Place):
         found.unpack(cell.root)
         return found.message
 
-    def _is_seen(self, root: Path) -> bool:
-        """Whether workers see a folder: one is asked for the first cell of each."""
-        if root not in self.sees:
-            sign = make_folder(root) / f".seen-{secrets.token_hex(8)}"
+    def _sign(self, root: Path) -> Path | None:
+        """A file that workers see while this place is open, if they see the folder: one of them is asked."""
+        if root not in self.signs:
+            sign = (make_folder(root) / f".seen-{secrets.token_hex(8)}").absolute()
             sign.touch()
-            try:
-                self.sees[root] = self.executor.submit(Path.exists, sign.absolute()).result()
-            finally:
+            self.signs[root] = sign  # gone with this place, whatever the answer is
+            if not self.executor.submit(Path.exists, sign).result():
                 sign.unlink()
-        return self.sees[root]
+                self.signs[root] = None
+        return self.signs[root]
 
     def running(self, handed_out: Collection[Future[Any]]) -> int:
         if not self.workers or not handed_out:
             return len(handed_out)
         now = time.monotonic()
         if now - self.counted[0] > COUNT_SECONDS:  # the scheduler has other things to do
-            self.counted = now, self.workers(self.executor)
+            with contextlib.suppress(Exception):  # one that does not answer is noticed elsewhere
+                self.counted = now, self.workers(self.executor)
         return min(len(handed_out), self.counted[1])
 
     def about(self) -> str:
@@ -242,6 +249,13 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
                 return told(error)
             patience -= 1  # it may have begun between our look and the other worker's
             time.sleep(1.0)
+
+
+def _if_seen(sign: Path, work: Callable[[Cell], str], cell: Cell) -> str:
+    """Run a cell where it writes into the folder of whoever asked for it; else its result would be lost."""
+    if not sign.exists():
+        return f"its worker does not see {cell.root}, though another one does"
+    return work(cell)
 
 
 def _begin_far(plugins: tuple[Path, ...]) -> None:

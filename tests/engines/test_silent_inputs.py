@@ -40,6 +40,8 @@ OTHERS = {
     "term f = -e_post * y_pre^T + sum(W) * y_post * y_pre^T": set(),
     "term f = -e_post * tanh(y_pre)^T": {"W0"},
     "term f = -e_post * exp(y_pre)^T": set(),
+    "term f = -e_post * (y_pre .* log(y_pre))^T": set(),
+    "term f = -e_post * (y_pre .* (y_pre + 1_pre).^-1)^T": {"W0"},
 }
 
 

@@ -101,6 +101,17 @@ def test_experiments_that_workers_do_not_see_come_back_with_what_leans_on_them(
         assert (ours / file).read_bytes() == (theirs / file).read_bytes()
 
 
+def test_what_arrives_late_does_not_replace_what_went_further_here(tmp_path: Path) -> None:
+    study = ruledsl.Study(["bio"], {}, tmp_path / "out", **{**SETTINGS, "episodes": 6})
+    with pytest.raises(KeyboardInterrupt):
+        study.run(watch=StopAt(2))
+    (cell,) = study.cells
+    late = Parcel.of(cell).files
+    study.run(progress=False)
+    Returned("", late).unpack(cell.root)
+    assert Run(cell.run_folder.folder).state == "finished"
+
+
 def test_a_run_folder_that_arrives_takes_the_place_of_the_older_one_as_a_whole(tmp_path: Path) -> None:
     study = ruledsl.Study(["bio"], {}, tmp_path / "out", **{**SETTINGS, "episodes": 2})
     study.run(progress=False)

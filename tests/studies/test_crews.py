@@ -87,3 +87,13 @@ def test_an_executor_makes_portions_of_its_own_accord() -> None:
     assert portioned("processes:1", 0) == 8
     assert portioned("processes:1", 3) == 3
     assert portioned("here", 0) == 0
+
+
+def test_a_selection_from_arrays_of_ones_own_finds_them_from_every_stage(tmp_path: Path) -> None:
+    x, y = torch.rand(60, 49).numpy(), (torch.arange(60) % 4).numpy()
+    few = {**PORTIONS, "sizes": "49-6-4", "episodes": 2, "seeds": 1}
+    run = ruledsl.train("bio", out=tmp_path / "run", **{**few, "dataset": (x, y)})
+    with crews("processes:1") as hired:
+        ruledsl.select(run, plan=Plan(seeds=1, episodes=2, at_once=3), crews=hired)
+    (stage,) = (run.folder / "selection").glob("refits")
+    assert Run(stage).source().classes == 4

@@ -9,17 +9,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import psutil
 import pytest
+import torch
 
 import ruledsl
 from ruledsl import RunError, __version__
+from ruledsl.meta import Portion
 from ruledsl.registry import find
-from ruledsl.studies import Cell, Far, Plan, open_place
+from ruledsl.studies import Cell, Far, Plan, crews, open_place, specify
 from tests.claims import Heard
 from tests.cluster import stand_in_for_slurm
 from tests.commands import SMALL
@@ -131,6 +134,45 @@ def test_a_worker_with_another_version_says_so_and_costs_no_other_cell(tmp_path:
     assert list(failures.values()) == [message]
     assert heard.failures == [f"{study.cells[0].name}: {message}"]
     assert study.cells[1].is_done()
+
+
+class Scattered(Far):
+    """The worker that is asked sees the study; those that train do not any more."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: ThreadPoolExecutor(1))
+
+    def submit(self, cell: Cell) -> Future[Any]:
+        sign = self._sign(cell.root)
+        assert sign is not None
+        sign.unlink(missing_ok=True)
+        return super().submit(cell)
+
+
+def test_a_cell_whose_worker_does_not_see_the_study_is_told_of_and_not_taken_for_done(tmp_path: Path) -> None:
+    study = ruledsl.Study(["bio"], {}, tmp_path, **{**SETTINGS, "episodes": 2})
+    failures = Plan.of(study.cells).run(Scattered(), Heard())
+    assert "its worker does not see" in next(iter(failures.values()))
+    assert not study.cells[0].is_done()
+
+
+class Broken(ThreadPoolExecutor):
+    """An executor with errors of its own, as dask's when a worker died too often."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        raise LookupError("lost")
+
+
+def test_errors_of_an_executor_fail_the_cell_or_the_training_in_words(tmp_path: Path) -> None:
+    study = ruledsl.Study(["bio"], {}, tmp_path, **{**SETTINGS, "episodes": 2})
+    failures = Plan.of(study.cells).run(Far(lambda: Broken(1)), Heard())
+    assert list(failures.values()) == ["LookupError: lost"]
+    portion = Portion(((0, 0, 0),), torch.zeros(1, 1, 1), "none", "eager")
+    with patch("ruledsl.studies.crews.open_place", lambda _: Far(lambda: Broken(1))), crews("x") as hired:
+        assert hired is not None
+        spec = specify("bio", **{**SETTINGS, "at_once": 1})
+        with pytest.raises(RunError, match="the workers failed: LookupError: lost"):
+            hired(tmp_path, spec)([portion])
 
 
 def test_what_slurm_is_asked_for_is_in_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
