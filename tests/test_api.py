@@ -152,6 +152,10 @@ def test_a_study_trains_every_cell_once_and_draws_them(tmp_path: Path) -> None:
     study.run(progress=False)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.csv")} == stamps
     assert all(p.exists() for p in study.plot("beta", tmp_path / "beta.png"))
+    assert all(p.exists() for p in study.plot("beta", tmp_path / "angle.png", y="alpha_1", hue="beta"))
+    for wrong in ({"x": "sizes"}, {"x": "beta", "y": "alpha_9"}, {"x": "beta", "hue": "seed"}):
+        with pytest.raises(ruledsl.SettingsError, match=r"no (setting|column) `"):
+            study.plot(**{"path": tmp_path / "none.png", **wrong})
 
 
 def test_nothing_is_made_for_what_cannot_be_trained(tmp_path: Path) -> None:

@@ -192,12 +192,14 @@ class Run:
         groups = self.result.get("groups", [])
         return {g["label"]: {name: Interval.read(v) for name, v in g["theta"].items()} for g in groups}
 
-    def accuracy_by_seed(self, runs: list[int], metrics: Metrics | None = None) -> dict[int, float]:
-        """Seed → mean query accuracy of the last episodes; see `late_episodes`."""
+    def accuracy_by_seed(
+        self, runs: list[int], metrics: Metrics | None = None, column: str = ACCURACY
+    ) -> dict[int, float]:
+        """Seed → mean query accuracy of the last episodes, or of another column; see `late_episodes`."""
         known = metrics or self.metrics_so_far
         late = late_episodes(known.episodes)
         seeds = {r.run: r.seed for r in self.config.runs}
-        return {seeds[run]: finite_mean(known.column(run, ACCURACY)[-late:]) for run in runs}
+        return {seeds[run]: finite_mean(known.column(run, column)[-late:]) for run in runs}
 
     @property
     def end_accuracy(self) -> float | None:

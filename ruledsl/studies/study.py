@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from ruledsl.errors import RunError, SettingsError
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
 from ruledsl.progress import Board
 from ruledsl.runs import RULE, Run, Spec, used_plugins
-from ruledsl.settings import OPTIONS, EpisodeRecord, known_names
+from ruledsl.settings import ACCURACY, OPTIONS, EpisodeRecord, known_names
 from ruledsl.statistics import Interval
 from ruledsl.studies.cells import Plan, Tick, Watcher
 from ruledsl.studies.places import open_place
@@ -212,25 +213,41 @@ class Study:
             rows.append({"rule": cell.rule, **dict(cell.values), "accuracy": accuracy, "run": run})
         return rows
 
-    def plot(self, x: str, path: str | Path) -> list[Path]:
-        """Accuracy at the end against a setting, a curve for each rule; PNG and PDF."""
-        names = [shown(v) for v in self.vary[x]]
+    def plot(self, x: str, path: str | Path, y: str = "accuracy", hue: str = "rule") -> list[Path]:
+        """A measure at the end against a setting, a curve for each rule or value of `hue`; PNG and PDF.
+
+        Args:
+            x: a setting that the study varies.
+            path: of the picture.
+            y: `accuracy`, or any column of metrics.csv: `meta_loss`, `alpha_1`, `theta[hebb]` …
+            hue: `rule`, or another setting that is varied. Cells that differ in neither count together.
+
+        Raises `SettingsError` for a setting that is not varied, or a column that nobody recorded.
+        """
+        known_names([x], self.vary)
+        known_names([hue], {"rule": None, **self.vary})
+        names, found = [shown(v) for v in self.vary[x]], self._measured(x, y, hue)
         curves = []
-        for n, rule in enumerate(dict.fromkeys(c.rule for c in self.cells)):
-            rows = [r for r in self.table() if r["rule"] == rule]
-            found = [r["accuracy"] for r in rows]
-            places = [names.index(shown(r[x])) for r in rows]
-            colour = Colour("rule", n)
-            curves.append(
-                Curve(Path(rule).stem, places, [a.mean for a in found], [a.half for a in found], colour)
-            )
+        for n, label in enumerate(dict.fromkeys(key[0] for key in found)):
+            own = {names.index(at): Interval.of(v) for (one, at), v in found.items() if one == label}
+            means, halves = [i.mean for i in own.values()], [i.half for i in own.values()]
+            curves.append(Curve(label, list(own), means, halves, Colour("rule", n)))
+        of_accuracy = y == "accuracy"
         panel = Panel(
-            "",
-            x,
-            "query accuracy (fraction)",
-            tuple(curves),
-            limits=(0.0, 1.0),
-            kind="points",
-            names=tuple(names),
-        )
-        return draw_panels(Path(path), f"Accuracy at the end, by {x}", [panel])
+            "", x, "query accuracy (fraction)" if of_accuracy else y, tuple(curves),
+            limits=(0.0, 1.0) if of_accuracy else None, kind="points", names=tuple(names),
+        )  # fmt: skip
+        return draw_panels(Path(path), f"{y.capitalize()} at the end, by {x}", [panel])
+
+    def _measured(self, x: str, y: str, hue: str) -> dict[tuple[str, str], list[float]]:
+        """By hue and x: a value for each seed of each cell that is trained."""
+        column, found = ACCURACY if y == "accuracy" else y, defaultdict[tuple[str, str], list[float]](list)
+        for cell, run in self.runs():
+            metrics, values = run.metrics, dict(cell.values)
+            columns = next(iter(metrics.runs.values()))
+            if column not in columns:
+                raise SettingsError(f"no column `{y}` was recorded; there are {', '.join(columns)}")
+            members = [r.run for r in run.config.runs]
+            label = Path(cell.rule).stem if hue == "rule" else f"{hue} {shown(values[hue])}"
+            found[label, shown(values[x])] += run.accuracy_by_seed(members, metrics, column).values()
+        return found
