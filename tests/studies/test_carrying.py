@@ -69,7 +69,7 @@ def evidence(study: ruledsl.Study) -> dict[str, bytes]:
 
 
 def test_a_study_that_workers_do_not_see_goes_on_with_what_was_done_and_comes_back_whole(
-    unseen: Path, tmp_path: Path
+    unseen: Path, tmp_path: Path, dask_workers: str
 ) -> None:
     (tmp_path / "mine.rule").write_text(RULE, encoding="utf-8")
     rule = str(unseen / "mine.rule")
@@ -78,21 +78,21 @@ def test_a_study_that_workers_do_not_see_goes_on_with_what_was_done_and_comes_ba
     with pytest.raises(KeyboardInterrupt):
         study.run(watch=StopAt(5))
     assert [c.run_folder.episodes for c in study.cells] == [5, 0]
-    study.run("dask:1", progress=False)
+    study.run(dask_workers, progress=False)
     assert evidence(study) == evidence(whole)
     left = [p.name for p in (tmp_path / "far").iterdir() if p.is_file() or p.name.startswith(".")]
     assert left == [".lock"], "what was put there to be seen, and what arrived, is gone"
 
 
 def test_experiments_that_workers_do_not_see_come_back_with_what_leans_on_them(
-    unseen: Path, tmp_path: Path
+    unseen: Path, tmp_path: Path, dask_workers: str
 ) -> None:
     path = tmp_path / "toy.toml"
     path.write_text(LEANING, encoding="utf-8")
     claims = read_claims(path)
     budget = Budget(2, dataset="glyphs", overrides={**NETWORK, "episodes": 2})
     found = []
-    for out, executor in ((tmp_path / "here", "here"), (unseen / "far", "dask:1")):
+    for out, executor in ((tmp_path / "here", "here"), (unseen / "far", dask_workers)):
         planner = Planner(out, budget)
         assert run_experiments(planner, [claims], executor, Heard()) == {}
         found.append([planner.place(claims, name) for name in claims.experiments])
