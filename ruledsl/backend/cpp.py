@@ -27,6 +27,9 @@ from ruledsl.backend.prelude import PRELUDE
 from ruledsl.compiler import StepAdjoint, forward_costs
 from ruledsl.ir import Kind, Program, Slot
 
+WORTH_SPLITTING = 60_000
+"""Letters of code from which on two compilers side by side repay reading the headers twice."""
+
 
 class NotPrintable(Exception):
     """The step holds something this printer has no fused form for; eager torch runs it."""
@@ -39,8 +42,8 @@ class NotPrintable(Exception):
 class KernelSource:
     """Generated code and the layout its caller must know."""
 
-    units: tuple[str, str]
-    """Each direction by itself: compilers work on both at once."""
+    units: tuple[str, ...]
+    """Of a long code each direction by itself: compilers work on both at once."""
     trace_length: int
     """Numbers saved per sample."""
     inputs: Inputs
@@ -65,7 +68,9 @@ def print_kernel(
     forward = Direction(pair.forward, sizes, "forward", dict(offsets.items()), inputs)
     backward = Direction(pair.backward, sizes, "backward", saved, inputs)
     prelude = PRELUDE.replace("REAL", real)
-    units = (prelude + forward.print(length), prelude + backward.print(length))
+    both = (forward.print(length), backward.print(length))
+    apart = len(both[0]) + len(both[1]) > WORTH_SPLITTING
+    units = tuple(prelude + one for one in both) if apart else (prelude + "".join(both),)
     return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from ruledsl.runs import Run
 from ruledsl.selection import Plan
 from ruledsl.studies import crews, portioned
 from tests.commands import SMALL
-from tests.studies.test_executors import workers
+from tests.studies.test_executors import kill_new, workers
 
 PORTIONS: dict[str, Any] = {
     **SMALL, "episodes": 12, "seeds": 2, "meta_batch": 4, "at_once": 3, "l1": (0, 0.01), "progress": False,
@@ -45,14 +42,12 @@ def test_portions_of_streams_say_what_all_at_once_say(tmp_path: Path) -> None:
 def test_workers_change_no_bit_also_when_one_is_killed(tmp_path: Path, here: Run) -> None:
     out = tmp_path / "far"
 
-    def kill() -> None:
+    def begun() -> bool:
         table = out / "metrics.csv"
-        while not table.exists() or table.read_bytes().count(b"\n") < 6:
-            time.sleep(0.01)
-        for process in workers():
-            os.kill(process.pid, signal.SIGKILL)
+        return table.exists() and table.read_bytes().count(b"\n") >= 6
 
-    killer = threading.Thread(target=kill, daemon=True)
+    spared = {p.pid for p in workers()}
+    killer = threading.Thread(target=kill_new, args=(begun, spared), daemon=True)
     killer.start()
     far = ruledsl.train("bio", out=out, executor="processes:1", **PORTIONS)
     killer.join(timeout=10)

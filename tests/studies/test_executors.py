@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,14 @@ def _line(process: psutil.Process) -> list[str]:
         return []
 
 
-def kill_one(out: Path) -> None:
-    """Kill a worker as soon as a cell has begun."""
-    while not list(out.glob("*/metrics.csv")):
+def kill_new(begun: Callable[[], bool], spared: Collection[int]) -> None:
+    """Kill every worker that was not there before, as soon as something has begun."""
+    while not begun():
         time.sleep(0.01)
     for process in workers():
-        os.kill(process.pid, signal.SIGKILL)
+        if process.pid not in spared:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.kill(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("executor", ["processes:1", "dask:1"])
@@ -67,7 +69,9 @@ def test_cells_whose_workers_are_all_killed_end_with_the_numbers_of_an_undisturb
     executor: str, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     study = ruledsl.Study(["bio"], VARIED, tmp_path, **SETTINGS)
-    killer = threading.Thread(target=kill_one, args=(tmp_path,), daemon=True)
+    spared = {p.pid for p in workers()}
+    begun = lambda: bool(list(tmp_path.glob("*/metrics.csv")))  # noqa: E731
+    killer = threading.Thread(target=kill_new, args=(begun, spared), daemon=True)
     killer.start()
     study.run(executor, progress=False)
     killer.join(timeout=10)
