@@ -5,6 +5,7 @@ from .cpp_inputs import Inputs, stride_of
 from .eager import BINARY, KERNELS, SHAPED, EagerProgram, Operand, apply_update, change_of, undo_update
 from .prelude import PRELUDE
 from .reference import REFERENCE_KERNELS, run_updates
+from .silence import silent_matrices
 from .targets import Target, targets
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "load_library",
     "print_kernel",
     "run_updates",
+    "silent_matrices",
     "stride_of",
     "targets",
     "undo_update",

@@ -12,7 +12,7 @@ The backward direction undoes the updates of matrices, or reads what `forward` k
 given a place for that.
 
 Nothing is compiled with fast-math: NaN and infinity behave as in torch, except that a NaN which arises at
-silent inputs alone is not seen (`compiler/silence.py`).
+silent inputs alone is not seen (`backend/silence.py`).
 """
 
 from __future__ import annotations

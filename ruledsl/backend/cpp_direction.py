@@ -9,7 +9,7 @@ from ruledsl.backend.cpp_entries import REDUCTIONS, EntryPass
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass, Rows
 from ruledsl.backend.cpp_text import scalar_text
-from ruledsl.compiler import INPUT
+from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
 
 MATRIX_OPS = ("matvec", "rmatvec")

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ruledsl.backend.cpp_passes import LANES
-from ruledsl.compiler import INPUT, StepAdjoint, silent_matrices
+from ruledsl.backend.silence import INPUT, silent_matrices
+from ruledsl.compiler import StepAdjoint
 from ruledsl.ir import Kind, Slot
 
 Shapes = dict[Slot, tuple[str, ...]]

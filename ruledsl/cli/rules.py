@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from ruledsl.backend import targets
+from ruledsl.backend import silent_matrices, targets
 from ruledsl.checks import literal_cost
-from ruledsl.compiler import silent_matrices, step_adjoint
+from ruledsl.compiler import step_adjoint
 from ruledsl.ir import LOCALITY_NAMES, Locality, RuleError, program_cost, program_text
 from ruledsl.language import format_source, print_expression, read_source
 from ruledsl.rules import Rule, check_file, load
@@ -134,7 +134,7 @@ def _silent(rule: Rule) -> str:
 
     settings = TrainSettings.of(feedback=rule.definition.feedback or "fixed")
     found = silent_matrices(programs_of(rule.program, settings).adjoint)
-    spared = " and ".join(sorted((s for s in found), reverse=True))
+    spared = " and ".join(sorted(found, reverse=True))
     if "W0" in found:
         return f"where a pixel is 0: nothing of {spared} is read or moved"
     moved = "W0 is read and moved all the same, since the update of some term is not 0 there"

@@ -4,10 +4,8 @@ from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, step_adjoint
 from ruledsl.compiler.cover import minimum_cover
 from ruledsl.compiler.factor import NormalForm, normal_form
 from ruledsl.compiler.rule_program import OtherForm, RuleProgram, check_layers
-from ruledsl.compiler.silence import INPUT, silent_matrices
 
 __all__ = [
-    "INPUT",
     "NormalForm",
     "OtherForm",
     "RuleProgram",
@@ -16,6 +14,5 @@ __all__ = [
     "forward_costs",
     "minimum_cover",
     "normal_form",
-    "silent_matrices",
     "step_adjoint",
 ]

@@ -11,8 +11,7 @@ from torch import Tensor
 
 import ruledsl
 from ruledsl import Episode
-from ruledsl.backend import CompiledRule
-from ruledsl.compiler import silent_matrices
+from ruledsl.backend import CompiledRule, silent_matrices
 from ruledsl.contracts import SETTINGS, theta_of
 from ruledsl.engines import build_step, meta_gradient
 from ruledsl.network import StepPrograms, programs_of

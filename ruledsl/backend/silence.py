@@ -9,14 +9,15 @@ Each vector of the input's size is followed through a step and its adjoint by it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
-from ruledsl.compiler.adjoint import StepAdjoint
-from ruledsl.ir import ELEMENTWISE, Instruction, Kind, Program, Slot
+from ruledsl.backend.reference import REFERENCE_KERNELS
+from ruledsl.compiler import StepAdjoint
+from ruledsl.ir import Instruction, Kind, Program, Slot
 
 INPUT = "n0"
 """The symbolic size of the input layer."""
@@ -100,9 +101,9 @@ class _Walk:
         value = self.known[number]
         return value.spoilt if isinstance(value, _Unknown) else frozenset()
 
-    def _read(self, numbers: object) -> None:
+    def _read(self, numbers: Iterable[int]) -> None:
         """Something looks at these values at every input. Raises `_Needed` where one is spoilt."""
-        spoilt = frozenset[Slot]().union(*(self._spoilt(n) for n in numbers))  # type: ignore[attr-defined]
+        spoilt = frozenset[Slot]().union(*(self._spoilt(n) for n in numbers))
         if spoilt:
             raise _Needed(spoilt)
 
@@ -115,8 +116,6 @@ class _Walk:
             return self._product(instruction, read)
         if read:
             raise _Needed(read)
-        if instruction.op == "const":
-            return float(instruction.parameter or 0.0)
         if instruction.op == "dot" and any(self.known[a] == 0.0 for a in arguments):
             return _ANY
         if len(instruction.shape) == 2 or instruction.op in ("dot", "sum", "softmax"):
@@ -149,33 +148,13 @@ class _Walk:
     def _entry(self, instruction: Instruction) -> _Value:
         """One entry of an entrywise op."""
         found = [self.known[a] for a in instruction.arguments]
-        known = [v for v in found if not isinstance(v, _Unknown)]
-        if instruction.op == "mul" and 0.0 in known and all(map(isfinite, known)):
+        numbers = [v for v in found if not isinstance(v, _Unknown)]
+        if instruction.op == "mul" and 0.0 in numbers and all(map(isfinite, numbers)):
             # What is unknown is taken for finite: of a network that diverged, or divides by nothing, NaN at a
             # silent input is not seen there.
             return 0.0
-        spoilt = frozenset[Slot]().union(*(v.spoilt for v in found if isinstance(v, _Unknown)))
-        numbers = [v for v in found if not isinstance(v, _Unknown)]
-        if not found or len(numbers) < len(found):
-            return _Unknown(spoilt)
-        return _computed(instruction, numbers)
-
-
-def _computed(instruction: Instruction, numbers: Sequence[float]) -> float:
-    with np.errstate(all="ignore"):
-        match instruction.op:
-            case "add":
-                return numbers[0] + numbers[1]
-            case "sub":
-                return numbers[0] - numbers[1]
-            case "mul":
-                return numbers[0] * numbers[1]
-            case "neg":
-                return -numbers[0]
-            case "pow":
-                return float(np.float64(numbers[0]) ** float(instruction.parameter or 0.0))
-            case "fill":
-                return numbers[0]
-            case name if name in ELEMENTWISE and (call := ELEMENTWISE[name].numpy):
-                return float(call(np, np.float64(numbers[0]), float(instruction.parameter or 1.0)))
-    return float("nan")
+        if instruction.op not in REFERENCE_KERNELS or len(numbers) < len(found):
+            return _Unknown(frozenset[Slot]().union(*(self._spoilt(a) for a in instruction.arguments)))
+        with np.errstate(all="ignore"):
+            given = [np.asarray(v) for v in numbers]
+            return float(REFERENCE_KERNELS[instruction.op](given, instruction.parameter, ()))
