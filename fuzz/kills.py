@@ -179,10 +179,7 @@ class Kills(Attack):
             status = self.zygote.attempt(*self._command(case.command), **moment)  # type: ignore[arg-type]
             killed += status == signal.SIGKILL
         self._finish(case.command)
-        found, whole = evidence(self.folder / "run"), self.wholes[case.command]
-        changed = sorted({n for n in whole | found if whole.get(n) != found.get(n)})
-        if changed:
-            raise Wrong(f"after {killed} kills these differ: {', '.join(changed)}")
+        refuse_changed(self.folder / "run", self.wholes[case.command], f"after {killed} kills")
         return f"{killed} kills"
 
     def _finish(self, command: str) -> None:
@@ -205,6 +202,13 @@ class Kills(Attack):
     def _must(self, status: int) -> None:
         if status:
             raise Wrong(f"a command that nobody killed ended with {status}")
+
+
+def refuse_changed(folder: Path, whole: dict[str, bytes], after: str) -> None:
+    """Raises `Wrong` when a folder does not hold byte for byte what it would, had nobody died."""
+    found = evidence(folder)
+    if changed := sorted({n for n in whole | found if whole.get(n) != found.get(n)}):
+        raise Wrong(f"{after} these differ: {', '.join(changed)}")
 
 
 def evidence(folder: Path) -> dict[str, bytes]:

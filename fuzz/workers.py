@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from fuzz.attack import Attack, Wrong
-from fuzz.kills import CLAIMS, FEW, TOY, evidence
+from fuzz.kills import CLAIMS, FEW, TOY, evidence, refuse_changed
 
 CLI = Path(__file__).parents[1] / "cli.py"
 COMMANDS = ("train", "select", "reproduce", "discover")
@@ -77,10 +77,7 @@ class Workers(Attack):
             time.sleep(0.2)
         if left:
             raise Wrong(f"{len(left)} workers outlive their command")
-        found, whole = evidence(out), self.wholes[case.command]
-        changed = sorted({n for n in whole | found if whole.get(n) != found.get(n)})
-        if changed:
-            raise Wrong(f"after {killed[1]} workers and {killed[0]} commands: {', '.join(changed)} differ")
+        refuse_changed(out, self.wholes[case.command], f"after {killed[1]} workers and {killed[0]} commands")
         return f"{killed[1]} workers, {killed[0]} commands"
 
     def _finish(self, command: str, out: Path, executor: str, *more: str) -> None:

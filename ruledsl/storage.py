@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -10,7 +12,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -136,6 +138,15 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
 
 
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV table; its columns are the keys of the first row."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
 def write_json(path: Path, document: Any) -> None:
     """JSON with NaN and infinities as null: any reader accepts it."""
     write_text(path, json.dumps(finite(document), indent=2, allow_nan=False) + "\n")
@@ -162,6 +173,13 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} is damaged: it is nested too deeply") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
+
+
+def in_full(text: str, mark: str = ":") -> str:
+    """A path that exists, wherever it is read; what is none, such as the name of a shipped rule, as it is.
+    What follows `mark` stays."""
+    file, found, rest = text.partition(mark)
+    return f"{Path(file).absolute()}{found}{rest}" if Path(file).exists() else text
 
 
 def make_folder(path: Path) -> Path:

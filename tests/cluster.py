@@ -1,11 +1,16 @@
-"""A stand-in for Slurm: jobs are processes of this machine."""
+"""Workers that are killed, and a stand-in for Slurm: jobs are processes of this machine."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import stat
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+import psutil
 import pytest
 
 SBATCH = """#!/bin/sh
@@ -34,3 +39,26 @@ def stand_in_for_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(folder)
+
+
+def workers() -> list[psutil.Process]:
+    """Processes that were spawned to work for this one."""
+    children = psutil.Process().children(recursive=True)
+    return [p for p in children if p.is_running() and "spawn_main" in " ".join(_line(p))]
+
+
+def _line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def kill_new(begun: Callable[[], bool], spared: Collection[int]) -> None:
+    """Kill every worker that was not there before, as soon as something has begun."""
+    while not begun():
+        time.sleep(0.01)
+    for process in workers():
+        if process.pid not in spared:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.kill(process.pid, signal.SIGKILL)

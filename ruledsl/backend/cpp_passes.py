@@ -123,11 +123,12 @@ class Pass:
             ]
         whole = self.shape.rows // ROW_BLOCK * ROW_BLOCK
         rest = self.shape.rows - whole
-        blocks = [(f"for (int j = 0; j < {whole}; j += {ROW_BLOCK})", ROW_BLOCK)] if whole else []
-        return [
-            *blocks,
-            *([(f"for (int j = {whole}; j < {self.shape.rows}; j += {rest})", rest)] if rest else []),
-        ]
+        heads: list[tuple[str, int]] = []
+        if whole:
+            heads.append((f"for (int j = 0; j < {whole}; j += {ROW_BLOCK})", ROW_BLOCK))
+        if rest:
+            heads.append((f"for (int j = {whole}; j < {self.shape.rows}; j += {rest})", rest))
+        return heads
 
     def _block(
         self, rows: int, matvecs: list[Consumer], rmatvecs: list[Consumer], dots: list[Consumer]

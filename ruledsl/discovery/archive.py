@@ -6,8 +6,6 @@ only the front is judged on classes that nobody looked at.
 
 from __future__ import annotations
 
-import csv
-import io
 import operator
 import re
 from collections import Counter
@@ -24,7 +22,7 @@ from ruledsl.discovery.search import Candidate
 from ruledsl.errors import SettingsError
 from ruledsl.ir import Locality
 from ruledsl.rules import Rule
-from ruledsl.storage import write_text
+from ruledsl.storage import write_rows
 
 ARCHIVE = "archive.csv"
 READ = ("e_pre", "W")
@@ -32,7 +30,7 @@ READ = ("e_pre", "W")
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
-_REQUIREMENT = re.compile(r"\s*(\w+(?:\[\w+\])?)\s*(>=|<=|>|<)\s*(\S+)\s*")
+_REQUIREMENT = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,11 @@ class Requirement:
     def read(cls, text: str) -> Requirement:
         """`accuracy > 0.7`, `alpha_1 < 60`. Raises `SettingsError` for another text."""
         found = _REQUIREMENT.fullmatch(text)
-        try:
-            assert found is not None
-            return cls(found[1], found[2], float(found[3]))
-        except (AssertionError, ValueError):
+        if found is None:
             raise SettingsError(
                 f"a requirement is a measure, a sign and a number, such as 'accuracy > 0.7', not `{text}`"
-            ) from None
+            )
+        return cls(found[1], found[2], float(found[3]))
 
     def holds(self, values: Mapping[str, float]) -> bool:
         """Whether a rule meets it. Raises `SettingsError` for a measure that nobody took."""
@@ -130,11 +126,7 @@ def best_of_kinds(entries: Sequence[Entry]) -> list[Entry]:
 
 def write_archive(folder: Path, entries: Sequence[Entry]) -> None:
     """archive.csv: a row for the best of each kind."""
-    rows, text = [entry.row() for entry in best_of_kinds(entries)], io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / ARCHIVE, text.getvalue())
+    write_rows(folder / ARCHIVE, [entry.row() for entry in best_of_kinds(entries)])
 
 
 @dataclass(frozen=True)
@@ -148,10 +140,9 @@ class Family:
     @classmethod
     def of_entries(cls, entries: Sequence[Entry], requirements: Sequence[Requirement]) -> Family:
         """Raises `SettingsError` for a requirement on what was not measured."""
-        passing = list(entries)
-        for requirement in requirements:
-            kept = {id(e) for e in entries if requirement.holds(e.values)}
-            passing = [e for e in passing if id(e) in kept]
+        # All are asked of all, so that a name which means nothing is noticed.
+        verdicts = [[r.holds(e.values) for r in requirements] for e in entries]
+        passing = [e for e, held in zip(entries, verdicts, strict=True) if all(held)]
         return cls(tuple(sorted(passing, key=lambda e: -e.candidate.fit.mean)), len(entries))
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
 from ruledsl.ir import Locality
 from ruledsl.language import RuleDefinition
 from ruledsl.rules import Rule, rule_source
-from ruledsl.storage import make_folder, write_text
+from ruledsl.storage import make_folder, write_rows, write_text
 from ruledsl.wording import counted
 
 DISCOVERY, FRONT, FOUND = "discovery.json", "front.csv", "found"
@@ -109,12 +107,7 @@ class Front:
 
     def write(self) -> None:
         """front.csv, archive.csv, found/*.rule, front.png and discovery.json."""
-        rows = self.table()
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.out / FRONT, text.getvalue())
+        write_rows(self.out / FRONT, self.table())
         write_archive(self.out, self.archive)
         folder = make_folder(self.out / FOUND)
         for rule in self.rules:

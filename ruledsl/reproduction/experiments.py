@@ -18,7 +18,7 @@ from ruledsl.reproduction.planning import Budget, Planner
 from ruledsl.reproduction.theory import THEORY
 from ruledsl.runs import Run, use_threads
 from ruledsl.settings import EpisodeRecord, TrainSettings
-from ruledsl.storage import read_json, taking_turns, write_json
+from ruledsl.storage import in_full, read_json, taking_turns, write_json
 from ruledsl.studies import Tick
 
 
@@ -127,8 +127,7 @@ class Experiment:
 
 def experiments(planner: Planner, files: Sequence[ClaimFile]) -> list[Experiment]:
     """Everything that files need. Where data lie is said in full: a worker may start in another folder."""
-    root = planner.budget.data_root
-    budget = replace(planner.budget, data_root=root.absolute() if root.exists() else root)
+    budget = replace(planner.budget, data_root=Path(in_full(str(planner.budget.data_root))))
     return [Experiment(file, name, planner.out, budget) for file in files for name in file.experiments]
 
 

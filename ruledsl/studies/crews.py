@@ -6,7 +6,6 @@ dies changes a number.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import contextmanager
@@ -22,12 +21,12 @@ from ruledsl import __version__
 from ruledsl.backend import compile_rule
 from ruledsl.errors import RunError, UserError
 from ruledsl.meta import Computer, Crew, Lived, Portion, Streams
-from ruledsl.registry import use_folders
 from ruledsl.rules import rule
 from ruledsl.runs import DATA, Crews, Spec, use_threads
 from ruledsl.settings import TrainSettings
+from ruledsl.storage import in_full
 from ruledsl.studies.cells import DEATHS, Place
-from ruledsl.studies.places import HERE, named_folders, open_place, other_version, told
+from ruledsl.studies.places import HERE, joined, named_folders, open_place, told
 from ruledsl.tasks import open_dataset
 
 AT_ONCE = 8
@@ -75,14 +74,9 @@ def _crew(place: Place, folder: Path, spec: Spec) -> Crew:
             f"only a training that began with one, or with `--at-once {AT_ONCE}`, can"
         )
     own = folder / DATA
-    dataset = str(own.absolute()) if config.dataset == DATA else _absolute(config.dataset)
+    dataset = str(own.absolute()) if config.dataset == DATA else in_full(config.dataset, "@")
     settings = config.settings.put(episodes=TrainSettings.episodes)  # stages that differ in it are alike
-    return _Handed(place, Blueprint(spec.rule.source, settings, dataset, _absolute(config.data_root)))
-
-
-def _absolute(path: str) -> str:
-    file, at, part = path.partition("@")
-    return f"{Path(file).absolute()}{at}{part}" if Path(file).exists() else path
+    return _Handed(place, Blueprint(spec.rule.source, settings, dataset, in_full(config.data_root)))
 
 
 @dataclass(frozen=True)
@@ -101,9 +95,7 @@ class _Handed:
                 for n, future in futures.items():
                     found[n] = _received(future.result())
                 return [found[n] for n in range(len(portions))]
-            except (
-                BrokenExecutor
-            ):  # a worker died, and the others with it: what is missing is asked for again
+            except BrokenExecutor:  # a worker died, and its pool: what is missing is asked for again
                 self.place.renew()
             except CancelledError:
                 break
@@ -147,10 +139,8 @@ def _streams(blueprint: Blueprint, computed_by: Computer) -> Streams:
 
 def _lived(version: str, plugins: tuple[Path, ...], blueprint: Blueprint, message: Message) -> str | Message:
     """Compute a portion wherever this is: what it says, or what went wrong, in words."""
-    if version != __version__:
-        return other_version(version)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    use_folders(plugins)
+    if fault := joined(version, plugins):
+        return fault
     keys, theta, engine, computed_by = message
     try:
         use_threads(blueprint.settings.threads_used)

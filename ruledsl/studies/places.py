@@ -26,7 +26,7 @@ from ruledsl.errors import FolderInUse, RunError, UserError
 from ruledsl.registry import find, plugin_folders, use_folders
 from ruledsl.storage import make_folder
 from ruledsl.studies.carrying import Parcel, Returned
-from ruledsl.studies.cells import STOPPED, Cell, Place
+from ruledsl.studies.cells import STOPPED, Cell, Place, Tick
 
 T = TypeVar("T")
 COUNT_SECONDS = 2.0
@@ -57,13 +57,7 @@ class Here(Place):
         return self._work
 
     def _work(self, cell: Cell) -> str:
-        try:
-            cell.run(self._tick)
-        except KeyboardInterrupt:
-            return STOPPED
-        except Exception as error:  # whatever it is, the others must not be lost for it
-            return told(error)
-        return ""
+        return attempted(cell, self._tick)
 
     def _tick(self, episodes: int) -> None:
         self.done += episodes
@@ -232,9 +226,8 @@ def _far(version: str, plugins: tuple[Path, ...], cell: Cell) -> str:
     An executor that lost sight of a worker gives its cells to another one, while the first may be at work:
     the second waits, and finds them done.
     """
-    if version != __version__:
-        return other_version(version)
-    _begin_far(plugins)
+    if fault := joined(version, plugins):
+        return fault
     patience = 2
     while True:
         try:
@@ -258,32 +251,29 @@ def _if_seen(sign: Path, work: Callable[[Cell], str], cell: Cell) -> str:
     return work(cell)
 
 
-def _begin_far(plugins: tuple[Path, ...]) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    use_folders(plugins)
-
-
 def _carried(version: str, plugins: tuple[Path, ...], parcel: Parcel) -> str | Returned:
     """Run a cell that brought its files along: what it wrote, and what went wrong, if anything did."""
+    return joined(version, plugins) or parcel.opened(lambda cell: attempted(cell, lambda _: None))
+
+
+def joined(version: str, plugins: tuple[Path, ...]) -> str:
+    """Make whoever runs this a worker of who asks from that version: nothing, or why it cannot be one."""
     if version != __version__:
-        return other_version(version)
-    _begin_far(plugins)
-
-    def run(cell: Cell) -> str:
-        try:
-            cell.run(lambda _: None)
-        except KeyboardInterrupt:
-            return STOPPED
-        except Exception as error:  # whatever it is, the others must not be lost for it
-            return told(error)
-        return ""
-
-    return parcel.opened(run)
+        return f"a worker has ruledsl {__version__}, whoever asked it {version}"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    use_folders(plugins)
+    return ""
 
 
-def other_version(version: str) -> str:
-    """What a worker says to who asks it from another version."""
-    return f"a worker has ruledsl {__version__}, whoever asked it {version}"
+def attempted(cell: Cell, tick: Tick) -> str:
+    """Run a cell: nothing, or what went wrong, whatever it is; the others must not be lost for it."""
+    try:
+        cell.run(tick)
+    except KeyboardInterrupt:
+        return STOPPED
+    except Exception as error:
+        return told(error)
+    return ""
 
 
 def told(error: Exception) -> str:
@@ -339,12 +329,7 @@ def _work(cell: Cell) -> str:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _at_work.set()
     try:
-        cell.run(tick)
-    except KeyboardInterrupt:
-        return STOPPED
-    except Exception as error:  # whatever it is, the others must not be lost for it
-        return told(error)
+        return attempted(cell, tick)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _at_work.clear()
-    return ""

@@ -18,6 +18,7 @@ from ruledsl.progress import Board
 from ruledsl.runs import RULE, Run, Spec, used_plugins
 from ruledsl.settings import ACCURACY, OPTIONS, EpisodeRecord, known_names
 from ruledsl.statistics import Interval
+from ruledsl.storage import in_full
 from ruledsl.studies.cells import Plan, Tick, Watcher
 from ruledsl.studies.places import open_place
 from ruledsl.studies.specify import Opened, specify
@@ -75,7 +76,7 @@ class StudyCell:
         # What was read of the rule and the data stays here: another process reads it anew, in a folder of its
         # own perhaps.
         place = self.run_folder.folder.absolute()
-        return StudyCell, (_absolute(self.rule), self.values, self.settings, self.root.absolute(), place)
+        return StudyCell, (in_full(self.rule), self.values, self.settings, self.root.absolute(), place)
 
     @property
     def planned(self) -> int:
@@ -116,12 +117,6 @@ class StudyCell:
         Run(self.run_folder.folder).ensure(self.spec, hear)
 
 
-def _absolute(text: Any) -> str:
-    """A path, wherever it is read; the name of a shipped rule stays what it is."""
-    file, colon, rest = str(text).partition(":")
-    return f"{Path(file).absolute()}{colon}{rest}" if Path(file).exists() else str(text)
-
-
 def shown(value: Any) -> str:
     """A value of a setting as people write it."""
     return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
@@ -156,7 +151,7 @@ class Study:
             raise SettingsError(f"`{min(twice)}` is both varied and the same for all cells")
         opened = Opened()
         # Run folders say where data lie in full: the same text wherever their cell was trained.
-        shared = tuple((n, _absolute(v) if n == "data_root" else v) for n, v in settings.items())
+        shared = tuple((n, in_full(str(v)) if n == "data_root" else v) for n, v in settings.items())
         self.cells = [
             StudyCell(
                 rule,

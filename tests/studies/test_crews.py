@@ -14,8 +14,8 @@ from ruledsl import RunError
 from ruledsl.runs import Run
 from ruledsl.selection import Plan
 from ruledsl.studies import crews, portioned
+from tests.cluster import kill_new, workers
 from tests.commands import SMALL
-from tests.studies.test_executors import kill_new, workers
 
 PORTIONS: dict[str, Any] = {
     **SMALL, "episodes": 12, "seeds": 2, "meta_batch": 4, "at_once": 3, "l1": (0, 0.01), "progress": False,

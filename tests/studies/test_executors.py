@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import psutil
 import pytest
 import torch
 
@@ -24,7 +20,7 @@ from ruledsl.meta import Portion
 from ruledsl.registry import find
 from ruledsl.studies import Cell, Far, Plan, crews, open_place, specify
 from tests.claims import Heard
-from tests.cluster import stand_in_for_slurm
+from tests.cluster import kill_new, stand_in_for_slurm, workers
 from tests.commands import SMALL
 
 VARIED = {"beta": [1.0, 5.0, 10.0]}
@@ -39,29 +35,6 @@ def metrics_of(study: ruledsl.Study) -> dict[str, bytes]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("undisturbed")
     return metrics_of(ruledsl.Study(["bio"], VARIED, out, **SETTINGS).run(progress=False))
-
-
-def workers() -> list[psutil.Process]:
-    """Processes that were spawned to work for this one."""
-    children = psutil.Process().children(recursive=True)
-    return [p for p in children if p.is_running() and "spawn_main" in " ".join(_line(p))]
-
-
-def _line(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def kill_new(begun: Callable[[], bool], spared: Collection[int]) -> None:
-    """Kill every worker that was not there before, as soon as something has begun."""
-    while not begun():
-        time.sleep(0.01)
-    for process in workers():
-        if process.pid not in spared:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself
-                os.kill(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("executor", ["processes:1", "dask:1"])
