@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -153,6 +154,14 @@ def test_a_study_trains_every_cell_once_and_draws_them(tmp_path: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.csv")} == stamps
     assert all(p.exists() for p in study.plot("beta", tmp_path / "beta.png"))
     assert all(p.exists() for p in study.plot("beta", tmp_path / "angle.png", y="alpha_1", hue="beta"))
+    with patch("ruledsl.studies.study.draw_panels") as drawn:
+        study.plot("beta", tmp_path / "angle.png", y="alpha_1")
+    ((_, _, (panel,)),) = (call.args for call in drawn.call_args_list)
+    last = [row["run"].metrics.column(0, "alpha_1")[-1] for row in rows]
+    assert [*panel.curves[0].mean, *panel.curves[1].mean] == pytest.approx(last), (
+        "of few episodes the last one"
+    )
+    assert [c.label for c in panel.curves] == ["bio", "oja"]
     for wrong in ({"x": "sizes"}, {"x": "beta", "y": "alpha_9"}, {"x": "beta", "hue": "seed"}):
         with pytest.raises(ruledsl.SettingsError, match=r"no (setting|column) `"):
             study.plot(**{"path": tmp_path / "none.png", **wrong})

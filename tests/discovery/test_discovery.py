@@ -113,6 +113,14 @@ def test_the_archive_holds_the_best_of_each_kind_that_raced(front: Front) -> Non
     ]
 
 
+def test_of_two_rules_of_a_kind_the_better_one_is_kept(front: Front) -> None:
+    (first, *_) = front.archive
+    fit = first.candidate.fit
+    scored = [dataclasses.replace(fit, scores=(score,)) for score in (0.1, 0.3, 0.2)]
+    entries = [dataclasses.replace(first, candidate=Candidate(one, 1)) for one in scored]
+    assert [e.candidate.fit.mean for e in best_of_kinds(entries)] == [0.3]
+
+
 def named_in(entry: Entry) -> set[str]:
     """What the written terms name."""
     known = {t.name: print_expression(t.term.expression) for t in entry.library.definition.terms}

@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 import ruledsl
-from ruledsl.backend import build, load_library
+from ruledsl.backend import CannotBuild, build, load_library
 from ruledsl.runs import use_threads
 from ruledsl.storage import is_kept
 from ruledsl.tasks import glyphs
@@ -129,6 +130,15 @@ def another(path: Path) -> None:
 
 def writable_by_all(path: Path) -> None:
     path.chmod(0o666)
+
+
+@needs_compiler
+def test_when_one_part_cannot_be_compiled_no_compiler_of_another_is_left(own_cache: Path) -> None:
+    slow = '#include <regex>\nbool found() { return std::regex_match("a", std::regex("a*")); }\n'
+    with pytest.raises(CannotBuild, match="error"):
+        load_library("no C++;\n", slow)
+    compilers = [p for p in psutil.Process().children() if "unit1.cpp" in " ".join(p.cmdline())]
+    assert compilers == []
 
 
 @needs_compiler

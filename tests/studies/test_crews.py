@@ -13,6 +13,7 @@ import ruledsl
 from ruledsl import RunError
 from ruledsl.runs import Run
 from ruledsl.selection import Plan
+from ruledsl.settings import TrainSettings
 from ruledsl.studies import crews, portioned
 from tests.cluster import kill_new, workers
 from tests.commands import SMALL
@@ -89,3 +90,9 @@ def test_a_selection_from_arrays_of_ones_own_finds_them_from_every_stage(tmp_pat
     ruledsl.select(run, plan=Plan(seeds=1, episodes=2, at_once=3))
     (stage,) = (run.folder / "selection").glob("refits")
     assert Run(stage).source().classes == 4
+
+
+def test_portions_are_computed_by_one_thread_unless_somebody_says_otherwise() -> None:
+    """Sums by two threads have other last bits than those of an executor's workers."""
+    asked = {(0, 0): 0, (0, 8): 1, (3, 8): 3, (3, 0): 3}
+    assert {k: TrainSettings.of(threads=k[0], at_once=k[1]).threads_used for k in asked} == asked

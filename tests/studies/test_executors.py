@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import ruledsl
 from ruledsl import RunError, __version__
 from ruledsl.meta import Portion
 from ruledsl.registry import find
+from ruledsl.stopping import stopping
 from ruledsl.studies import Cell, Far, Plan, crews, open_place, specify
 from tests.claims import Heard
 from tests.cluster import kill_new, stand_in_for_slurm, workers
@@ -150,6 +152,17 @@ def test_errors_of_an_executor_fail_the_cell_or_the_training_in_words(tmp_path: 
         spec = specify("bio", **{**SETTINGS, "at_once": 1})
         with pytest.raises(RunError, match="the workers failed: LookupError: lost"):
             hired(tmp_path, spec)([portion])
+
+
+def test_who_listens_for_the_end_already_is_left_to_it() -> None:
+    """A training under way saves itself when it is told to end."""
+    with stopping():
+        mine = signal.getsignal(signal.SIGTERM)
+        with open_place("processes:1"):
+            assert signal.getsignal(signal.SIGTERM) is mine
+    usual = signal.getsignal(signal.SIGTERM)
+    with open_place("processes:1"):
+        assert signal.getsignal(signal.SIGTERM) is not usual, "a `kill` stops workers as Ctrl-C does"
 
 
 def test_what_slurm_is_asked_for_is_in_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
