@@ -63,7 +63,7 @@ class Column:
         terms = tuple(name for name in self.rule.names if name in self.theta)
         runs = [RunSpec(n, SEED + n, 0.0, terms, start) for n in range(seeds)]
         trainer = MetaTrainer(compile_rule(self.rule), settings.having(feedback=pinned), runs, source)
-        return list(trainer.judge_fresh(tasks).values())
+        return [fresh.accuracy for fresh in trainer.judge_fresh(tasks).values()]
 
     def adapted(
         self, settings: TrainSettings, source: ImageSource, tasks: int
@@ -125,7 +125,7 @@ def knock_outs(front: Front, base: TrainSettings, source: ImageSource, seeds: in
         left = replace(best, theta={n: v for n, v in best.theta.items() if n != name})
         accuracy = left.accuracy(base, source, seeds, tasks)
         lost = Interval.of([a - b for a, b in zip(accuracy, whole, strict=True)])
-        text = formula({name: 1.0}, front.library).removeprefix("1 * ").removeprefix("- 1 * ")
+        text = formula({name: 1.0}, front.best.rule).removeprefix("1 * ").removeprefix("- 1 * ")
         rows.append(
             f"| `{text}` | {value.text('.3g')} | {Interval.of(accuracy).text('.3f')} | {lost.text('+.3f')} |"
         )
@@ -305,7 +305,7 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
         "",
         "## The rules",
         "",
-        *(f"- {rule.name}: `{front.text(rule)}`" for rule in front.rules),
+        *(f"- {rule.name}: `{rule.text}`" for rule in front.rules),
     ]
     write_page("discovered", page, out)
 

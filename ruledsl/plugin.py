@@ -35,6 +35,7 @@ diagnostic: _Decorator = partial(register, "diagnostic")
 executor: _Decorator = partial(register, "executor")
 target: _Decorator = partial(register, "target")
 analysis: _Decorator = partial(register, "analysis")
+proposer: _Decorator = partial(register, "proposer")
 
 V = TypeVar("V", bound=Applicable)
 
@@ -57,6 +58,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("Far", "Here", "Place", "Processes"), "ruledsl.studies"),
     **dict.fromkeys(("NotExpressible", "Subject"), "ruledsl.exports"),
     **dict.fromkeys(("Analysed", "Finding"), "ruledsl.theory"),
+    **dict.fromkeys(("Grown", "Idea", "Scene"), "ruledsl.discovery"),
     "require": "ruledsl.errors",
 }
 """Loaded when a plugin asks for them: rules that use a plugin's function must be checked without loading
@@ -74,6 +76,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "function",
     "objective",
     "optimiser",
+    "proposer",
     "recipe",
     "softplus",
     "target",

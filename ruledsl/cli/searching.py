@@ -16,6 +16,7 @@ from ruledsl.discovery import (
     ARCHIVE,
     DISCOVERY,
     FOUND,
+    GROWTH,
     Candidate,
     Family,
     Front,
@@ -24,13 +25,12 @@ from ruledsl.discovery import (
     Search,
     best_by_locality,
     discover,
-    formula,
     read_question,
 )
 from ruledsl.enumeration import Alphabet, Enumeration, enumerate_terms, library_text
 from ruledsl.ir import LOCALITY_NAMES, Locality
 from ruledsl.progress import Line
-from ruledsl.rules import Rule
+from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
 from ruledsl.storage import write_text
 from ruledsl.studies import crews, default_folder, portioned
@@ -100,18 +100,19 @@ def discover_(
 ) -> int:
     """Search, tell of every round, print the front; the exit code."""
     requirements = [Requirement.read(text) for text in require]
-    folder, seconds = out or default_folder("found"), float("inf") if budget is None else budget
+    folder = out or default_folder("found")
     try:
         with contextlib.ExitStack() as stack, crews(executor) as hired:
             progress = _Rounds((), quiet, stack)
-            front = discover(question, folder, seconds, progress, progress.said, hired)
+            front = discover(question, folder, budget, progress, progress.said, hired)
     except KeyboardInterrupt:
-        more = "" if budget is None else f" --budget {budget:g}s"
+        more = "" if budget is None or (folder / GROWTH).is_file() else f" --budget {budget:g}s"
         click.echo(f"stopped; go on with: ruledsl discover --resume {folder}{more}")
         return INTERRUPTED
     Console().print(_front(front))
-    click.echo("± 95 % over seeds, differences seed by seed. Chosen by other classes than those of the test:")
-    click.echo(f"  {front.best.name}: {front.text(front.best)}")
+    click.echo("± 95 % over seeds, differences seed by seed.")
+    click.echo("Preferred, by other classes than the test's: the smallest that no larger one clearly beats")
+    click.echo(f"  {front.best.name}: {front.best.text}")
     for kind, rule in best_by_locality(front):
         click.echo(f"  the best for {kind}: {rule.name}, {rule.mean('test').text('.3f')}")
     click.echo(f"rules: {folder / FOUND}  evidence: {folder / DISCOVERY}")
@@ -127,7 +128,7 @@ def _print_family(family: Family) -> None:
     click.echo(f"{count} of {family.of} rules of the race meet what is required (accuracy in the race):")
     for entry in family.members[:SHOWN]:
         fit = entry.candidate.fit
-        click.echo(f"  {fit.accuracy_mean:.3f}  {formula(entry.candidate.theta, entry.library)}")
+        click.echo(f"  {fit.accuracy_mean:.3f}  {entry.candidate.text}")
     if count > SHOWN:
         click.echo(f"  … and {count - SHOWN} more")
     if count > 1:
@@ -138,22 +139,35 @@ def _print_family(family: Family) -> None:
 
 
 class _Rounds(StageProgress):
-    """Progress of the stages, and between them what each round keeps."""
+    """Progress of the stages, and between them the best rule of each complexity until then."""
 
-    def said(self, number: int, found: Sequence[Candidate], library: Rule) -> None:
+    def said(self, number: int, kept: Sequence[Candidate], found: Sequence[Candidate]) -> None:
         self.end()
-        for candidate in found:
-            click.echo(f"round {number}: {candidate.fit.mean:.3f}  {formula(candidate.theta, library)}")
+        Console().print(_race(number, found))
+
+
+def _race(number: int, found: Sequence[Candidate]) -> Table:
+    """The best of each number of products, on the classes that are searched."""
+    table = Table(box=None, title=f"after round {number}", title_justify="left")
+    for head in ("products", "accuracy", "locality", "round", "rule", "came of"):
+        table.add_column(head, overflow="fold")
+    for products in sorted({c.products for c in found}):
+        best = max((c for c in found if c.products == products), key=lambda c: c.fit.mean)
+        accuracy = Interval.of(best.fit.accuracy).text(".3f")
+        table.add_row(str(products), accuracy, str(best.locality), str(best.round), best.text, best.why)
+    return table
 
 
 def _front(front: Front) -> Table:
     table = Table(box=None)
-    for head in ("rule", "terms", "products", "locality", "test accuracy", "above backprop", "above bio"):
+    beside = [b for b in front.baselines if b.name in ("backprop", "bio")]
+    heads = ("rule", "terms", "products", "locality", "test accuracy", *(f"above {b.name}" for b in beside))
+    for head in heads:
         table.add_column(head, overflow="fold")
-    by_name = {rule.name: rule for rule in front.baselines}
     for rule in (*front.rules, *front.baselines):
-        beside = (rule.beside(by_name[name], "test").text("+.3f") for name in ("backprop", "bio"))
+        above = (rule.beside(b, "test").text("+.3f") for b in beside)
         ours = rule in front.rules
-        kind, products = (str(front.locality(rule)), str(len(front.products(rule)))) if ours else ("", "")
-        table.add_row(rule.name, str(len(rule.terms)), products, kind, rule.mean("test").text(".3f"), *beside)
+        kind, products = (str(rule.locality), str(len(rule.products))) if ours else ("", "")
+        name = f"{rule.name}, preferred" if rule is front.best else rule.name
+        table.add_row(name, str(len(rule.terms)), products, kind, rule.mean("test").text(".3f"), *above)
     return table

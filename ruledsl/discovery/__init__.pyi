@@ -3,10 +3,12 @@ from .budget import GROUP, SEARCH, TRAINED, Search
 from .discover import discover
 from .factoring import Product, factored, factored_terms, formula
 from .front import DISCOVERY, FOUND, FRONT, Front, best_by_locality
-from .judging import BASELINES, Judged
+from .ideas import WAYS, Grown, Idea, Scene
+from .judging import BASELINES, Judged, preferred
 from .library import library_of
 from .question import QUESTION, Question, read_question
-from .search import Candidate, finalists
+from .search import GROWTH, Candidate, beam_of, finalists
+from .shelf import Shelf
 
 __all__ = [
     "ARCHIVE",
@@ -15,18 +17,25 @@ __all__ = [
     "FOUND",
     "FRONT",
     "GROUP",
+    "GROWTH",
     "QUESTION",
     "SEARCH",
     "TRAINED",
+    "WAYS",
     "Candidate",
     "Entry",
     "Family",
     "Front",
+    "Grown",
+    "Idea",
     "Judged",
     "Product",
     "Question",
     "Requirement",
+    "Scene",
     "Search",
+    "Shelf",
+    "beam_of",
     "best_by_locality",
     "best_of_kinds",
     "discover",
@@ -36,5 +45,6 @@ __all__ = [
     "finalists",
     "formula",
     "library_of",
+    "preferred",
     "read_question",
 ]

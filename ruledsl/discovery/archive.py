@@ -17,11 +17,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from ruledsl.discovery.factoring import factored, formula
+from ruledsl.discovery.ground import Ways
 from ruledsl.discovery.search import Candidate
 from ruledsl.errors import SettingsError
 from ruledsl.ir import Locality
-from ruledsl.rules import Rule
 from ruledsl.storage import write_rows
 
 ARCHIVE = "archive.csv"
@@ -69,27 +68,24 @@ class Entry:
     """A candidate, with what it needs and what was measured of it."""
 
     candidate: Candidate
-    library: Rule
 
     @cached_property
     def products(self) -> int:
-        """Its complexity: terms that share a factor count as one."""
-        return len(factored(self.candidate.theta, self.library))
+        return self.candidate.products
 
     @property
     def locality(self) -> Locality:
-        return max(self.library.locality[name] for name in self.candidate.terms)
+        return self.candidate.locality
 
     @property
     def reads(self) -> str:
         """`e_pre`, `W`, both, or neither."""
-        forms = dict(zip(self.library.names, self.library.forms, strict=True))
-        read = frozenset[str]().union(*(forms[name].reads for name in self.candidate.terms))
+        read = frozenset[str]().union(*(form.reads for form in self.candidate.rule.forms))
         return " and ".join(name for name in READ if name in read) or "neither"
 
     @property
-    def kind(self) -> tuple[int, Locality, str]:
-        return self.products, self.locality, self.reads
+    def kind(self) -> tuple[int, Locality, str, Ways]:
+        return self.products, self.locality, self.reads, self.candidate.ways
 
     @property
     def values(self) -> dict[str, float]:
@@ -105,18 +101,19 @@ class Entry:
             "accuracy_in_the_race": self.candidate.fit.accuracy_mean,
             "seeds": len(self.candidate.fit.accuracy),
             "round": self.candidate.round,
-            "formula": formula(self.candidate.theta, self.library),
+            "why": self.candidate.why,
+            "formula": self.candidate.text,
         }
 
 
-def entries_of(found: Sequence[Candidate], library: Rule) -> list[Entry]:
-    """Candidates, each set of terms once."""
-    return [Entry(c, library) for c in {c.terms: c for c in found}.values() if c.terms]
+def entries_of(found: Sequence[Candidate]) -> list[Entry]:
+    """Candidates, each rule once."""
+    return [Entry(c) for c in {(c.terms, c.ways): c for c in found}.values() if c.terms]
 
 
 def best_of_kinds(entries: Sequence[Entry]) -> list[Entry]:
-    """The best of each complexity, locality class and what it reads; in that order."""
-    best: dict[tuple[int, Locality, str], Entry] = {}
+    """The best of each complexity, locality class, what it reads and its ways; in that order."""
+    best: dict[tuple[int, Locality, str, Ways], Entry] = {}
     for entry in entries:
         before = best.get(entry.kind)
         if before is None or entry.candidate.fit.mean > before.candidate.fit.mean:

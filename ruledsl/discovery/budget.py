@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ruledsl.settings import NETWORK, OPTIONS, TASK, Setting, checks, field, rows_of
 
@@ -17,12 +18,33 @@ class Search:
     3
     """
 
-    rounds: int = field(4, checks.count, "Rounds of growth: each adds a term, or drops one.", group=GROUP)
+    rounds: int = field(
+        0, checks.whole, "Rounds of growth: each makes other rules of the best ones.", group=GROUP,
+        shown_default="4, or as many as the budget has time for",
+    )  # fmt: skip
+    proposers: tuple[str, ...] = field(
+        ("enumeration", "merging", "layers", "mutation"), checks.words,
+        "Who says what to try next: proposer plugins (`list plugins`).", group=GROUP, kind="proposer",
+    )  # fmt: skip
     beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)
     screened: int = field(
         12, checks.count, "Absent terms of each rule that are tried: those with the clearest gradient.",
         group=GROUP,
     )  # fmt: skip
+    mutants: int = field(
+        6, checks.whole, "Of each rule: terms changed at random into others, beyond the library.", group=GROUP
+    )
+    other_feedback: tuple[str, ...] = field(
+        (), checks.words, "Pathways that rules are also tried with, by the proposer `pathways`.",
+        group=GROUP, kind="feedback",
+    )  # fmt: skip
+    other_activation: tuple[str, ...] = field(
+        (), checks.words, "Activations that rules are also tried with, by the proposer `pathways`.",
+        group=GROUP, kind="activation",
+    )  # fmt: skip
+    measure: Literal["accuracy", "loss"] = field(
+        "accuracy", checks.choice("accuracy", "loss"), "What rules are raced and chosen by.", group=GROUP
+    )
     tries: int = field(30, checks.several, "Episodes of the first heat, for every candidate.", group=GROUP)
     heats: int = field(60, checks.several, "Episodes of the second heat, for the best third.", group=GROUP)
     start_episodes: int = field(
@@ -34,7 +56,7 @@ class Search:
     search_seeds: int = field(
         2, checks.count, "Seeds of the first heat; the second has twice as many.", group=GROUP
     )
-    refit_seeds: int = field(4, checks.count, "Seeds of the refits and of all that is reported.", group=GROUP)
+    refit_seeds: int = field(6, checks.count, "Seeds of the refits and of all that is reported.", group=GROUP)
     judged_tasks: int = field(
         20, checks.count, "Tasks per seed that a rule is judged by, never trained on.", group=GROUP
     )
@@ -45,10 +67,9 @@ class Search:
         0, checks.whole_up_to(0, 1000), "Another one sees other tasks and networks.", group=GROUP
     )
 
-    @property
-    def longest(self) -> int:
+    def behind(self, rounds: int) -> int:
         """Episodes behind a rule that grew in every round: what it is beside is trained for as many."""
-        return self.start_episodes + self.rounds * (self.tries + self.heats) + self.refit_episodes
+        return self.start_episodes + rounds * (self.tries + self.heats) + self.refit_episodes
 
 
 SEARCH: dict[str, Setting] = {s.name: s for s in rows_of(Search)}

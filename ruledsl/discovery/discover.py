@@ -6,25 +6,28 @@ from pathlib import Path
 
 from ruledsl.discovery.archive import entries_of
 from ruledsl.discovery.front import Front
+from ruledsl.discovery.ground import Contender, Ground
 from ruledsl.discovery.judging import baselines, refitted
 from ruledsl.discovery.library import library_of
 from ruledsl.discovery.question import Question
 from ruledsl.discovery.search import Hunt, Said, finalists
+from ruledsl.discovery.shelf import Shelf
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.rules import load
 from ruledsl.runs import Crews, locked
 from ruledsl.selection import StageListener
+from ruledsl.settings import TrainSettings
 from ruledsl.storage import make_folder
-from ruledsl.studies import specify
-from ruledsl.tasks import draw_task, open_dataset
+from ruledsl.studies import known_terms
+from ruledsl.tasks import ImageSource, draw_task, open_dataset
 
 
 def discover(
     question: Question,
     out: str | Path,
-    seconds: float = float("inf"),
+    seconds: float | None = None,
     listen: StageListener = lambda stage, records: None,
-    said: Said = lambda number, found, library: None,
+    said: Said = lambda number, kept, found: None,
     crews: Crews | None = None,
 ) -> Front:
     """Search rules that nobody wrote, from a rule that somebody did; the same call goes on where it was.
@@ -32,7 +35,8 @@ def discover(
     Args:
         question: what is searched; kept in the folder, see `read_question`.
         out: the folder of the search; every stage is a run folder in it.
-        seconds: no round of growth begins after six tenths of this.
+        seconds: no round of growth begins after six tenths of this; with more of it than before, a search
+            that had ended grows on.
         listen: told of every stage's episodes.
         said: told of the rules that each round keeps.
         crews: who computes the streams of meta-steps, see `ruledsl.studies.crews`; this process by default.
@@ -54,27 +58,35 @@ def discover(
     """
     out, given, allow = Path(out), question.given, LOCALITY_NAMES[question.allow]
     first = load(question.start, allow=allow)
-    library = library_of(first, question.alphabet, allow, question.size)
-    base = specify(library, **given)
-    root = Path(str(given.get("data_root", "data")))
-    parts = {part: open_dataset(f"{question.dataset}@{part}", root) for part in ("choice", "test")}
-    for source in parts.values():  # a search must not end at classes that are too few
-        draw_task(source, base.config.settings, 0, 0, 0)
-    hunt = Hunt(out, base, given, first.names, question.search, listen, said, seconds, crews)
+    shelf = Shelf(library_of(first, question.alphabet, allow, question.size))
+    known_terms(question.start, question.plant, shelf.library.names, "the planted Θ*")
+    ground = Ground(out, shelf, given, question.search.measure, listen, crews)
+    settings = ground.spec(shelf.library.names).config.settings
+    parts = _parts(question, settings)
+    start = Contender(first.names, dict(zip(first.names, first.program.initial, strict=True)))
+    hunt = Hunt(question, ground, start, said, seconds)
     with locked(make_folder(out)):
         question.keep(out)
-        found = hunt.search()
+        found, rounds = hunt.search()
         chosen = finalists(found, question.search.finalists)
-        judged = refitted(hunt, chosen, parts), baselines(hunt, parts)
-        chance = 1 / base.config.settings.task.labels
         front = Front(
             out,
-            library,
             question.dataset,
-            tuple(judged[0]),
-            tuple(judged[1]),
-            chance,
-            tuple(entries_of(found, library)),
+            tuple(refitted(hunt, chosen, rounds, parts)),
+            # A planted rule is no more than what it taught: nobody wrote rules for that.
+            () if question.plant else tuple(baselines(hunt, rounds, parts)),
+            1 / settings.task.labels,
+            tuple(entries_of(found)),
+            question.search.measure,
         )
         front.write()
     return front
+
+
+def _parts(question: Question, settings: TrainSettings) -> dict[str, ImageSource]:
+    """The classes to choose by, and those of the test: a search must not end at classes that are too few."""
+    root = Path(str(question.given.get("data_root", "data")))
+    parts = {part: open_dataset(f"{question.dataset}@{part}", root) for part in ("choice", "test")}
+    for source in parts.values():
+        draw_task(source, settings, 0, 0, 0)
+    return parts

@@ -41,9 +41,39 @@ class Product:
 Pair = tuple[str, str]
 
 
-def factored(theta: Mapping[str, float], library: Rule) -> list[Product]:
-    """Σ θ_r F^r as outer products, and what is none of them; the largest |θ| stands first in a product."""
-    known = {term.name: term for term in library.definition.terms}
+@dataclass(frozen=True)
+class Outer:
+    """A term read as sign · left rightᵀ."""
+
+    sign: int
+    left: Expression
+    right: Expression
+
+    @classmethod
+    def of(cls, expression: Expression) -> Outer | None:
+        """None for what is no outer product of a postsynaptic and a presynaptic vector."""
+        sign, unsigned = _unsigned(expression)
+        sides = _sides(unsigned)
+        if sides is None:
+            return None
+        (left_sign, left), (right_sign, right) = (_unsigned(side) for side in sides)
+        return cls(sign * left_sign * right_sign, left, right)
+
+    @property
+    def pair(self) -> Pair:
+        return print_expression(self.left), print_expression(self.right)
+
+    @property
+    def trees(self) -> dict[str, Expression]:
+        return dict(zip(self.pair, (self.left, self.right), strict=True))
+
+
+def factored(theta: Mapping[str, float], rule: Rule) -> list[Product]:
+    """Σ θ_r F^r as outer products, and what is none of them; the largest |θ| stands first in a product.
+
+    `rule` has the terms that are named, and may have others.
+    """
+    known = {term.name: term for term in rule.definition.terms}
     single: list[Product] = []
     pairs: dict[Pair, float] = {}
     trees: dict[str, Expression] = {}
@@ -52,23 +82,20 @@ def factored(theta: Mapping[str, float], library: Rule) -> list[Product]:
         if not _is_plain(term):
             single.append(Product(value, term.term.expression, term))
             continue
-        sign, expression = _unsigned(term.term.expression)
-        sides = _sides(expression)
-        if sides is None:
+        outer = Outer.of(term.term.expression)
+        if outer is None:
+            sign, expression = _unsigned(term.term.expression)
             single.append(Product(sign * value, expression))
             continue
-        left_sign, left = _unsigned(sides[0])
-        right_sign, right = _unsigned(sides[1])
-        pair = (print_expression(left), print_expression(right))
-        trees |= dict(zip(pair, (left, right), strict=True))
-        pairs[pair] = pairs.get(pair, 0.0) + sign * left_sign * right_sign * value
+        trees |= outer.trees
+        pairs[outer.pair] = pairs.get(outer.pair, 0.0) + outer.sign * value
     return [*_products(pairs, trees), *single]
 
 
-def formula(theta: Mapping[str, float], library: Rule) -> str:
+def formula(theta: Mapping[str, float], rule: Rule) -> str:
     """Σ θ_r F^r on one line, with its numbers, terms that share a factor put together:
     `0.02 * (e_post - 0.5 * y_post) * y_pre^T - 0.001 * W`."""
-    return " ".join(product.text for product in factored(theta, library)).removeprefix("+ ")
+    return " ".join(product.text for product in factored(theta, rule)).removeprefix("+ ")
 
 
 def _is_plain(term: RuleTerm) -> bool:
@@ -83,17 +110,17 @@ def _products(pairs: Mapping[Pair, float], trees: Mapping[str, Expression]) -> l
     for left in dict.fromkeys(pair[0] for pair in pairs):
         if left in lefts:
             own = {r: v for (a, r), v in pairs.items() if a == left}
-            value, total = _total(own, trees)
+            value, total = weighted_sum(own, trees)
             found.append(Product(value, Binary("*", trees[left], Transpose(total))))
     for right in dict.fromkeys(pair[1] for pair in pairs):
         own = {a: v for (a, r), v in pairs.items() if r == right and a not in lefts}
         if right in rights and own:
-            value, total = _total(own, trees)
+            value, total = weighted_sum(own, trees)
             found.append(Product(value, Binary("*", total, Transpose(trees[right]))))
     return found
 
 
-def _total(parts: Mapping[str, float], trees: Mapping[str, Expression]) -> tuple[float, Expression]:
+def weighted_sum(parts: Mapping[str, float], trees: Mapping[str, Expression]) -> tuple[float, Expression]:
     """A sum with its largest number taken out of it."""
     order = sorted(parts, key=lambda text: -abs(parts[text]))
     largest = parts[order[0]]
@@ -131,9 +158,9 @@ def _sides(expression: Expression) -> tuple[Expression, Expression] | None:
     return None
 
 
-def factored_terms(theta: Mapping[str, float], library: Rule) -> Sequence[RuleTerm]:
+def factored_terms(theta: Mapping[str, float], rule: Rule) -> Sequence[RuleTerm]:
     """The same as terms of a rule, each starting at its θ: what a person would write."""
-    return [_term(number, product) for number, product in enumerate(factored(theta, library), start=1)]
+    return [_term(number, product) for number, product in enumerate(factored(theta, rule), start=1)]
 
 
 def _term(number: int, product: Product) -> RuleTerm:

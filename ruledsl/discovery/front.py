@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ruledsl.discovery.archive import Entry, write_archive
-from ruledsl.discovery.factoring import Product, factored, factored_terms, formula
-from ruledsl.discovery.judging import Judged
+from ruledsl.discovery.factoring import factored_terms
+from ruledsl.discovery.judging import ACCURACY, Judged, preferred
 from ruledsl.evidence import write_sealed
 from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
 from ruledsl.ir import Locality
 from ruledsl.language import RuleDefinition
-from ruledsl.rules import Rule, rule_source
+from ruledsl.rules import rule_source
 from ruledsl.storage import make_folder, write_rows, write_text
 from ruledsl.wording import counted
 
@@ -25,13 +26,11 @@ DISCOVERY, FRONT, FOUND = "discovery.json", "front.csv", "found"
 class Front:
     """Rules of a search beside those that people wrote, judged on classes it never saw.
 
-    >>> import ruledsl
-    >>> Front(Path("runs/found"), ruledsl.load("bio"), "glyphs", (), (), 0.2).dataset
+    >>> Front(Path("runs/found"), "glyphs", (), (), 0.2).dataset
     'glyphs'
     """
 
     out: Path
-    library: Rule
     dataset: str
     rules: tuple[Judged, ...]
     baselines: tuple[Judged, ...]
@@ -39,50 +38,41 @@ class Front:
     """Accuracy of guessing among a task's labels."""
     archive: tuple[Entry, ...] = ()
     """Every rule that reached a second heat."""
+    measure: str = ACCURACY
+    """What rules were raced and are chosen by."""
 
-    @property
+    @cached_property
     def best(self) -> Judged:
-        """Chosen by the classes that are there to choose; those of the test had no say in it."""
-        return max(self.rules, key=lambda rule: rule.mean("choice").mean)
-
-    def locality(self, rule: Judged) -> Locality:
-        """The class of its most demanding term."""
-        return max(self.library.locality[name] for name in rule.terms)
-
-    def products(self, rule: Judged) -> list[Product]:
-        """The rule with terms that share a factor put together: their number is its complexity."""
-        return factored({name: value.mean for name, value in rule.theta.items()}, self.library)
-
-    def text(self, rule: Judged) -> str:
-        """F(Θ) on one line, with its numbers."""
-        return formula({name: value.mean for name, value in rule.theta.items()}, self.library)
+        """Chosen by the classes that are there to choose; those of the test had no say in it: see
+        `preferred`."""
+        return preferred(self.rules, self.measure)
 
     def source(self, rule: Judged) -> str:
         """A `.rule` file with Θ, and where it comes from above it."""
         kept = tuple(
             replace(t, options=replace(t.options, init=float(f"{rule.theta[t.name].mean:.6g}")))
-            for t in self.library.definition.terms
-            if t.name in rule.terms
+            for t in rule.rule.definition.terms
         )
-        return self._commented(
-            rule, replace(self.library.definition, name=_name(rule), note=None, terms=kept)
-        )
+        return self._commented(rule, replace(rule.rule.definition, name=_name(rule), note=None, terms=kept))
 
     def factored_source(self, rule: Judged) -> str:
         """The same rule with shared factors taken out, inner numbers held: what a person would write."""
-        terms = tuple(factored_terms({n: v.mean for n, v in rule.theta.items()}, self.library))
+        terms = tuple(factored_terms(rule.means, rule.rule))
         name = f"{_name(rule)}_factored"
-        return self._commented(rule, replace(self.library.definition, name=name, note=None, terms=terms))
+        return self._commented(rule, replace(rule.rule.definition, name=name, note=None, terms=terms))
 
     def _commented(self, rule: Judged, definition: RuleDefinition) -> str:
         people = ", ".join(f"{b.name} {b.mean('test').text('.3f')}" for b in self.baselines)
         count = len(rule.accuracy["test"])
+        ways = dict(rule.ways)
         said = [
             f"Found by `ruledsl discover` on {self.dataset}: accuracy on classes never searched",
             f"{rule.mean('test').text('.3f')} (95 %, {count} seeds with a Θ each; here stands their mean).",
-            f"Rules that people wrote, trained for as many episodes: {people}.",
+            *([f"Rules that people wrote, trained for as many episodes: {people}."] if people else []),
+            *([f"With {', '.join(f'{k} {v}' for k, v in rule.ways)}."] if ways else []),
         ]
-        return "".join(f"# {line}\n" for line in said) + rule_source(definition)
+        own = replace(definition, feedback=ways.get("feedback", definition.feedback))
+        return "".join(f"# {line}\n" for line in said) + rule_source(own)
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each rule of the front, then for each that people wrote."""
@@ -90,19 +80,20 @@ class Front:
 
     def _row(self, rule: Judged) -> dict[str, Any]:
         ours = rule in self.rules
-        by_name = {b.name: b for b in self.baselines}
-        beside = {n: rule.beside(by_name[n], "test") for n in ("backprop", "bio")}
+        beside = {b.name: rule.beside(b, "test") for b in self.baselines if b.name in ("backprop", "bio")}
         return {
             "rule": rule.name,
+            "preferred": rule is self.best,
             "terms": len(rule.terms),
-            "products": len(self.products(rule)) if ours else "",
-            "locality": str(self.locality(rule)) if ours else "",
+            "products": len(rule.products) if ours else "",
+            "locality": str(rule.locality) if ours else "",
             "round": rule.round if ours else "",
             **{f"{part}_accuracy": rule.mean(part).mean for part in ("choice", "test")},
             "test_half_width_95": rule.mean("test").half,
             **{f"above_{n}": i.mean for n, i in beside.items()},
             **{f"above_{n}_half_width_95": i.half for n, i in beside.items()},
-            "formula": self.text(rule) if ours else "",
+            "why": rule.why,
+            "formula": rule.text if ours else "",
         }
 
     def write(self) -> None:
@@ -129,7 +120,8 @@ class Front:
             "name": rule.name,
             "terms": list(rule.terms),
             "theta": {name: value.json() for name, value in rule.theta.items()},
-            "accuracy": {part: {str(s): a for s, a in by.items()} for part, by in rule.accuracy.items()},
+            "ways": dict(rule.ways),
+            **{name: _by_part(values) for name, values in (("accuracy", rule.accuracy), ("loss", rule.loss))},
         }
 
     def panel(self) -> Panel:
@@ -153,11 +145,15 @@ def _name(rule: Judged) -> str:
     return rule.name.replace("-", "_")
 
 
+def _by_part(values: Mapping[str, Mapping[int, float]]) -> dict[str, dict[str, float]]:
+    return {part: {str(seed): v for seed, v in by.items()} for part, by in values.items()}
+
+
 def best_by_locality(front: Front) -> Sequence[tuple[Locality, Judged]]:
     """For each class, the best rule that needs no more: what could a synapse alone run? a dendrite?"""
     found = []
     for kind in Locality:
-        able = [rule for rule in front.rules if front.locality(rule) <= kind]
-        if able and any(front.locality(rule) == kind for rule in able):
-            found.append((kind, max(able, key=lambda rule: rule.mean("choice").mean)))
+        able = [rule for rule in front.rules if rule.locality <= kind]
+        if any(rule.locality == kind for rule in able):
+            found.append((kind, preferred(able, front.measure)))
     return found

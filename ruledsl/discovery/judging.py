@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cached_property
+from typing import Any
 
 from ruledsl.backend import compile_rule
-from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
+from ruledsl.discovery.factoring import Product, factored, formula
+from ruledsl.discovery.ground import Contender, Ground, Trained, Ways
+from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt, ways_text
 from ruledsl.evidence import refuse_edited_document, write_sealed
+from ruledsl.ir import Locality
 from ruledsl.meta import MetaTrainer
-from ruledsl.runs import Run, Spec
-from ruledsl.selection import Stage, Support, train_groups
-from ruledsl.statistics import Interval
+from ruledsl.rules import Rule, load
+from ruledsl.runs import Run
+from ruledsl.selection import Stage, Support
+from ruledsl.statistics import LEVEL, Interval
 from ruledsl.storage import read_json
-from ruledsl.studies import specify
 from ruledsl.tasks import ImageSource
 from ruledsl.wording import counted
 
@@ -24,98 +28,156 @@ BASELINES = {
     "bio": ("bio", {"feedback": "fixed"}),
 }
 """Rules that people wrote; backprop carries errors by the transposed weights, which no brain can."""
+ACCURACY, LOSS = "accuracy", "loss"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A rule with Θ from several seeds, and its accuracy by seed on each part of the classes."""
+    """A rule with Θ from several seeds, and how it does, by seed, on each part of the classes."""
 
     name: str
-    terms: Support
+    rule: Rule
+    """Its terms alone."""
     theta: Mapping[str, Interval]
     accuracy: Mapping[str, dict[int, float]]
+    loss: Mapping[str, dict[int, float]]
+    ways: Ways = ()
+    why: str = ""
     round: int = -1
 
+    @property
+    def terms(self) -> Support:
+        return self.rule.names
+
+    @property
+    def means(self) -> dict[str, float]:
+        return {name: value.mean for name, value in self.theta.items()}
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """The rule with terms that share a factor put together: their number is its complexity."""
+        return factored(self.means, self.rule)
+
+    @property
+    def complexity(self) -> tuple[int, int]:
+        """Products, then terms."""
+        return len(self.products), len(self.terms)
+
+    @property
+    def locality(self) -> Locality:
+        """The class of its most demanding term."""
+        return max(self.rule.locality.values(), default=Locality.synapse)
+
+    @property
+    def text(self) -> str:
+        """F(Θ) on one line, with its numbers, and what else is its own."""
+        return formula(self.means, self.rule) + ways_text(self.ways)
+
     def mean(self, part: str) -> Interval:
+        """Of the accuracy."""
         return Interval.of(self.accuracy[part].values())
 
     def beside(self, other: Judged, part: str) -> Interval:
         """The difference in accuracy on the same tasks, seed by seed."""
         return Interval.minus(self.accuracy[part], other.accuracy[part], paired=True)
 
+    def gain(self, other: Judged, part: str, measure: str, level: float = LEVEL) -> Interval:
+        """By how much it is better, seed by seed, in what the search is about."""
+        if measure == ACCURACY:
+            return Interval.minus(self.accuracy[part], other.accuracy[part], paired=True, level=level)
+        return Interval.minus(other.loss[part], self.loss[part], paired=True, level=level)
 
-def refitted(hunt: Hunt, chosen: Sequence[Candidate], parts: Mapping[str, ImageSource]) -> list[Judged]:
+
+def preferred(rules: Sequence[Judged], measure: str = ACCURACY) -> Judged:
+    """The smallest rule that no larger one clearly beats, on the choice's classes.
+
+    From the smallest on, a larger rule takes a smaller one's place where it is better by more than its
+    interval. All of them were candidates, so that the level is shared among them (Bonferroni): of searches in
+    which nothing is better than the start, one in twenty calls something better. The refits that are compared
+    have seeds, networks and tasks that no race had, so that having been chosen there is no help.
+    """
+    best, *others = sorted(rules, key=lambda rule: rule.complexity)
+    level = 1 - (1 - LEVEL) / max(1, len(others))
+    for rule in others:
+        gain = rule.gain(best, "choice", measure, level)
+        if gain.mean - gain.half > 0:  # one seed has no interval, and shows nothing
+            best = rule
+    return best
+
+
+def refitted(
+    hunt: Hunt, chosen: Sequence[Candidate], rounds: int, parts: Mapping[str, ImageSource]
+) -> list[Judged]:
     """Finalists trained on from what the search found, without penalty, with seeds of their own; judged."""
-    groups = [c.terms for c in chosen]
-    warm, episodes = [c.theta for c in chosen], hunt.plan.refit_episodes
-    found = _judged(hunt, "refits", hunt.base, groups, warm, episodes, parts)
+    episodes = hunt.question.search.refit_episodes
+    stage = Stage(f"refits-{rounds}", f"{counted(len(chosen), 'rule')}, to be judged", episodes)
+    found = _judged(hunt, stage, [c.contender() for c in chosen], parts)
     return [
         replace(judged, name=f"rule-{n}", round=c.round)
         for n, (judged, c) in enumerate(zip(found, chosen, strict=True), start=1)
     ]
 
 
-def baselines(hunt: Hunt, parts: Mapping[str, ImageSource]) -> list[Judged]:
+def baselines(hunt: Hunt, rounds: int, parts: Mapping[str, ImageSource]) -> list[Judged]:
     """What people wrote, trained from its start for as many episodes as lie behind any found rule; judged."""
     found = []
-    for name, (rule, own) in BASELINES.items():
-        base = specify(rule, **{**hunt.given, **own})
-        stage = f"baseline-{name.replace(' ', '-')}"
-        judged = _judged(hunt, stage, base, [base.rule.names], [{}], hunt.plan.longest, parts)
-        found.append(replace(judged[0], name=name))
+    episodes = hunt.question.search.behind(rounds)
+    for name, (text, own) in BASELINES.items():
+        theta = hunt.shelf.put(load(text))
+        terms = hunt.shelf.rule(theta).names
+        contender = Contender(terms, {t: theta[t] for t in terms}, tuple(own.items()))
+        stage = Stage(f"baseline-{name.replace(' ', '-')}-{rounds}", f"{name}, to be judged", episodes)
+        found.append(replace(_judged(hunt, stage, [contender], parts)[0], name=name, ways=()))
     return found
 
 
 def _judged(
-    hunt: Hunt,
-    name: str,
-    base: Spec,
-    groups: Sequence[Support],
-    warm: Sequence[Mapping[str, float]],
-    episodes: int,
-    parts: Mapping[str, ImageSource],
+    hunt: Hunt, stage: Stage, contenders: Sequence[Contender], parts: Mapping[str, ImageSource]
 ) -> list[Judged]:
-    plan = hunt.plan
+    plan, ground = hunt.question.search, hunt.ground
     first = hunt.first_seed + REFIT_SEED
     seeds = range(first, first + plan.refit_seeds)
-    stage = Stage(name, f"{counted(len(groups), 'rule')}, to be judged", episodes)
-    trained = train_groups(
-        Run(hunt.out / name), base, groups, warm, seeds, stage.episodes, lambda r: hunt.listen(stage, r),
-        hunt.crews,
-    )  # fmt: skip
-    run = trained[0][0]
-    learned = {r["run"]: r["theta"] for r in run.result["runs"]}
-    found = _accuracy(hunt.out / f"{name}.json", run, learned, parts, plan.judged_tasks).items()
-    return [
-        Judged(
-            "",
-            terms,
-            {t: Interval.of([float(learned[n][t] or 0.0) for n in own]) for t in terms},
-            {part: {s: by_run[str(n)] for s, n in zip(seeds, own, strict=True)} for part, by_run in found},
-        )
-        for terms, (_, own) in zip(groups, trained, strict=True)
-    ]
+    trained = ground.train(stage, contenders, seeds, own=True)
+    runs = {t.run.folder: t.run for t in trained}
+    fresh = {folder: _fresh(ground, run, parts, plan.judged_tasks) for folder, run in runs.items()}
+    return [_judgement(hunt, t, seeds, fresh[t.run.folder]) for t in trained]
 
 
-def _accuracy(
-    path: Path,
-    run: Run,
-    learned: Mapping[int, Mapping[str, float]],
-    parts: Mapping[str, ImageSource],
-    tasks: int,
-) -> dict[str, dict[str, float]]:
-    """By part and run: mean accuracy on tasks that no training saw. Kept, so that it is computed once."""
+def _judgement(hunt: Hunt, trained: Trained, seeds: Sequence[int], fresh: Mapping[str, Any]) -> Judged:
+    learned = {r["run"]: r["theta"] for r in trained.run.result["runs"]}
+    rule, own = hunt.shelf.rule(trained.contender.terms), trained.numbers
+
+    def by_seed(what: str) -> dict[str, dict[int, float]]:
+        return {
+            part: {s: found[what][str(n)] for s, n in zip(seeds, own, strict=True)}
+            for part, found in fresh.items()
+        }
+
+    theta = {t: Interval.of([float(learned[n][t] or 0.0) for n in own]) for t in rule.names}
+    ways, why = trained.contender.ways, trained.contender.why
+    return Judged("", rule, theta, by_seed(ACCURACY), by_seed(LOSS), ways, why)
+
+
+def _fresh(
+    ground: Ground, run: Run, parts: Mapping[str, ImageSource], tasks: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """By part, measure and run: how a Θ does on tasks that no training saw; kept, to be computed once."""
+    path = run.folder.with_suffix(".json")
     if not path.is_file():
+        learned = {r["run"]: r["theta"] for r in run.result["runs"]}
         names, settings = run.config.terms, run.config.settings
         runs = [
             replace(spec, initial=tuple(float(learned[spec.run][name] or 0.0) for name in names))
             for spec in run.config.runs
         ]
         rule = compile_rule(run.trained_rule())
-        found: dict[str, dict[str, float]] = {}
+        found: dict[str, dict[str, dict[str, float]]] = {}
         for part, source in parts.items():
-            judged = MetaTrainer(rule, settings, runs, source).judge_fresh(tasks)
-            found[part] = {str(n): value for n, value in judged.items()}
-        write_sealed(path, {"accuracy": found})
+            judged = MetaTrainer(rule, settings, runs, source).judge_fresh(tasks, ground.worst)
+            found[part] = {
+                ACCURACY: {str(n): fresh.accuracy for n, fresh in judged.items()},
+                LOSS: {str(n): fresh.loss for n, fresh in judged.items()},
+            }
+        write_sealed(path, {"fresh": found})
     refuse_edited_document(path)
-    return read_json(path)["accuracy"]
+    return read_json(path)["fresh"]

@@ -20,7 +20,12 @@ from ruledsl.storage import write_text
 QUESTION = "search.toml"
 QUESTION_FILE = checks.record(
     {"start": checks.text, "allow": checks.choice(*LOCALITY_NAMES), "size": checks.count},
-    {"alphabet": checks.table, "search": checks.table, "settings": checks.table},
+    {
+        "alphabet": checks.table,
+        "search": checks.table,
+        "settings": checks.table,
+        "plant": checks.coefficients,
+    },
 )
 LARGEST_SIZE = 15
 
@@ -39,6 +44,9 @@ class Question:
     alphabet: Alphabet = field(default_factory=Alphabet)
     search: Search = field(default_factory=Search)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    plant: Mapping[str, float] = field(default_factory=dict)
+    """A planted Θ* by terms of the library: labels of queries come from networks that learned by it, to see
+    whether a search finds what is known to be there."""
 
     def __post_init__(self) -> None:
         """Raises `SettingsError` for names and values that mean nothing here."""
@@ -58,16 +66,20 @@ class Question:
     def given(self) -> dict[str, Any]:
         """Keywords of `train` on the classes that are searched."""
         usual = {"meta_batch": 1, "on_lost": "drop"}
-        return {**usual, **self.settings, "dataset": f"{self.dataset}@search", "episodes": self.search.tries}
+        planted = {"plant": dict(self.plant)} if self.plant else {}
+        own = {"dataset": f"{self.dataset}@search", "episodes": self.search.tries, **planted}
+        return {**usual, **self.settings, **own}
 
     def text(self) -> str:
         """As TOML."""
-        alphabet = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.alphabet).items()}
-        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in self.settings.items()}
+        tables = {"alphabet": asdict(self.alphabet), "search": asdict(self.search), "settings": self.settings}
+        listed = {
+            name: {k: list(v) if isinstance(v, tuple) else v for k, v in table.items()}
+            for name, table in tables.items()
+        }
+        planted = {"plant": dict(self.plant)} if self.plant else {}
         own = {"start": self.start, "allow": self.allow, "size": self.size}
-        return tomli_w.dumps(
-            {**own, "alphabet": alphabet, "search": asdict(self.search), "settings": settings}
-        )
+        return tomli_w.dumps({**own, **listed, **planted})
 
     def keep(self, folder: Path) -> None:
         """Write it down. Raises `RunError` when the folder holds another question's search."""
@@ -94,6 +106,6 @@ def read_question(folder: Path) -> Question:
             k: TRAINED[k].read(v) if k in TRAINED else v for k, v in found.get("settings", {}).items()
         }
         own = (found["start"], found["allow"], found["size"])
-        return Question(*own, Alphabet(**words), Search(**read), settings)
+        return Question(*own, Alphabet(**words), Search(**read), settings, found.get("plant", {}))
     except (SettingsError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None

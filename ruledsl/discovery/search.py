@@ -1,28 +1,31 @@
-"""The search: screen absent terms, race those that promise most, keep a beam.
+"""The search: screen absent terms, ask for ideas, race them, keep a beam.
 
-Everything is a training of subsets of one library, so that one program serves every candidate, and every
-stage is a run folder: a search that was stopped goes on where it was, and equal seeds give equal fronts.
+Every stage is a run folder: a stopped search goes on where it was, and equal seeds give equal fronts.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from math import inf
+from dataclasses import dataclass, field, replace
+from math import ceil, inf
 from pathlib import Path
-from typing import Any
+from random import Random
 
 import torch
 
-from ruledsl.backend import CompiledRule, compile_rule
-from ruledsl.discovery.budget import Search
+from ruledsl.backend import compile_rule
+from ruledsl.discovery.factoring import factored, formula
+from ruledsl.discovery.ground import Contender, Ground, Ways
+from ruledsl.discovery.ideas import Grown, Idea, Proposed, Scene, proposed
+from ruledsl.discovery.question import Question
+from ruledsl.discovery.shelf import Shelf
 from ruledsl.evidence import refuse_edited_document, write_sealed
-from ruledsl.meta import MetaTrainer, naive_networks, worst_loss
+from ruledsl.ir import LOCALITY_NAMES, Locality
+from ruledsl.language import RuleDefinition
+from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule
-from ruledsl.runs import Crews, Run, Spec
-from ruledsl.selection import Fit, Stage, StageListener, Support, fit_of, train_groups
+from ruledsl.selection import Fit, Stage, Support
 from ruledsl.settings import RunSpec
 from ruledsl.storage import read_json
 
@@ -30,16 +33,22 @@ SCREEN_EPISODES, SCREEN_SEEDS = 8, 4
 SEARCH_SEEDS, ROUND_SEEDS = 1_000_000, 1000
 """Seeds of one search, and of one round: each round sees tasks of its own."""
 REFIT_SEED = 900_000
+GROWTH = "growth.json"
 GROWTH_SHARE = 0.6
 """Of a budget of time: no round begins later; the rest is for the refits."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A set of terms that took part in a race, with what it scored there."""
+    """A rule that took part in a race, with what it scored there."""
 
     fit: Fit
     round: int
+    rule: Rule
+    """Its terms alone."""
+    ways: Ways = ()
+    why: str = ""
+    """What made it of another rule."""
 
     @property
     def terms(self) -> Support:
@@ -49,119 +58,164 @@ class Candidate:
     def theta(self) -> dict[str, float]:
         return {name: value.mean for name, value in self.fit.theta.items()}
 
+    @property
+    def products(self) -> int:
+        """Its complexity: terms that share a factor count as one."""
+        return len(factored(self.theta, self.rule))
 
-Said = Callable[[int, Sequence[Candidate], Rule], None]
-"""(round, the rules that it keeps, the library)"""
+    @property
+    def locality(self) -> Locality:
+        """The class of its most demanding term."""
+        return max(self.rule.locality.values(), default=Locality.synapse)
+
+    @property
+    def text(self) -> str:
+        """F(Θ) on one line, with its numbers, and what else is its own."""
+        return formula(self.theta, self.rule) + ways_text(self.ways)
+
+    def contender(self) -> Contender:
+        """The same rule, to be trained on from what it learned."""
+        return Contender(self.terms, self.theta, self.ways, self.why)
+
+
+def ways_text(ways: Ways) -> str:
+    """` (feedback direct)`; nothing for a rule with the search's own settings."""
+    return f" ({', '.join(f'{name} {value}' for name, value in ways)})" if ways else ""
+
+
+Said = Callable[[int, Sequence[Candidate], Sequence[Candidate]], None]
+"""(round, the rules that it keeps, all that were found until then)"""
 
 
 @dataclass
 class Hunt:
     """A search at work in its folder."""
 
-    out: Path
-    base: Spec
-    """The library on the search's classes."""
-    given: Mapping[str, Any]
-    """Keywords of `train` for rules beside it."""
-    start: Support
-    plan: Search
-    listen: StageListener
-    said: Said = lambda number, found, library: None
-    seconds: float = float("inf")
-    crews: Crews | None = None
+    question: Question
+    ground: Ground
+    start: Contender
+    said: Said = lambda number, kept, found: None
+    seconds: float | None = None
+    """Asked for: growth goes on until then, also where it had ended before."""
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def out(self) -> Path:
+        return self.ground.out
+
+    @property
+    def shelf(self) -> Shelf:
+        return self.ground.shelf
 
     @property
     def first_seed(self) -> int:
         """Searches with other seeds share no task and no network."""
-        return self.plan.seed * SEARCH_SEEDS
+        return self.question.search.seed * SEARCH_SEEDS
 
-    @cached_property
-    def worst(self) -> float:
-        settings = self.base.config.settings
-        return worst_loss(settings, naive_networks(self.base.rule.program, settings, self.base.source))
-
-    def fits(
-        self,
-        stage: Stage,
-        groups: Sequence[Support],
-        warm: Sequence[Mapping[str, float]],
-        seeds: Sequence[int],
-    ) -> list[Fit]:
-        """Groups of terms trained on the search's classes, on the same tasks."""
-        trained = train_groups(
-            Run(self.out / stage.name), self.base, groups, warm, seeds, stage.episodes,
-            lambda records: self.listen(stage, records), self.crews,
-        )  # fmt: skip
-        return [
-            fit_of(run, terms, own, "accuracy", self.worst)
-            for terms, (run, own) in zip(groups, trained, strict=True)
-        ]
-
-    def search(self) -> list[Candidate]:
-        """Every candidate of the second heats, and the rule that the search started from."""
-        stage = Stage("start", "the rule that the search starts from", self.plan.start_episodes)
-        seeds = range(self.first_seed, self.first_seed + 2 * self.plan.search_seeds)
-        first = Candidate(self.fits(stage, [self.start], [{}], seeds)[0], 0)
-        found, parents = [first], [first]
-        self.said(0, parents, self.base.rule)
-        done = 0
+    def search(self) -> tuple[list[Candidate], int]:
+        """Every candidate of the second heats after the rule that the search started from, and the number of
+        rounds."""
+        plan = self.question.search
+        stage = Stage("start", "the rule that the search starts from", plan.start_episodes)
+        seeds = range(self.first_seed, self.first_seed + 2 * plan.search_seeds)
+        fit = self.ground.fits(stage, [self.start], seeds)[0]
+        found = [self._candidate(self.start, fit, 0)]
+        parents, done = found, 0
+        self.said(0, parents, found)
         for number in range(1, self._last_round() + 1):
-            if time.monotonic() - self.began > GROWTH_SHARE * self.seconds and not self._has(number):
+            if self._is_late(number):
                 break
-            parents = self._round(number, parents, {c.terms for c in found})
+            parents = self._round(number, parents, found)
             if not parents:
                 break
             done = number
-            found += parents
-            parents = sorted(parents, key=lambda c: -c.fit.mean)[: self.plan.beam]
-            self.said(number, parents, self.base.rule)
-        if not self._growth.is_file():
+            found = [*found, *parents]
+            parents = beam_of(parents, plan.beam)
+            self.said(number, parents, found)
+        if self.seconds is not None or not self._growth.is_file():
             write_sealed(self._growth, {"rounds": done})
-        return found
+        return found, done
 
     @property
     def _growth(self) -> Path:
-        return self.out / "growth.json"
+        return self.out / GROWTH
 
     def _last_round(self) -> int:
-        """That of the plan, or the one at which growth ended before, for want of time say: what came after it
-        was made from what was known then."""
-        if not self._growth.is_file():
-            return self.plan.rounds
-        refuse_edited_document(self._growth)
-        return int(read_json(self._growth)["rounds"])
+        """That of the plan, or with a budget of time any; growth that ended stays ended unless more time is
+        given: what came after it was made from what was known then."""
+        plan = self.question.search
+        if self.seconds is None and self._growth.is_file():
+            refuse_edited_document(self._growth)
+            return int(read_json(self._growth)["rounds"])
+        return plan.rounds or (MOST_ROUNDS if self.seconds is not None else USUAL_ROUNDS)
 
-    def _has(self, number: int) -> bool:
-        """Whether a round was begun before: it is gone on with, whatever the clock says."""
-        return (self.out / f"round-{number}-heat-1").exists()
+    def _is_late(self, number: int) -> bool:
+        """A round that was begun before is gone on with, whatever the clock says."""
+        spent = time.monotonic() - self.began
+        begun = (self.out / f"round-{number}-heat-1").exists()
+        return not begun and spent > GROWTH_SHARE * (inf if self.seconds is None else self.seconds)
 
-    def _round(self, number: int, parents: Sequence[Candidate], known: set[Support]) -> list[Candidate]:
+    def _round(
+        self, number: int, parents: Sequence[Candidate], found: Sequence[Candidate]
+    ) -> list[Candidate]:
         """The best third of a round's candidates, after their second heat."""
-        plan, seeds = self.plan, self.first_seed + number * ROUND_SEEDS
-        moves: dict[Support, dict[str, float]] = {}
-        for n, parent in enumerate(parents):
-            absent = self._screened(f"round-{number}-screen-{n}", parent, seeds)[: plan.screened]
-            for terms in (*self._grown(parent.terms, absent), *_shrunk(parent.terms)):
-                if terms not in known:
-                    moves.setdefault(terms, parent.theta)
+        plan, seeds = self.question.search, self.first_seed + number * ROUND_SEEDS
+        scene = self._scene(number, parents, seeds)
+        said = proposed(self.out / f"round-{number}-ideas.json", scene, str(plan.seed))
+        moves = self._moves(said, {(c.terms, c.ways) for c in found})
         if not moves:
             return []
-        groups, warm = list(moves), list(moves.values())
-        first = Stage(f"round-{number}-heat-1", f"{len(groups)} candidates", plan.tries)
-        heat = self.fits(first, groups, warm, range(seeds, seeds + plan.search_seeds))
-        best = sorted(heat, key=lambda f: -f.mean)[: max(plan.beam, -(-len(heat) // 3))]
+        more = f", {said.refused} more were no rules (round-{number}-ideas.json)" if said.refused else ""
+        first = Stage(f"round-{number}-heat-1", f"{len(moves)} candidates{more}", plan.tries)
+        heat = self.ground.fits(first, moves, range(seeds, seeds + plan.search_seeds))
+        order = sorted(range(len(moves)), key=lambda n: -heat[n].mean)
+        best = order[: max(plan.beam, -(-len(heat) // 3))]
         second = Stage(f"round-{number}-heat-2", f"the best {len(best)} of them", plan.heats)
-        learned = [{name: value.mean for name, value in f.theta.items()} for f in best]
-        own = range(seeds, seeds + 2 * plan.search_seeds)
-        return [Candidate(f, number) for f in self.fits(second, [f.terms for f in best], learned, own)]
+        learned = [replace(moves[n], theta={k: v.mean for k, v in heat[n].theta.items()}) for n in best]
+        fits = self.ground.fits(second, learned, range(seeds, seeds + 2 * plan.search_seeds))
+        return [self._candidate(c, fit, number) for c, fit in zip(learned, fits, strict=True)]
 
-    def _grown(self, terms: Support, absent: Sequence[str]) -> list[Support]:
-        names = self.base.rule.names
-        return [tuple(n for n in names if n in terms or n == new) for new in absent]
+    def _moves(self, said: Proposed, known: set[tuple[Support, Ways]]) -> list[Contender]:
+        """Ideas as contenders, each rule once and none that raced before."""
+        moves: dict[tuple[Support, Ways], Contender] = {}
+        for idea, rule in said.ideas:
+            theta = self.shelf.put(rule)
+            terms = self.shelf.rule(theta).names
+            found = Contender(terms, {name: theta[name] for name in terms}, self._ways(idea), idea.why)
+            if found.key not in known:
+                moves.setdefault(found.key, found)
+        return list(moves.values())
 
-    def _screened(self, name: str, parent: Candidate, seed: int) -> list[str]:
-        """Terms that the parent lacks: those first whose meta-gradient is clearest, over tasks and seeds.
+    def _ways(self, idea: Idea) -> Ways:
+        """What an idea changes of the search's settings."""
+        usual = self.ground.spec(self.shelf.library.names).config.settings.network
+        return tuple(sorted((k, v) for k, v in idea.ways.items() if getattr(usual, k) != v))
+
+    def _scene(self, number: int, parents: Sequence[Candidate], seed: int) -> Scene:
+        question = self.question
+        grown = [
+            self._grown(c, self._screened(f"round-{number}-screen-{n}", c, seed))
+            for n, c in enumerate(parents)
+        ]
+        settings = self.ground.spec(self.start.terms).config.settings
+        return Scene(
+            number, tuple(grown), self.shelf.library, question.alphabet, LOCALITY_NAMES[question.allow],
+            question.search, settings.depth, Random(),
+        )  # fmt: skip
+
+    def _grown(self, candidate: Candidate, clear: Mapping[str, float]) -> Grown:
+        """A candidate as proposers see it: its terms start where its Θ is."""
+        theta = candidate.theta
+        terms = tuple(
+            t if t.options.fixed is not None else replace(t, options=replace(t.options, init=theta[t.name]))
+            for t in candidate.rule.definition.terms
+        )
+        definition: RuleDefinition = replace(candidate.rule.definition, terms=terms)
+        accuracy = candidate.fit.accuracy_mean
+        return Grown(definition, candidate.fit.theta, accuracy, dict(candidate.ways), clear)
+
+    def _screened(self, name: str, parent: Candidate, seed: int) -> Mapping[str, float]:
+        """How clear the meta-gradient of every term of the library is that a rule lacks.
 
         At θ_r = 0 the derivative by θ_r comes with every episode, so that a whole library is screened at the
         price of one rule.
@@ -171,42 +225,55 @@ class Hunt:
             write_sealed(path, {"terms": list(parent.terms), "clear": self._clearness(parent, seed)})
         refuse_edited_document(path)
         clear: dict[str, float] = read_json(path)["clear"]
-        return sorted((n for n in clear if n not in parent.terms), key=lambda n: -clear[n])
+        return clear
 
     def _clearness(self, parent: Candidate, seed: int) -> dict[str, float]:
-        """By term: |mean| of the meta-gradient in units of its own standard error."""
-        names = self.base.rule.names
+        """By term of the library: |mean| of the meta-gradient in units of its own standard error."""
+        library = self.shelf.library.names
+        spec = self.ground.spec([*library, *parent.terms], parent.ways)
+        names = spec.rule.names
         theta = tuple(parent.theta.get(name, 0.0) for name in names)
         runs = [RunSpec(n, seed + n, 0.0, parent.terms, theta) for n in range(SCREEN_SEEDS)]
-        trainer = MetaTrainer(self._compiled, self.base.config.settings, runs, self.base.source)
+        trainer = MetaTrainer(compile_rule(spec.rule), spec.config.settings, runs, spec.source)
         found = torch.cat([trainer.gradients(episode) for episode in range(SCREEN_EPISODES)])
         found = found[found.isfinite().all(-1)]
         if len(found) < 2:  # the parent itself is hardly ever healthy: no order is better than another
-            return dict.fromkeys(names, 0.0)
+            return dict.fromkeys(library, 0.0)
         error = found.std(0) / len(found) ** 0.5
         clear = torch.where(error > 0, found.mean(0).abs() / error, 0.0)
-        return dict(zip(names, clear.tolist(), strict=True))
+        return {name: value for name, value in zip(names, clear.tolist(), strict=True) if name in library}
 
-    @cached_property
-    def _compiled(self) -> CompiledRule:
-        return compile_rule(self.base.rule)
+    def _candidate(self, contender: Contender, fit: Fit, number: int) -> Candidate:
+        rule = self.shelf.rule(contender.terms)
+        return Candidate(fit, number, rule, contender.ways, contender.why)
 
 
-def _shrunk(terms: Support) -> list[Support]:
-    """Without each of its terms, where at least two are left."""
-    return [tuple(t for t in terms if t != name) for name in terms] if len(terms) > 2 else []
+USUAL_ROUNDS, MOST_ROUNDS = 4, 1000
+"""Of growth, where nobody says how many: without a budget of time, and with one."""
+
+
+def beam_of(found: Sequence[Candidate], width: int) -> list[Candidate]:
+    """The best candidates, but of one complexity no more than two thirds: a smaller rule that can still be
+    changed is worth more than the third of its kind."""
+    most = ceil(2 * width / 3)
+    kept: list[Candidate] = []
+    for candidate in sorted(found, key=lambda c: -c.fit.mean):
+        alike = sum(c.products == candidate.products for c in kept)
+        if len(kept) < width and alike < most:
+            kept.append(candidate)
+    return kept
 
 
 def finalists(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The start, then the best of each number of terms, smaller ones first; a larger one only where it scored
+    """The start, then the best of each complexity, smaller ones first; a larger one only where it scored
     higher than every smaller one.
 
     The start is always among them: it is what every other rule is beside.
     """
     start, grown = found[0], found[1:]
     chosen: list[Candidate] = []
-    for size in sorted({len(c.terms) for c in grown}):
-        best = max((c for c in grown if len(c.terms) == size), key=lambda c: c.fit.mean)
-        if best.fit.mean > max((c.fit.mean for c in (*chosen, start) if len(c.terms) <= size), default=-inf):
+    for size in sorted({c.products for c in grown}):
+        best = max((c for c in grown if c.products == size), key=lambda c: c.fit.mean)
+        if best.fit.mean > max((c.fit.mean for c in (*chosen, start) if c.products <= size), default=-inf):
             chosen.append(best)
     return [start, *chosen[-(count - 1) :]]

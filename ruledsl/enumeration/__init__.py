@@ -4,6 +4,7 @@ from ruledsl.enumeration.alphabet import OPERATORS, REDUCTIONS, USUAL, Alphabet
 from ruledsl.enumeration.classes import Enumeration, Found, enumerate_terms
 from ruledsl.enumeration.growth import Growth, written
 from ruledsl.enumeration.library import library, library_text
+from ruledsl.enumeration.mutation import mutant, mutants, symbols
 from ruledsl.enumeration.points import Points, Value, evaluate
 from ruledsl.enumeration.productions import Production, productions
 
@@ -22,6 +23,9 @@ __all__ = [
     "evaluate",
     "library",
     "library_text",
+    "mutant",
+    "mutants",
     "productions",
+    "symbols",
     "written",
 ]

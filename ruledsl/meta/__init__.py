@@ -3,13 +3,14 @@
 from ruledsl.meta.evaluate import LearningCurve, backend_for, learning_curve, measuring_points
 from ruledsl.meta.optimisers import Adam, Coefficients, Optimiser, Recipe, TorchOptimiser, vector
 from ruledsl.meta.streams import Computer, Crew, Lived, Portion, Streams
-from ruledsl.meta.trainer import MetaTrainer, coefficient_names, naive_networks, worst_loss
+from ruledsl.meta.trainer import Fresh, MetaTrainer, coefficient_names, naive_networks, worst_loss
 
 __all__ = [
     "Adam",
     "Coefficients",
     "Computer",
     "Crew",
+    "Fresh",
     "LearningCurve",
     "Lived",
     "MetaTrainer",

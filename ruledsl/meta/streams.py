@@ -144,12 +144,11 @@ class Streams:
             on_lost=self.settings.on_lost,
         )
 
-    def accuracy(self, theta: Tensor, keys: Sequence[StreamKey]) -> Tensor:
-        """(streams,) query accuracy after learning by one Θ each."""
+    def fresh(self, theta: Tensor, keys: Sequence[StreamKey]) -> tuple[Tensor, Tensor]:
+        """(streams,) query accuracy and (streams,) loss after learning by one Θ each."""
         batch, network = self.draw(keys), self.programs.network
-        return meta_gradient(
-            self.rule, theta, batch, network, engine="none", backend=self.backend
-        ).accuracy  # fmt: skip
+        judged = meta_gradient(self.rule, theta, batch, network, engine="none", backend=self.backend)
+        return judged.accuracy, judged.loss
 
     def with_variants(
         self, result: MetaGradient, theta: Tensor, batch: Episode, keys: Sequence[StreamKey], engine: str

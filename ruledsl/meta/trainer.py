@@ -72,6 +72,14 @@ def _backend(settings: TrainSettings, runs: int) -> Backend:
     return "compiled" if settings.episodes * settings.meta_batch * runs >= WORTH_COMPILING else "eager"
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """How a run does on tasks that it never saw."""
+
+    accuracy: float
+    loss: float
+
+
 class MetaTrainer:
     """Meta-learns Θ for every run in lockstep; each run sees the episodes it would see alone."""
 
@@ -244,20 +252,26 @@ class MetaTrainer:
         """Each run's Θ, as it is now."""
         return {state.spec.run: state.recipe.theta.tolist() for state in self.states}
 
-    def judge_fresh(self, tasks: int) -> dict[int, float]:
-        """Each run's mean query accuracy on tasks that no episode ever showed, with its Θ as it is now.
+    def judge_fresh(self, tasks: int, worst: float = math.inf) -> dict[int, Fresh]:
+        """Each run's mean query accuracy and loss on tasks that no episode ever showed, with its Θ as it is.
 
-        As many tasks at once as in training; a stream that is not finite counts as the accuracy it has.
+        As many tasks at once as in training; a stream that is not finite counts as the accuracy it has, and
+        its loss as `worst`.
         """
-        found: dict[int, list[float]] = {state.spec.run: [] for state in self.states}
+        found: dict[int, list[Fresh]] = {state.spec.run: [] for state in self.states}
         theta = torch.stack([state.recipe.theta for state in self.states])
         wide = self.streams.wide(theta.repeat_interleave(self.settings.meta_batch, 0))
         for number in range(-(-tasks // self.settings.meta_batch)):
             keys = self._keys(self._seeds, FRESH_EPISODE + number)
-            parts = [self.streams.accuracy(wide[p], keys[p]) for p in self._portions(len(keys))]
-            for state, accuracy in zip(self.states, self._per_run(torch.cat(parts)), strict=True):
-                found[state.spec.run].append(float(accuracy))
-        return {run: sum(values) / len(values) for run, values in found.items()}
+            parts = [self.streams.fresh(wide[p], keys[p]) for p in self._portions(len(keys))]
+            accuracy, loss = (torch.cat(each) for each in zip(*parts, strict=True))
+            loss = loss.nan_to_num(worst, worst).clamp(max=worst)
+            for state, *own in zip(self.states, self._per_run(accuracy), self._per_run(loss), strict=True):
+                found[state.spec.run].append(Fresh(*map(float, own)))
+        return {
+            run: Fresh(*(sum(v) / len(v) for v in ([f.accuracy for f in own], [f.loss for f in own])))
+            for run, own in found.items()
+        }
 
     def draw_fresh(self, number: int) -> Episode:
         """Tasks that no episode ever shows, for every run."""

@@ -37,6 +37,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("diagnostic", ("view",), False, "one number per run, a column of metrics.csv"),
         Kind("executor", ("address",), False, "where cells of a study run: a `Place`"),
         Kind("target", ("subject",), False, "a rule as the text of a file in another language"),
+        Kind("proposer", ("scene",), False, "rules that a search tries next: `Idea`s, as text"),
         Kind("analysis", ("subject",), False, "sentences on what a rule does, for `explain`"),
     )
 }

@@ -85,7 +85,8 @@ class _Session:
     def conclude(self, interrupted: bool, fresh_tasks: int) -> None:
         """Write what was found."""
         judged = self.trainer.judge_fresh(fresh_tasks) if fresh_tasks and not interrupted else {}
-        learned = Learned(self.trainer.theta, judged, fresh_tasks if judged else 0)
+        accuracy = {run: fresh.accuracy for run, fresh in judged.items()}
+        learned = Learned(self.trainer.theta, accuracy, fresh_tasks if judged else 0)
         document: dict[str, Any] = {"finished": not interrupted, "groups": [], "runs": []}
         if self.done:
             document = summary(self.config, read_metrics(self.folder), learned, interrupted)

@@ -180,6 +180,12 @@ coefficients = Check("NAME=VALUE,… with finite numbers", _coefficients, str, "
 names = Check(
     'a list of texts, ["a", "b"]', lambda v: tuple(_text(t) for t in _listed(v)), lambda t: [t], "NAME"
 )
+words = Check(
+    "names, separated by commas",
+    lambda v: tuple(_that(bool(_text(t)), t) for t in _listed(v)),
+    lambda t: [part.strip() for part in t.split(",") if part.strip()],
+    "NAME,…",
+)
 table = Check("a table, {…}", lambda v: _that(isinstance(v, dict), v))
 window = Check("the first and the last episode, growing, [100, 500]", _window)
 growing_pair = Check("two growing numbers, [a, b]", _pair)

@@ -8,6 +8,7 @@ from ruledsl.studies.file import keep_study, open_study, read_study
 from ruledsl.studies.found import coefficients_of, rule_of, run_of, settings_of
 from ruledsl.studies.places import Far, Here, Processes, open_place
 from ruledsl.studies.specify import (
+    Opened,
     check_writable,
     default_folder,
     known_terms,
@@ -25,6 +26,7 @@ __all__ = [
     "Evaluation",
     "Far",
     "Here",
+    "Opened",
     "Parcel",
     "Place",
     "Plan",

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from ruledsl.discovery import (
     Front,
     Question,
     Requirement,
-    Search,
+    Shelf,
     best_of_kinds,
     discover,
     factored,
@@ -42,24 +41,12 @@ from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import check
 from ruledsl.runs import Run
-from ruledsl.selection import Fit, Stage, StageListener
-from ruledsl.settings import EpisodeRecord
+from ruledsl.selection import Fit
+from ruledsl.statistics import Interval
 from ruledsl.tasks import open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
-
-SMALL = Search(
-    rounds=2, beam=2, screened=3, tries=4, heats=4, start_episodes=4, refit_episodes=4, refit_seeds=2,
-    judged_tasks=2, search_seeds=1,
-)  # fmt: skip
-TOY = {"sizes": (49, 12, 47), "shots": 4, "queries": 4, "labels": 3, "threads": 1, "backend": "eager"}
-ALPHABET = Alphabet(("y_post", "y_pre", "e_post", "e_pre"))
-QUESTIONED = Question(size=3, alphabet=ALPHABET, search=SMALL, settings=TOY)
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
-    return discover(QUESTIONED, tmp_path_factory.mktemp("search") / "out")
+from tests.discovery.small import ALPHABET, QUESTIONED, SMALL, Stop, stop_at
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -75,7 +62,7 @@ def test_a_front_holds_rules_beside_those_of_people_on_classes_never_searched(fr
     assert all(set(r.accuracy) == {"choice", "test"} for r in (*front.rules, *front.baselines))
     seeds = {tuple(r.accuracy["test"]) for r in (*front.rules, *front.baselines)}
     assert len(seeds) == 1, "every rule is judged on the same networks and tasks"
-    assert all(front.locality(r) <= Locality.axon for r in front.rules)
+    assert all(r.locality <= Locality.axon for r in front.rules)
 
 
 def test_a_rule_of_the_front_is_a_file_that_says_what_it_scored_and_can_be_trained(front: Front) -> None:
@@ -117,14 +104,14 @@ def test_of_two_rules_of_a_kind_the_better_one_is_kept(front: Front) -> None:
     (first, *_) = front.archive
     fit = first.candidate.fit
     scored = [dataclasses.replace(fit, scores=(score,)) for score in (0.1, 0.3, 0.2)]
-    entries = [dataclasses.replace(first, candidate=Candidate(one, 1)) for one in scored]
+    entries = [Entry(dataclasses.replace(first.candidate, fit=one)) for one in scored]
     assert [e.candidate.fit.mean for e in best_of_kinds(entries)] == [0.3]
 
 
 def named_in(entry: Entry) -> set[str]:
     """What the written terms name."""
-    known = {t.name: print_expression(t.term.expression) for t in entry.library.definition.terms}
-    return {word for name in entry.candidate.terms for word in re.findall(r"\w+", known[name])}
+    terms = entry.candidate.rule.definition.terms
+    return {word for t in terms for word in re.findall(r"\w+", print_expression(t.term.expression))}
 
 
 def test_a_family_is_all_rules_that_meet_what_is_required(front: Front) -> None:
@@ -179,22 +166,23 @@ def test_no_class_is_searched_on_and_judged_by(front: Front) -> None:
 
 @pytest.mark.parametrize("part", ["choice", "test"])
 def test_what_is_told_of_a_part_was_measured_on_that_part(part: str, front: Front) -> None:
-    trained = ruledsl.open_run(front.out / "refits")
+    trained = ruledsl.open_run(front.out / "refits-2")
     learned = {r["run"]: tuple(r["theta"].values()) for r in trained.result["runs"]}
     runs = [dataclasses.replace(spec, initial=learned[spec.run]) for spec in trained.config.runs]
     source = open_dataset(f"glyphs@{part}", Path())
     trainer = MetaTrainer(compile_rule(trained.rule), trained.config.settings, runs, source)
     found = list(trainer.judge_fresh(SMALL.judged_tasks).values())
-    assert found == [a for rule in front.rules for a in rule.accuracy[part].values()]
+    assert [f.accuracy for f in found] == [a for rule in front.rules for a in rule.accuracy[part].values()]
+    assert [f.loss for f in found] == [a for rule in front.rules for a in rule.loss[part].values()]
 
 
 def test_what_people_wrote_is_trained_for_as_long_as_what_was_found(front: Front) -> None:
     behind = {stage.name: ruledsl.open_run(stage).metrics.episodes for stage in front.out.glob("*-*") if
               stage.is_dir()}  # fmt: skip
-    grown = sum(count for name, count in behind.items() if name.startswith("round-"))
-    start, refits = (ruledsl.open_run(front.out / name).metrics.episodes for name in ("start", "refits"))
+    grown = sum(count for name, count in behind.items() if re.fullmatch(r"round-\d-heat-\d", name))
+    start, refits = (ruledsl.open_run(front.out / name).metrics.episodes for name in ("start", "refits-2"))
     for name in ("backprop", "feedback-alignment", "bio"):
-        assert behind[f"baseline-{name}"] == start + grown + refits
+        assert behind[f"baseline-{name}-2"] == start + grown + refits
 
 
 def test_a_finished_search_is_only_read(front: Front) -> None:
@@ -205,21 +193,7 @@ def test_a_finished_search_is_only_read(front: Front) -> None:
     assert again.table() == front.table()
 
 
-class Stop(Exception):
-    pass
-
-
-def stop_at(stage: str) -> StageListener:
-    """Stops a search in the second episode of a stage."""
-
-    def listen(at: Stage, records: Sequence[EpisodeRecord]) -> None:
-        if at.name == stage and records[0].episode == 1:
-            raise Stop
-
-    return listen
-
-
-@pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "refits"])
+@pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "refits-2"])
 def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
     stage: str, front: Front, tmp_path: Path
 ) -> None:
@@ -249,10 +223,10 @@ def test_no_round_begins_after_its_share_of_the_budget(tmp_path: Path) -> None:
 
 def test_results_that_were_edited_are_refused(front: Front, tmp_path: Path) -> None:
     out = Path(shutil.copytree(front.out, tmp_path / "out"))
-    document = json.loads((out / "refits.json").read_text())
-    document["accuracy"]["test"]["0"] = 1.0
-    (out / "refits.json").write_text(json.dumps(document))
-    with pytest.raises(RunError, match=r"refits\.json was changed since"):
+    document = json.loads((out / "refits-2.json").read_text())
+    document["fresh"]["test"]["accuracy"]["0"] = 1.0
+    (out / "refits-2.json").write_text(json.dumps(document))
+    with pytest.raises(RunError, match=r"refits-2\.json was changed since"):
         discover(QUESTIONED, out)
 
 
@@ -289,7 +263,9 @@ def test_a_question_that_was_damaged_is_named(old: str, new: str, tmp_path: Path
         (["--allow", "synapse", "--from", "bio"], "oja_subspace"),
         (["--resume", "nowhere", "--rounds", "8"], "--rounds cannot be changed"),
         (["--finalists", "1"], "--finalists"),
-        (["--rounds", "0"], "--rounds needs a whole number from 1"),
+        (["--rounds", "-1"], "--rounds needs a whole number from 0"),
+        (["--proposers", "enumeration,mutaton"], "did you mean `mutation`?"),
+        (["--other-feedback", "sideways"], "there is no feedback `sideways`"),
         (["--resume", "nowhere"], "nowhere is not the folder of a search"),
         (["--quantities", "q"], "`q` is no quantity"),
     ],
@@ -315,8 +291,14 @@ def test_the_library_can_be_undone_step_by_step_and_holds_the_start() -> None:
     assert len(library.names) == 48
 
 
+PARTS = ruledsl.rule("".join(f"term t{n} = y_post.^{n + 2} * y_pre.^{n + 2}^T\n" for n in range(4)))
+"""Terms of which no two share a factor."""
+
+
 def candidate(terms: int, score: float) -> Candidate:
-    return Candidate(Fit(tuple(f"t{n}" for n in range(terms)), (score,), (score,), {}), 1)
+    rule = Shelf(PARTS).rule(PARTS.names[:terms])
+    theta = {name: Interval(1.0) for name in rule.names}
+    return Candidate(Fit(rule.names, (score,), (score,), theta), 1, rule)
 
 
 def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
@@ -326,7 +308,7 @@ def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
     assert discover(read_question(out), out).table() == found.table()
     assert not list(out.glob("round-*"))
     with pytest.raises(Stop):
-        discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits"))
+        discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits-0"))
     assert discover(QUESTIONED, tmp_path / "other").table() == found.table()
     assert not list((tmp_path / "other").glob("round-*"))
 
@@ -370,7 +352,7 @@ def test_terms_that_share_a_factor_become_one_product(theta: dict[str, float], e
 
 
 def test_a_factored_rule_moves_weights_as_its_terms_do(front: Front) -> None:
-    library = front.library
+    library = library_of(ruledsl.load("feedback_alignment"), ALPHABET, Locality.axon, 3)
     chance = np.random.default_rng(0)
     theta = {name: float(chance.normal()) for name in library.names}
     definition = dataclasses.replace(library.definition, terms=tuple(factored_terms(theta, library)))

@@ -66,6 +66,8 @@ IDLE = {
     "        return bool(losses.isfinite().all())\n    def state(self):\n        return {}\n"
     "    def restore(self, state):\n        pass\n",
     "analysis": "@analysis('idle')\ndef idle(subject):\n    return [Finding('a rule')]\n",
+    "proposer": "@proposer('idle')\ndef idle(scene):\n    return [p.idea(p.terms, 'again') for p in "
+    "scene.parents]\n",
     "target": "@target('idle')\ndef idle(subject):\n    return 'a rule'\n",
     "diagnostic": "@diagnostic('idle')\ndef idle(view):\n    return torch.zeros(len(view.x), "
     "dtype=view.x.dtype)\n",

@@ -1,0 +1,58 @@
+"""What a search tries next: each is given the rules that the last round kept, and makes others of them."""
+
+from collections.abc import Iterator
+
+from ruledsl.plugin import Idea, Scene, proposer
+
+
+@proposer("enumeration")
+def enumeration(scene: Scene) -> Iterator[Idea]:
+    """Absent terms of the library, those whose gradient is clearest: added, or in the place of one; and each
+    rule without one of its own."""
+    for parent in scene.parents:
+        absent = [scene.term(name) for name in parent.clearest[: scene.search.screened]]
+        yield from (parent.adding(item) for item in absent)
+        if len(parent.terms) > 2:
+            yield from (parent.without(item) for item in parent.terms)
+        for item in parent.terms:
+            yield from (parent.replacing(item, other) for other in absent[:1])
+
+
+@proposer("merging")
+def merging(scene: Scene) -> Iterator[Idea]:
+    """Outer products whose coefficients belong together, as one term."""
+    for parent in scene.parents:
+        yield from scene.merged(parent)
+
+
+@proposer("layers")
+def layers(scene: Scene) -> Iterator[Idea]:
+    """A term with a coefficient of its own in the first, the hidden and the last layer."""
+    between = [(2, scene.depth - 1)] if scene.depth > 2 else []
+    for parent in scene.parents:
+        for item in parent.free:
+            if item.options.layers is None and scene.depth > 1:
+                ranges = [(1, 1), *between, (scene.depth, scene.depth)]
+                yield parent.replacing(item, *(parent.confined(item, low, high) for low, high in ranges))
+
+
+@proposer("mutation")
+def mutation(scene: Scene) -> Iterator[Idea]:
+    """Terms changed at random, beyond the library: beside what they were, or in its place."""
+    for number, parent in enumerate(scene.parents):
+        for n in range(scene.search.mutants if parent.free else 0):
+            item = scene.chance.choice(parent.free)
+            changed = scene.mutant(item, f"m{scene.round}_{number}_{n}")
+            if changed is not None:
+                beside = scene.chance.random() < 0.5
+                yield parent.adding(parent.silent(changed)) if beside else parent.replacing(item, changed)
+
+
+@proposer("pathways")
+def pathways(scene: Scene) -> Iterator[Idea]:
+    """The same rule with errors that travel otherwise, or with other cells; see `--other-feedback`."""
+    for parent in scene.parents:
+        for name in scene.search.other_feedback:
+            yield parent.idea(parent.terms, f"feedback {name}", feedback=name)
+        for name in scene.search.other_activation:
+            yield parent.idea(parent.terms, f"activation {name}", activation=name)

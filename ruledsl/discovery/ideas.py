@@ -1,0 +1,207 @@
+"""What a proposer is given, and what it gives: rules to try, as text that is parsed and never executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ruledsl.algebra import direction
+from ruledsl.discovery.budget import Search
+from ruledsl.discovery.merging import merged
+from ruledsl.enumeration import Alphabet, mutant
+from ruledsl.errors import SettingsError
+from ruledsl.evidence import refuse_edited_document, write_sealed
+from ruledsl.ir import Locality, RuleError
+from ruledsl.language import RuleDefinition, RuleTerm, Term, TermOptions, print_expression
+from ruledsl.registry import find
+from ruledsl.rules import Rule, check, rule, rule_source
+from ruledsl.settings import OPTIONS
+from ruledsl.statistics import Interval
+from ruledsl.storage import read_json
+
+WAYS = ("feedback", "activation")
+"""Settings that a rule to try may change: how errors travel, and what hidden cells compute."""
+ATTEMPTS = 20
+"""Mutants that are drawn for one that means something."""
+WIDER = Alphabet(functions=("tanh", "relu", "square", "mean", "norm"), operators=("+", "-", "*", ".*", "/"))
+"""What mutants are made of, beside what the library is."""
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A rule to try.
+
+    `text` is a `.rule` text of one rule; Θ starts where its terms say `init`. `ways` are settings other than
+    the search's: `{"feedback": "direct"}`.
+
+    >>> Idea("term hebb = y_post * y_pre^T\\nrule mine = pseudo_gradient[init=0.02] + hebb").ways
+    {}
+    """
+
+    text: str
+    why: str = ""
+    ways: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A rule that is to be changed: its terms start at the Θ that it learned."""
+
+    definition: RuleDefinition
+    theta: Mapping[str, Interval]
+    """Over seeds."""
+    accuracy: float
+    ways: Mapping[str, str]
+    clear: Mapping[str, float]
+    """By term of the library: |mean| of the meta-gradient at θ = 0, in units of its standard error."""
+
+    @property
+    def terms(self) -> tuple[RuleTerm, ...]:
+        return self.definition.terms
+
+    @property
+    def free(self) -> tuple[RuleTerm, ...]:
+        """Terms for W that are an expression and a number that is learned: those that can be rewritten."""
+        return tuple(t for t in self.terms if t.term.target == "W" and not t.companions and t.trainable)
+
+    @cached_property
+    def clearest(self) -> tuple[str, ...]:
+        """Terms of the library that it lacks, the clearest first."""
+        own = {t.name for t in self.terms}
+        return tuple(sorted((n for n in self.clear if n not in own), key=lambda n: -self.clear[n]))
+
+    def idea(self, terms: Sequence[RuleTerm], why: str, **ways: str) -> Idea:
+        """A rule of other terms, and with other ways, than this one's."""
+        definition = replace(self.definition, name="proposed", note=None, terms=tuple(terms))
+        return Idea(rule_source(definition), why, {**self.ways, **ways})
+
+    def adding(self, item: RuleTerm) -> Idea:
+        return self.idea((*self.terms, item), f"adds {_shown(item)}")
+
+    def without(self, item: RuleTerm) -> Idea:
+        return self.idea([t for t in self.terms if t is not item], f"drops {_shown(item)}")
+
+    def replacing(self, item: RuleTerm, *others: RuleTerm) -> Idea:
+        """Others in a term's place."""
+        at = self.terms.index(item)
+        shown = ", ".join(_shown(o) for o in others)
+        return self.idea((*self.terms[:at], *others, *self.terms[at + 1 :]), f"{_shown(item)} → {shown}")
+
+    @staticmethod
+    def silent(item: RuleTerm) -> RuleTerm:
+        """The term with a coefficient that starts at 0."""
+        return replace(item, options=replace(item.options, init=None))
+
+    @staticmethod
+    def confined(item: RuleTerm, low: int, high: int) -> RuleTerm:
+        """The term in some layers only, from 1 for the first layer of weights."""
+        name = item.term.name + (f"[{low}]" if low == high else f"[{low}..{high}]")
+        return replace(item, name=name, options=replace(item.options, layers=((low, high),)))
+
+
+def _shown(item: RuleTerm) -> str:
+    where = f" in layers {_ranges(item)}" if item.options.layers else ""
+    return print_expression(item.term.expression) + where
+
+
+def _ranges(item: RuleTerm) -> str:
+    return ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in item.options.layers or ())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A round of a search, as a proposer sees it."""
+
+    round: int
+    parents: tuple[Grown, ...]
+    """The rules that the last round kept, the best first."""
+    library: Rule
+    """Every term that was enumerated, and the start's."""
+    alphabet: Alphabet
+    allow: Locality
+    search: Search
+    depth: int
+    """Layers of weights."""
+    chance: Random
+    """The only source of chance: equal searches propose the same."""
+
+    def term(self, name: str) -> RuleTerm:
+        """A term of the library, from 0."""
+        item = next(t for t in self.library.definition.terms if t.name == name)
+        return replace(item, options=TermOptions(layers=item.options.layers))
+
+    def mutant(self, item: RuleTerm, name: str) -> RuleTerm | None:
+        """The term with a small change, drawn, of a class that is allowed; None when none was found."""
+        alphabet = self.alphabet
+        functions = alphabet.functions or WIDER.functions
+        wider = replace(alphabet, functions=functions, operators=WIDER.operators)
+        for _ in range(ATTEMPTS):
+            tree = mutant(item.term.expression, wider, self.chance)
+            if tree is None:
+                return None
+            changed = replace(item, name=name, term=Term(name, tree, target=item.term.target))
+            if self._is_new(changed, item):
+                return changed
+        return None
+
+    def merged(self, parent: Grown) -> Iterator[Idea]:
+        """The parent with outer products put together into one, see `merging`."""
+        free = {t.name: t for t in parent.free if t.options.layers is None}
+        for gone, item in merged({n: parent.theta[n] for n in free}, free):
+            terms = [t for t in parent.terms if t.name not in gone]
+            yield parent.idea((*terms, item), f"merges {len(gone)} terms into {_shown(item)}")
+
+    def _is_new(self, item: RuleTerm, old: RuleTerm) -> bool:
+        """Whether it means something, of a class that is allowed, and no multiple of what it was."""
+        try:
+            one, before = (check(RuleDefinition("one", (term,)), self.allow) for term in (item, old))
+        except RuleError:
+            return False
+        return direction(one.forms[0]) != direction(before.forms[0])
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """Ideas of a round that are rules, and how many were none."""
+
+    ideas: tuple[tuple[Idea, Rule], ...]
+    refused: int
+
+
+def proposed(path: Path, scene: Scene, seed: str) -> Proposed:
+    """What the proposers say to a scene: asked once, then read, since a model need not repeat itself.
+
+    What is no rule of the allowed class is kept with the reason.
+    """
+    if not path.is_file():
+        rows = [row for name in scene.search.proposers for row in _asked(name, scene, seed)]
+        write_sealed(path, {"ideas": rows})
+    refuse_edited_document(path)
+    rows = read_json(path)["ideas"]
+    found = [Idea(row["text"], row["why"], row["ways"]) for row in rows if not row["refused"]]
+    return Proposed(tuple((idea, rule(idea.text, scene.allow)) for idea in found), len(rows) - len(found))
+
+
+def _asked(name: str, scene: Scene, seed: str) -> Iterator[Mapping[str, Any]]:
+    own = replace(scene, chance=Random(f"{seed} {scene.round} {name}"))
+    for idea in find("proposer", name).item(own):
+        own_words = {"proposer": name, "text": idea.text, "why": idea.why, "ways": dict(idea.ways)}
+        yield {**own_words, "refused": _refusal(idea, scene.allow)}
+
+
+def _refusal(idea: Idea, allow: Locality) -> str:
+    """Why an idea is no rule to try; nothing where it is."""
+    try:
+        unknown = [name for name in idea.ways if name not in WAYS]
+        if unknown:
+            raise SettingsError(f"a proposal may change {' and '.join(WAYS)}, not `{unknown[0]}`")
+        for name, value in idea.ways.items():
+            OPTIONS[name].read(value)
+        rule(idea.text, allow)
+    except (RuleError, SettingsError) as error:
+        return str(error)
+    return ""

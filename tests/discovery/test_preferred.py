@@ -1,0 +1,75 @@
+"""Which rule of a front is preferred: the smallest that no larger one clearly beats, where one may choose."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import ruledsl
+from ruledsl.discovery import Candidate, Judged, Shelf, beam_of, preferred
+from ruledsl.selection import Fit
+from ruledsl.statistics import Interval
+
+PARTS = ruledsl.rule("".join(f"term t{n} = y_post.^{n + 2} * y_pre.^{n + 2}^T\n" for n in range(6)))
+SHELF = Shelf(PARTS)
+SEEDS = range(6)
+
+
+def judged(terms: int, choice: list[float], test: float = 0.5) -> Judged:
+    rule = SHELF.rule(PARTS.names[:terms])
+    theta = {name: Interval(1.0) for name in rule.names}
+    accuracy = {"choice": dict(zip(SEEDS, choice, strict=True)), "test": dict.fromkeys(SEEDS, test)}
+    loss = {part: {s: -a for s, a in by.items()} for part, by in accuracy.items()}
+    return Judged(f"{terms} terms", rule, theta, accuracy, loss)
+
+
+def around(mean: float, spread: float = 0.01, seed: int = 0) -> list[float]:
+    return list(mean + spread * np.random.default_rng(seed).standard_normal(len(SEEDS)))
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "loss"])
+def test_a_larger_rule_is_preferred_where_it_is_clearly_better(measure: str) -> None:
+    rules = [judged(1, around(0.3)), judged(2, around(0.5, seed=1)), judged(3, around(0.505, seed=2))]
+    assert preferred(rules, measure) is rules[1]
+
+
+def test_the_classes_of_the_test_have_no_say() -> None:
+    rules = [judged(1, around(0.5), test=0.1), judged(2, around(0.5, seed=1), test=0.9)]
+    assert preferred(rules) is rules[0]
+
+
+def test_a_smaller_rule_takes_the_place_of_the_start_where_nothing_is_lost() -> None:
+    rules = [judged(3, around(0.5)), judged(2, around(0.5, seed=1))]
+    assert preferred(rules) is rules[1]
+
+
+def test_one_seed_shows_nothing() -> None:
+    one = [dataclasses.replace(r, accuracy={"choice": {0: a}}) for r, a in
+           ((judged(1, around(0.1)), 0.1), (judged(2, around(0.9)), 0.9))]  # fmt: skip
+    assert preferred(one) is one[0]
+
+
+def test_of_fronts_that_are_no_better_than_their_start_one_in_twenty_says_otherwise() -> None:
+    """Five rules that differ from the start by chance alone: 400 fronts, of which some 10 are allowed (a gain
+    has one side, the interval two)."""
+    chance = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(400):
+        rules = [judged(n, list(0.5 + 0.01 * chance.standard_normal(len(SEEDS)))) for n in range(1, 7)]
+        wrong += preferred(rules) is not rules[0]
+    assert wrong <= 24
+
+
+def candidate(terms: int, score: float) -> Candidate:
+    rule = SHELF.rule(PARTS.names[:terms])
+    theta = {name: Interval(1.0) for name in rule.names}
+    return Candidate(Fit(rule.names, (score,), (score,), theta), 1, rule)
+
+
+def test_a_beam_keeps_the_best_but_not_all_of_one_complexity() -> None:
+    found = [candidate(3, 0.9), candidate(3, 0.8), candidate(3, 0.7), candidate(2, 0.6), candidate(2, 0.5)]
+    assert [c.fit.mean for c in beam_of(found, 3)] == [0.9, 0.8, 0.6]
+    assert [c.fit.mean for c in beam_of(found[:3], 3)] == [0.9, 0.8]
+    assert [c.fit.mean for c in beam_of(found, 1)] == [0.9]
