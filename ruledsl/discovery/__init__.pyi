@@ -3,6 +3,7 @@ from .budget import GROUP, SEARCH, TRAINED, Search
 from .discover import discover
 from .factoring import Product, factored, factored_terms, formula
 from .front import DISCOVERY, FOUND, FRONT, Front, best_by_locality
+from .ground import Contender, Ground
 from .ideas import WAYS, Grown, Idea, Scene
 from .judging import BASELINES, Judged, preferred
 from .library import library_of
@@ -23,9 +24,11 @@ __all__ = [
     "TRAINED",
     "WAYS",
     "Candidate",
+    "Contender",
     "Entry",
     "Family",
     "Front",
+    "Ground",
     "Grown",
     "Idea",
     "Judged",

@@ -134,6 +134,18 @@ class Scene:
         item = next(t for t in self.library.definition.terms if t.name == name)
         return replace(item, options=TermOptions(layers=item.options.layers))
 
+    @staticmethod
+    def text(item: RuleTerm) -> str:
+        """A term's expression, as the language writes it."""
+        return print_expression(item.term.expression)
+
+    @staticmethod
+    def written(name: str, text: str, like: RuleTerm) -> RuleTerm:
+        """A term from text, with the start and the layers of another. Raises `RuleError` for text that is
+        none."""
+        (item,) = rule(f"term {name} = {text}").definition.terms
+        return replace(item, options=like.options)
+
     def mutant(self, item: RuleTerm, name: str) -> RuleTerm | None:
         """The term with a small change, drawn, of a class that is allowed; None when none was found."""
         alphabet = self.alphabet

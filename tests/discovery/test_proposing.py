@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ from ruledsl.discovery import Candidate, Front, Question, Scene, discover, read_
 from ruledsl.language import print_expression
 from ruledsl.registry import find, replaced, use_folders
 from ruledsl.runs import Run
+from tests import ROOT
 from tests.commands import run
 from tests.discovery.small import ALPHABET, QUESTIONED, SMALL, TOY, Stop, stop_at
 
@@ -162,6 +164,17 @@ def test_a_planted_term_that_the_library_lacks_is_named(tmp_path: Path) -> None:
     asked = dataclasses.replace(QUESTIONED, plant={"pseudo_gradiant": 1.0})
     with pytest.raises(ruledsl.SettingsError, match="did you mean `pseudo_gradient`"):
         discover(asked, tmp_path / "out")
+
+
+def test_the_documents_own_proposer_keeps_its_contract(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "discovery.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(# mine/ideas\.py\n.*?)```", page, re.DOTALL)
+    (tmp_path / "ideas.py").write_text(block, encoding="utf-8")
+    result = run("plugin-test", tmp_path / "ideas.py")
+    assert result.exit_code == 0, result.output
+    use_folders([tmp_path])
+    texts = [idea.text for idea in find("proposer", "gated").item(toy_scene())]
+    assert any("third * (-e_post * y_pre^T)" in text for text in texts)
 
 
 def test_list_plugins_names_proposers() -> None:

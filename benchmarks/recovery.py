@@ -1,0 +1,230 @@
+"""Is a search to be trusted? Planted rules that it must find; a planted start that nothing may improve."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from benchmarks.page import write_page
+from ruledsl import Alphabet, Locality, Rule, Search, compile_rule, load, meta_gradient
+from ruledsl.discovery import Front, Judged, Question, discover, formula, library_of
+from ruledsl.meta import MetaTrainer
+from ruledsl.network import query_outputs
+from ruledsl.rules import check, rule_difference
+from ruledsl.settings import RunSpec
+from ruledsl.studies import specify
+
+START, START_THETA = "pseudo_gradient", 0.06
+SMALL = {
+    "sizes": (100, 20, 16, 47), "shots": 15, "queries": 20, "learning_rate": 2e-3, "threads": 1,
+    "backend": "compiled",
+}  # fmt: skip
+"""A small network whose answers a teacher gives, on the product's own glyphs."""
+SEARCH = Search(
+    rounds=4, search_seeds=2, tries=40, heats=60, refit_episodes=150, judged_tasks=60, measure="loss",
+    proposers=("enumeration", "merging"),
+)  # fmt: skip
+SIZE = 5
+TAUGHT = 0.15
+"""Nats by which a teacher's answers change, at least, when one of its terms is left out."""
+LEARNED = 0.5
+"""Nats, at least, between a teacher's answers and those of networks that never learned."""
+SMOOTH = 0.05
+"""Nats by which they change, at most, when Θ* is a tenth larger: what answers chaotically teaches nothing."""
+TASKS = 16
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A planted Θ*."""
+
+    theta: Mapping[str, float]
+    library: Rule
+
+    @property
+    def rule(self) -> Rule:
+        """Its terms alone."""
+        terms = tuple(t for t in self.library.definition.terms if t.name in self.theta)
+        return check(replace(self.library.definition, terms=terms), max(Locality))
+
+    @property
+    def text(self) -> str:
+        return formula(self.theta, self.library)
+
+
+class Class:
+    """Naive networks, and what they answer after they learned by some Θ."""
+
+    def __init__(self, library: Rule, seed: int, settings: Mapping[str, Any]) -> None:
+        spec = specify(library, dataset="glyphs@search", episodes=2, meta_batch=TASKS, **settings)
+        self.names = library.names
+        self.trainer = MetaTrainer(
+            compile_rule(library), spec.config.settings, [RunSpec(0, 10_000 + seed)], spec.source
+        )
+        self.episode = self.trainer.draw_fresh(0)
+
+    @torch.no_grad()
+    def answers(self, theta: Mapping[str, float]) -> Tensor:
+        """(tasks, queries, outputs) log probabilities."""
+        programs = self.trainer.streams.programs
+        wide = torch.tensor([[theta.get(name, 0.0) for name in self.names]]).expand(TASKS, -1)
+        learned = meta_gradient(
+            self.trainer.rule, wide, self.episode, programs.network, engine="none",
+            backend=self.trainer.streams.backend,
+        ).carried  # fmt: skip
+        return query_outputs(programs, learned, self.episode.queries[0]).log_softmax(-1)
+
+    def apart(self, theta: Mapping[str, float], other: Mapping[str, float]) -> float:
+        """Nats between the answers of two Θ; infinite where a network is lost."""
+        ours, theirs = self.answers(theta), self.answers(other)
+        found = (ours.exp() * (ours - theirs)).sum(-1).mean().item()
+        return found if math.isfinite(found) else math.inf
+
+    def size_of(self, theta: Mapping[str, float], name: str, sign: int) -> float | None:
+        """Where a further term changes the answers by twice `TAUGHT`; None where networks are lost before."""
+        low, high = 1e-7, 1.0
+        for _ in range(30):
+            middle = math.sqrt(low * high)
+            changed = self.apart({**theta, name: sign * middle}, theta)
+            low, high = (middle, high) if changed < 2 * TAUGHT else (low, middle)
+        reached = self.apart({**theta, name: sign * low}, theta)
+        return sign * low if TAUGHT < reached < 4 * TAUGHT else None
+
+
+def draw_teacher(library: Rule, seed: int, settings: Mapping[str, Any]) -> Teacher:
+    """F⁰ and one to three further terms, each of which matters to the answers."""
+    chance, naive = Random(seed), Class(library, seed, settings)
+    theta: dict[str, float] = {START: START_THETA}
+    further = 1 + seed % 3
+    others = [name for name in library.names if name != START]
+    chance.shuffle(others)
+    for name in others:
+        if len(theta) == 1 + further:
+            break
+        size = naive.size_of(theta, name, chance.choice((-1, 1)))
+        if size is None:
+            continue
+        now = {**theta, name: size}
+        larger = {k: 1.1 * v for k, v in now.items()}
+        needed = all(naive.apart(now, {k: v for k, v in now.items() if k != gone}) > TAUGHT for gone in now)
+        if needed and naive.apart(now, {}) > LEARNED and naive.apart(now, larger) < SMOOTH:
+            theta = now
+    return Teacher({name: float(f"{theta[name]:.4g}") for name in library.names if name in theta}, library)
+
+
+def search(folder: Path, teacher: Teacher, seed: int, settings: Mapping[str, Any], plan: Search) -> Front:
+    """From F⁰ alone, taught by the teacher's answers."""
+    asked = Question(
+        START, "axon", SIZE, Alphabet(), replace(plan, seed=seed), dict(settings), dict(teacher.theta)
+    )
+    return discover(asked, folder)
+
+
+def equals(teacher: Teacher, rule: Judged) -> bool:
+    """Whether every update of one is one of the other, as `diff` says it."""
+    return not rule.ways and rule_difference(teacher.rule, rule.rule).same_family
+
+
+def _row(number: int, teacher: Teacher, front: Front, seconds: float) -> tuple[str, bool, bool]:
+    there = any(equals(teacher, rule) for rule in front.rules)
+    best = front.best
+    exact = equals(teacher, best)
+    gap = best.gain(front.rules[0], "choice", "loss").text("+.3f")
+    verdict = "preferred" if exact else "on the front" if there else "no"
+    return (
+        f"| {number} | `{teacher.text}` | {verdict} | `{best.text}` | {gap} | {seconds:.0f} s |",
+        there,
+        len(best.products) <= len(teacher.theta),
+    )
+
+
+HEAD = [
+    "| | planted | found | preferred | nats above F⁰ | time |",
+    "|---|---|---|---|---|---|",
+]
+
+
+def rows_of(
+    teachers: Sequence[Teacher], settings: Mapping[str, Any], plan: Search
+) -> tuple[list[str], int, int]:
+    """A row for each teacher; how many were found, and of how many no longer rule was preferred."""
+    lines, found, short = [*HEAD], 0, 0
+    for number, teacher in enumerate(teachers):
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            front = search(Path(folder) / "found", teacher, number, settings, plan)
+        line, there, no_longer = _row(number, teacher, front, time.monotonic() - began)
+        found, short = found + there, short + no_longer
+        lines.append(line)
+        click.echo(line, err=True)
+    return lines, found, short
+
+
+def _introduction(terms: int) -> list[str]:
+    return [
+        "# Are searches to be trusted?",
+        "",
+        "Labels of queries are drawn from networks that learned by a planted Θ*; `discover` starts from F⁰ "
+        "alone and is",
+        f"asked for the rule, among {terms} terms of class `axon`. A teacher has F⁰ and one to three further "
+        "terms, drawn at random,",
+        f"each so large that the answers change by {2 * TAUGHT:g} nats; without any one of them they must "
+        f"change by {TAUGHT:g} nats, they must be",
+        f"{LEARNED:g} nats from those of networks that never learned; a Θ* a tenth larger may change them "
+        f"by {SMOOTH:g} at most.",
+        "*Found* is what `diff` calls equal; *preferred* the smallest rule of the front that no larger one "
+        "clearly beats, on",
+        "classes never searched. Scores are losses, in nats.",
+        "",
+    ]
+
+
+def _verdicts(
+    planted: Sequence[str], null: Sequence[str], counts: tuple[int, int, int, int, int]
+) -> list[str]:
+    found, short, teachers, quiet, nulls = counts
+    return [
+        f"**Planted: on the front in {found} of {teachers}; no longer rule preferred in {short} of "
+        f"{teachers}.**",
+        "",
+        *planted,
+        "",
+        "F⁰ through Wᵀ as teacher, and as start: nothing is to be gained.",
+        "",
+        f"**Null: no added term is called a gain in {quiet} of {nulls}.**",
+        "",
+        *null,
+    ]
+
+
+@click.command()
+@click.option("--teachers", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--nulls", type=click.IntRange(0), default=20, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Also write the page to this file."
+)
+def main(teachers: int, nulls: int, out: Path | None) -> None:
+    """Search for rules that are known to be there, and for rules that are known not to be."""
+    library = library_of(load(START), Alphabet(), Locality.axon, SIZE)
+    drawn = [draw_teacher(library, seed, SMALL) for seed in range(teachers)]
+    planted, found, short = rows_of(drawn, SMALL, SEARCH)
+    symmetric = {**SMALL, "feedback": "symmetric"}
+    nothing = [Teacher({START: START_THETA}, library)] * nulls
+    null, _, quiet = rows_of(nothing, symmetric, SEARCH)
+    counts = (found, short, teachers, quiet, nulls)
+    page = [*_introduction(len(library.names)), *_verdicts(planted, null, counts)]
+    write_page("recovery", page, out)
+
+
+if __name__ == "__main__":
+    main()
