@@ -27,7 +27,7 @@ FEW = (
         "1",
         "--beam",
         "1",
-        "--screened",
+        "--kept",
         "2",
     ),
     *("--tries", "2", "--heats", "2", "--start-episodes", "2", "--refit-episodes", "2"),

@@ -1,21 +1,26 @@
 """What a search tries next: each is given the rules that the last round kept, and makes others of them."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from ruledsl.plugin import Idea, Scene, proposer
+
+PROMISING = 4
+"""Terms that are tried two at a time: some help only together."""
 
 
 @proposer("enumeration")
 def enumeration(scene: Scene) -> Iterator[Idea]:
-    """Absent terms of the library, those whose gradient is clearest: added, or in the place of one; and each
-    rule without one of its own."""
+    """Every term of the library that a rule lacks, added; the most promising by pairs, or in the place of
+    one of its own; and the rule without each."""
+    promising = [scene.term(name) for name in scene.promising[:PROMISING]]
     for parent in scene.parents:
-        absent = [scene.term(name) for name in parent.clearest[: scene.search.screened]]
-        yield from (parent.adding(item) for item in absent)
-        if len(parent.terms) > 2:
-            yield from (parent.without(item) for item in parent.terms)
+        yield from (parent.adding(item) for item in scene.absent(parent))
+        yield from (parent.adding(*pair) for pair in combinations(promising, 2))
         for item in parent.terms:
-            yield from (parent.replacing(item, other) for other in absent[:1])
+            yield from (parent.replacing(item, other) for other in promising[:2])
+            if len(parent.terms) > 2:
+                yield parent.without(item)
 
 
 @proposer("merging")

@@ -25,7 +25,7 @@ TOY: dict[str, dict[str, Any]] = {
         "SIZE": 3,
         "BUDGET": 1.0,
         "SEARCH": {
-            "rounds": 1, "beam": 1, "screened": 2, "tries": 2, "heats": 2, "start_episodes": 2,
+            "rounds": 1, "beam": 1, "kept": 2, "tries": 2, "heats": 2, "start_episodes": 2,
             "refit_episodes": 2, "refit_seeds": 2, "judged_tasks": 1, "search_seeds": 1,
         },
         "SETTINGS": {

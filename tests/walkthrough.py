@@ -24,7 +24,7 @@ _STUDY = re.compile(r"(?m)^(episodes = )\d+$")
 _TASK = ("--shots", "4", "--queries", "3", "--threads", "1", "--backend", "eager")
 _NETWORK = ("--sizes", "784-12-8-47")
 _DISCOVER = {
-    "rounds": 1, "beam": 1, "screened": 2, "tries": 2, "heats": 2, "start-episodes": 2, "refit-episodes": 2,
+    "rounds": 1, "beam": 1, "kept": 2, "tries": 2, "heats": 2, "start-episodes": 2, "refit-episodes": 2,
     "refit-seeds": 2, "judged-tasks": 1, "search-seeds": 1,
 }  # fmt: skip
 

@@ -27,10 +27,6 @@ class Search:
         "Who says what to try next: proposer plugins (`list plugins`).", group=GROUP, kind="proposer",
     )  # fmt: skip
     beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)
-    screened: int = field(
-        12, checks.count, "Absent terms of each rule that are tried: those with the clearest gradient.",
-        group=GROUP,
-    )  # fmt: skip
     mutants: int = field(
         6, checks.whole, "Of each rule: terms changed at random into others, beyond the library.", group=GROUP
     )
@@ -45,8 +41,9 @@ class Search:
     measure: Literal["accuracy", "loss"] = field(
         "accuracy", checks.choice("accuracy", "loss"), "What rules are raced and chosen by.", group=GROUP
     )
-    tries: int = field(30, checks.several, "Episodes of the first heat, for every candidate.", group=GROUP)
-    heats: int = field(60, checks.several, "Episodes of the second heat, for the best third.", group=GROUP)
+    tries: int = field(16, checks.several, "Episodes of the first heat, for every candidate.", group=GROUP)
+    kept: int = field(24, checks.count, "Candidates of the first heat that go on to the second.", group=GROUP)
+    heats: int = field(60, checks.several, "Episodes of the second heat.", group=GROUP)
     start_episodes: int = field(
         100, checks.several, "Episodes of the rule that the search starts from.", group=GROUP
     )

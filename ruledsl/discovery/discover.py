@@ -48,7 +48,7 @@ def discover(
 
     >>> import tempfile
     >>> from ruledsl import Alphabet, Question, Search
-    >>> few = Search(rounds=1, beam=1, screened=1, tries=2, heats=2, start_episodes=2, refit_episodes=2,
+    >>> few = Search(rounds=1, beam=1, kept=1, tries=2, heats=2, start_episodes=2, refit_episodes=2,
     ...     search_seeds=1, refit_seeds=2, judged_tasks=1)
     >>> small = dict(sizes=(49, 10, 47), labels=3, shots=4, queries=3, backend="eager")
     >>> asked = Question(size=3, alphabet=Alphabet(("y_post", "y_pre")), search=few, settings=small)

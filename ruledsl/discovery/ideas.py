@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -56,8 +55,6 @@ class Grown:
     """Over seeds."""
     accuracy: float
     ways: Mapping[str, str]
-    clear: Mapping[str, float]
-    """By term of the library: |mean| of the meta-gradient at θ = 0, in units of its standard error."""
 
     @property
     def terms(self) -> tuple[RuleTerm, ...]:
@@ -68,19 +65,13 @@ class Grown:
         """Terms for W that are an expression and a number that is learned: those that can be rewritten."""
         return tuple(t for t in self.terms if t.term.target == "W" and not t.companions and t.trainable)
 
-    @cached_property
-    def clearest(self) -> tuple[str, ...]:
-        """Terms of the library that it lacks, the clearest first."""
-        own = {t.name for t in self.terms}
-        return tuple(sorted((n for n in self.clear if n not in own), key=lambda n: -self.clear[n]))
-
     def idea(self, terms: Sequence[RuleTerm], why: str, **ways: str) -> Idea:
         """A rule of other terms, and with other ways, than this one's."""
         definition = replace(self.definition, name="proposed", note=None, terms=tuple(terms))
         return Idea(rule_source(definition), why, {**self.ways, **ways})
 
-    def adding(self, item: RuleTerm) -> Idea:
-        return self.idea((*self.terms, item), f"adds {_shown(item)}")
+    def adding(self, *items: RuleTerm) -> Idea:
+        return self.idea((*self.terms, *items), f"adds {' and '.join(map(_shown, items))}")
 
     def without(self, item: RuleTerm) -> Idea:
         return self.idea([t for t in self.terms if t is not item], f"drops {_shown(item)}")
@@ -121,6 +112,8 @@ class Scene:
     """The rules that the last round kept, the best first."""
     library: Rule
     """Every term that was enumerated, and the start's."""
+    promising: tuple[str, ...]
+    """Terms of the library that no parent has, those first that did best in the last round's first heat."""
     alphabet: Alphabet
     allow: Locality
     search: Search
@@ -128,6 +121,11 @@ class Scene:
     """Layers of weights."""
     chance: Random
     """The only source of chance: equal searches propose the same."""
+
+    def absent(self, parent: Grown) -> list[RuleTerm]:
+        """The library's terms that a rule lacks, from 0."""
+        own = {t.name for t in parent.terms}
+        return [self.term(name) for name in self.library.names if name not in own]
 
     def term(self, name: str) -> RuleTerm:
         """A term of the library, from 0."""

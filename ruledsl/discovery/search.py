@@ -1,4 +1,4 @@
-"""The search: screen absent terms, ask for ideas, race them, keep a beam.
+"""The search: ask for ideas, race them, keep a beam.
 
 Every stage is a run folder: a stopped search goes on where it was, and equal seeds give equal fronts.
 """
@@ -6,15 +6,12 @@ Every stage is a run folder: a stopped search goes on where it was, and equal se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, inf
 from pathlib import Path
 from random import Random
 
-import torch
-
-from ruledsl.backend import compile_rule
 from ruledsl.discovery.factoring import factored, formula
 from ruledsl.discovery.ground import Contender, Ground, Ways
 from ruledsl.discovery.ideas import Grown, Idea, Proposed, Scene, proposed
@@ -23,13 +20,10 @@ from ruledsl.discovery.shelf import Shelf
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.ir import LOCALITY_NAMES, Locality
 from ruledsl.language import RuleDefinition
-from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule
 from ruledsl.selection import Fit, Stage, Support
-from ruledsl.settings import RunSpec
 from ruledsl.storage import read_json
 
-SCREEN_EPISODES, SCREEN_SEEDS = 8, 4
 SEARCH_SEEDS, ROUND_SEEDS = 1_000_000, 1000
 """Seeds of one search, and of one round: each round sees tasks of its own."""
 REFIT_SEED = 900_000
@@ -98,6 +92,8 @@ class Hunt:
     seconds: float | None = None
     """Asked for: growth goes on until then, also where it had ended before."""
     began: float = field(default_factory=time.monotonic)
+    promising: tuple[str, ...] = ()
+    """Terms by how well rules that had them did in the last first heat, the best first."""
 
     @property
     def out(self) -> Path:
@@ -158,9 +154,9 @@ class Hunt:
     def _round(
         self, number: int, parents: Sequence[Candidate], found: Sequence[Candidate]
     ) -> list[Candidate]:
-        """The best third of a round's candidates, after their second heat."""
+        """A round's best candidates, after their second heat."""
         plan, seeds = self.question.search, self.first_seed + number * ROUND_SEEDS
-        scene = self._scene(number, parents, seeds)
+        scene = self._scene(number, parents)
         said = proposed(self.out / f"round-{number}-ideas.json", scene, str(plan.seed))
         moves = self._moves(said, {(c.terms, c.ways) for c in found})
         if not moves:
@@ -168,8 +164,8 @@ class Hunt:
         more = f", {said.refused} more were no rules (round-{number}-ideas.json)" if said.refused else ""
         first = Stage(f"round-{number}-heat-1", f"{len(moves)} candidates{more}", plan.tries)
         heat = self.ground.fits(first, moves, range(seeds, seeds + plan.search_seeds))
-        order = sorted(range(len(moves)), key=lambda n: -heat[n].mean)
-        best = order[: max(plan.beam, -(-len(heat) // 3))]
+        self.promising = _promising(moves, heat)
+        best = sorted(range(len(moves)), key=lambda n: -heat[n].mean)[: plan.kept]
         second = Stage(f"round-{number}-heat-2", f"the best {len(best)} of them", plan.heats)
         learned = [replace(moves[n], theta={k: v.mean for k, v in heat[n].theta.items()}) for n in best]
         fits = self.ground.fits(second, learned, range(seeds, seeds + 2 * plan.search_seeds))
@@ -191,61 +187,39 @@ class Hunt:
         usual = self.ground.spec(self.shelf.library.names).config.settings.network
         return tuple(sorted((k, v) for k, v in idea.ways.items() if getattr(usual, k) != v))
 
-    def _scene(self, number: int, parents: Sequence[Candidate], seed: int) -> Scene:
-        question = self.question
-        grown = [
-            self._grown(c, self._screened(f"round-{number}-screen-{n}", c, seed))
-            for n, c in enumerate(parents)
-        ]
+    def _scene(self, number: int, parents: Sequence[Candidate]) -> Scene:
+        question, library = self.question, self.shelf.library
         settings = self.ground.spec(self.start.terms).config.settings
+        taken = {name for parent in parents for name in parent.terms}
+        promising = tuple(n for n in self.promising if n in library.names and n not in taken)
         return Scene(
-            number, tuple(grown), self.shelf.library, question.alphabet, LOCALITY_NAMES[question.allow],
-            question.search, settings.depth, Random(),
+            number, tuple(map(_grown, parents)), library, promising, question.alphabet,
+            LOCALITY_NAMES[question.allow], question.search, settings.depth, Random(),
         )  # fmt: skip
-
-    def _grown(self, candidate: Candidate, clear: Mapping[str, float]) -> Grown:
-        """A candidate as proposers see it: its terms start where its Θ is."""
-        theta = candidate.theta
-        terms = tuple(
-            t if t.options.fixed is not None else replace(t, options=replace(t.options, init=theta[t.name]))
-            for t in candidate.rule.definition.terms
-        )
-        definition: RuleDefinition = replace(candidate.rule.definition, terms=terms)
-        accuracy = candidate.fit.accuracy_mean
-        return Grown(definition, candidate.fit.theta, accuracy, dict(candidate.ways), clear)
-
-    def _screened(self, name: str, parent: Candidate, seed: int) -> Mapping[str, float]:
-        """How clear the meta-gradient of every term of the library is that a rule lacks.
-
-        At θ_r = 0 the derivative by θ_r comes with every episode, so that a whole library is screened at the
-        price of one rule.
-        """
-        path = self.out / f"{name}.json"
-        if not path.is_file():
-            write_sealed(path, {"terms": list(parent.terms), "clear": self._clearness(parent, seed)})
-        refuse_edited_document(path)
-        clear: dict[str, float] = read_json(path)["clear"]
-        return clear
-
-    def _clearness(self, parent: Candidate, seed: int) -> dict[str, float]:
-        """By term of the library: |mean| of the meta-gradient in units of its own standard error."""
-        library = self.shelf.library.names
-        spec = self.ground.spec([*library, *parent.terms], parent.ways)
-        names = spec.rule.names
-        theta = tuple(parent.theta.get(name, 0.0) for name in names)
-        runs = [RunSpec(n, seed + n, 0.0, parent.terms, theta) for n in range(SCREEN_SEEDS)]
-        trainer = MetaTrainer(compile_rule(spec.rule), spec.config.settings, runs, spec.source)
-        found = torch.cat([trainer.gradients(episode) for episode in range(SCREEN_EPISODES)])
-        found = found[found.isfinite().all(-1)]
-        if len(found) < 2:  # the parent itself is hardly ever healthy: no order is better than another
-            return dict.fromkeys(library, 0.0)
-        error = found.std(0) / len(found) ** 0.5
-        clear = torch.where(error > 0, found.mean(0).abs() / error, 0.0)
-        return {name: value for name, value in zip(names, clear.tolist(), strict=True) if name in library}
 
     def _candidate(self, contender: Contender, fit: Fit, number: int) -> Candidate:
         rule = self.shelf.rule(contender.terms)
         return Candidate(fit, number, rule, contender.ways, contender.why)
+
+
+def _grown(candidate: Candidate) -> Grown:
+    """A candidate as proposers see it: its terms start where its Θ is."""
+    theta = candidate.theta
+    terms = tuple(
+        t if t.options.fixed is not None else replace(t, options=replace(t.options, init=theta[t.name]))
+        for t in candidate.rule.definition.terms
+    )
+    definition: RuleDefinition = replace(candidate.rule.definition, terms=terms)
+    return Grown(definition, candidate.fit.theta, candidate.fit.accuracy_mean, dict(candidate.ways))
+
+
+def _promising(moves: Sequence[Contender], heat: Sequence[Fit]) -> tuple[str, ...]:
+    """Terms by the best score of a rule that had them, the best first."""
+    best: dict[str, float] = {}
+    for move, fit in zip(moves, heat, strict=True):
+        for name in move.terms:
+            best[name] = max(best.get(name, -inf), fit.mean)
+    return tuple(sorted(best, key=lambda name: -best[name]))
 
 
 USUAL_ROUNDS, MOST_ROUNDS = 4, 1000

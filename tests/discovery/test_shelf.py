@@ -77,13 +77,13 @@ def grown(rule: Rule, theta: dict[str, Interval]) -> Grown:
         dataclasses.replace(t, options=dataclasses.replace(t.options, init=theta[t.name].mean))
         for t in rule.definition.terms
     )
-    return Grown(dataclasses.replace(rule.definition, terms=terms), theta, 0.5, {}, {})
+    return Grown(dataclasses.replace(rule.definition, terms=terms), theta, 0.5, {})
 
 
 def merges(text: str, **theta: Interval) -> list[Rule]:
     """What merging proposes of a rule."""
     parent = grown(ruledsl.rule(text), theta)
-    scene = Scene(1, (parent,), LIBRARY, Alphabet(), Locality.axon, Search(), 5, None)  # type: ignore[arg-type]
+    scene = Scene(1, (parent,), LIBRARY, (), Alphabet(), Locality.axon, Search(), 5, None)  # type: ignore[arg-type]
     return [ruledsl.rule(idea.text) for idea in scene.merged(parent)]
 
 
