@@ -31,7 +31,7 @@ SMALL = {
 }  # fmt: skip
 """A small network whose answers a teacher gives, on the product's own glyphs."""
 SEARCH = Search(
-    rounds=4, search_seeds=2, tries=40, heats=60, refit_episodes=150, judged_tasks=60, measure="loss",
+    rounds=3, search_seeds=2, heats=60, kept=12, refit_episodes=120, judged_tasks=60, measure="loss",
     proposers=("enumeration", "merging"),
 )  # fmt: skip
 SIZE = 5

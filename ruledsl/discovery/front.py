@@ -10,6 +10,7 @@ from typing import Any
 
 from ruledsl.discovery.archive import Entry, write_archive
 from ruledsl.discovery.factoring import factored_terms
+from ruledsl.discovery.ground import ways_text
 from ruledsl.discovery.judging import ACCURACY, Judged, preferred
 from ruledsl.evidence import write_sealed
 from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
@@ -69,7 +70,7 @@ class Front:
             f"Found by `ruledsl discover` on {self.dataset}: accuracy on classes never searched",
             f"{rule.mean('test').text('.3f')} (95 %, {count} seeds with a Θ each; here stands their mean).",
             *([f"Rules that people wrote, trained for as many episodes: {people}."] if people else []),
-            *([f"With {', '.join(f'{k} {v}' for k, v in rule.ways)}."] if ways else []),
+            *([f"With {ways_text(rule.ways)}."] if ways else []),
         ]
         own = replace(definition, feedback=ways.get("feedback", definition.feedback))
         return "".join(f"# {line}\n" for line in said) + rule_source(own)

@@ -82,7 +82,8 @@ class Ground:
             chosen = [contenders[k] for k in party]
             spec = self.spec(self._program(chosen, own), chosen[0].ways)
             name = f"{stage.name}-{_suffix(chosen[0].ways, n)}" if n else stage.name
-            part = replace(stage, name=name)
+            text = f"{len(party)} of them, {_reason(chosen[0].ways)}" if n else stage.text
+            part = replace(stage, name=name, text=text)
             trained = train_groups(
                 Run(self.out / name), spec, [c.terms for c in chosen], [c.theta for c in chosen], seeds,
                 stage.episodes, lambda records, part=part: self.listen(part, records), self.crews,
@@ -110,6 +111,21 @@ class Ground:
         terms = tuple(dict.fromkeys(name for c in contenders for name in c.terms))
         library = self.shelf.library.names
         return terms if own or not set(terms) <= set(library) else library
+
+
+def ways_text(ways: Ways) -> str:
+    """`feedback direct, activation relu`."""
+    return ", ".join(f"{name} {value}" for name, value in ways)
+
+
+def in_brackets(ways: Ways) -> str:
+    """Behind a formula; nothing for a rule with the search's own settings."""
+    return f" ({ways_text(ways)})" if ways else ""
+
+
+def _reason(ways: Ways) -> str:
+    """Why contenders are not in the first party."""
+    return f"with {ways_text(ways)}" if ways else "in a batch of their own"
 
 
 def _suffix(ways: Ways, number: int) -> str:

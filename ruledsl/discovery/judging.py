@@ -9,8 +9,8 @@ from typing import Any
 
 from ruledsl.backend import compile_rule
 from ruledsl.discovery.factoring import Product, factored, formula
-from ruledsl.discovery.ground import Contender, Ground, Trained, Ways
-from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt, ways_text
+from ruledsl.discovery.ground import Contender, Ground, Trained, Ways, in_brackets
+from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.ir import Locality
 from ruledsl.meta import MetaTrainer
@@ -71,7 +71,7 @@ class Judged:
     @property
     def text(self) -> str:
         """F(Θ) on one line, with its numbers, and what else is its own."""
-        return formula(self.means, self.rule) + ways_text(self.ways)
+        return formula(self.means, self.rule) + in_brackets(self.ways)
 
     def mean(self, part: str) -> Interval:
         """Of the accuracy."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from ruledsl.discovery.factoring import factored, formula
-from ruledsl.discovery.ground import Contender, Ground, Ways
+from ruledsl.discovery.ground import Contender, Ground, Ways, in_brackets
 from ruledsl.discovery.ideas import Grown, Idea, Proposed, Scene, proposed
 from ruledsl.discovery.question import Question
 from ruledsl.discovery.shelf import Shelf
@@ -65,16 +65,11 @@ class Candidate:
     @property
     def text(self) -> str:
         """F(Θ) on one line, with its numbers, and what else is its own."""
-        return formula(self.theta, self.rule) + ways_text(self.ways)
+        return formula(self.theta, self.rule) + in_brackets(self.ways)
 
     def contender(self) -> Contender:
         """The same rule, to be trained on from what it learned."""
         return Contender(self.terms, self.theta, self.ways, self.why)
-
-
-def ways_text(ways: Ways) -> str:
-    """` (feedback direct)`; nothing for a rule with the search's own settings."""
-    return f" ({', '.join(f'{name} {value}' for name, value in ways)})" if ways else ""
 
 
 Said = Callable[[int, Sequence[Candidate], Sequence[Candidate]], None]

@@ -12,11 +12,13 @@ from random import Random
 
 from ruledsl.checks import shape_of
 from ruledsl.enumeration.alphabet import REDUCTIONS, Alphabet
-from ruledsl.enumeration.productions import SHAPES, productions
+from ruledsl.enumeration.productions import POST, PRE, SHAPES, productions
 from ruledsl.ir import SCALAR, Binary, Call, Expression, Name, Negate, Power, Shape, Transpose
 from ruledsl.language import shape_of_quantity
 
 Path = tuple[int, ...]
+ONES = ("1_post", "1_pre")
+"""Their norm and mean are known: a function of them is no quantity of its own."""
 
 
 def mutants(expression: Expression, alphabet: Alphabet) -> list[Expression]:
@@ -121,7 +123,6 @@ def _leaves(shape: Shape, alphabet: Alphabet) -> list[Expression]:
     """The smallest expressions of a shape: quantities, and for a number what functions make of a vector."""
     found: list[Expression] = [Name(q) for q in alphabet.seen if shape_of_quantity(q) == shape]
     if shape == SCALAR:
-        vectors = [q for q in alphabet.seen if shape_of_quantity(q).columns == SCALAR.columns]
-        vectors = [q for q in vectors if shape_of_quantity(q) != SCALAR]
+        vectors = [q for q in alphabet.seen if shape_of_quantity(q) in (POST, PRE) and q not in ONES]
         found += [Call(f, (Name(q),)) for f in alphabet.functions if f in REDUCTIONS for q in vectors]
     return found
