@@ -20,10 +20,8 @@ from benchmarks.page import write_page
 from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, discover, load, meta_gradient
 from ruledsl.discovery import BASELINES, FOUND, Judged, formula, read_question
 from ruledsl.meta import MetaTrainer
-from ruledsl.runs import open_run, use_threads
-from ruledsl.settings import ACCURACY, RunSpec
-from ruledsl.statistics import finite_mean
-from ruledsl.storage import read_json
+from ruledsl.runs import use_threads
+from ruledsl.settings import RunSpec
 from ruledsl.tasks import Episode, ImageSource, open_dataset
 
 SEED = 5_000_000
@@ -65,25 +63,33 @@ class Column:
         trainer = MetaTrainer(compile_rule(self.rule), settings.having(feedback=pinned), runs, source)
         return [fresh.accuracy for fresh in trainer.judge_fresh(tasks).values()]
 
-    def adapted(
+    def queried(
         self, settings: TrainSettings, source: ImageSource, tasks: int
-    ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-        """Weights after fresh streams, and every cell's mean activity over the queries, by layer."""
+    ) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Weights after fresh streams, with the queries (1, Q, n_0)."""
         start = torch.tensor([[self.theta.get(name, 0.0) for name in self.rule.names]])
         wired = settings.having(**self.own)
         trainer = MetaTrainer(compile_rule(self.rule), wired, [RunSpec(0, SEED)], source)
         for number in range(tasks):
             episode = trainer.draw_fresh(number)
             learned = meta_gradient(trainer.rule, start, episode, wired.network, engine="none").weights
-            x, activity = episode.queries[0], []
+            yield learned, episode.queries[0]
+
+    def adapted(
+        self, settings: TrainSettings, source: ImageSource, tasks: int
+    ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """Weights after fresh streams, and every cell's mean activity over the queries, by layer."""
+        for learned, queries in self.queried(settings, source, tasks):
+            y, activity = queries, []
             for w in learned[:-1]:
-                x = torch.nn.functional.softplus(x @ w.transpose(1, 2), beta=wired.network.beta)
-                activity.append(x.mean(1))
+                y = torch.nn.functional.softplus(y @ w.transpose(1, 2), beta=settings.network.beta)
+                activity.append(y.mean(1))
             yield learned, activity
 
 
 def columns_of(front: Front) -> list[Column]:
-    """Backprop, feedback alignment and `bio`, then the two that the choice's classes favour."""
+    """Backprop, feedback alignment and `bio`, then the two of the front that did best on the choice's
+    classes."""
     found = []
     for judged in front.baselines:
         rule, own = BASELINES[judged.name]
@@ -154,30 +160,6 @@ def _balance(w: Tensor, y: Tensor) -> list[float]:
     slope = float((mean @ onto_active) / (onto_active @ onto_active))
     together = float(torch.corrcoef(torch.stack([mean, onto_active]))[0, 1])
     return [float(mean.square().mean().sqrt() / w.square().mean().sqrt()), slope, together]
-
-
-def screening(search: Path) -> list[str]:
-    """How well the order of the screen foretells the first heat: Spearman's rank correlation, by round."""
-    rows = ["| round | rule grown | candidates | rank correlation |", "|---|---|---|---|"]
-    for path in sorted(search.glob("round-*-screen-*.json")):
-        number = path.name.split("-")[1]
-        document, heat = read_json(path), open_run(search / f"round-{number}-heat-1")
-        parent = set(document["terms"])
-        by_term: dict[str, list[float]] = {}
-        for spec in heat.config.runs:
-            new = set(spec.terms) - parent
-            if parent < set(spec.terms) and len(new) == 1:
-                accuracy = heat.metrics.column(spec.run, ACCURACY)
-                by_term.setdefault(new.pop(), []).append(finite_mean(accuracy[len(accuracy) // 2 :]))
-        clear = [document["clear"][name] for name in by_term]
-        found = _rank_correlation(clear, [finite_mean(scores) for scores in by_term.values()])
-        rows.append(f"| {number} | {' + '.join(document['terms'])} | {len(by_term)} | {found:+.2f} |")
-    return rows
-
-
-def _rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    ranks = [torch.tensor(v).argsort().argsort().double() for v in (a, b)]
-    return float(torch.corrcoef(torch.stack(ranks))[0, 1])
 
 
 def ceilings(base: TrainSettings, source: ImageSource, seeds: int, tasks: int) -> list[str]:
@@ -296,12 +278,6 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
         "correlation of m on a.",
         "",
         *balances(columns, base, opened("@test"), tasks),
-        "",
-        "## Does the screen foretell the race?",
-        "",
-        "Only terms with the clearest gradients were raced, so this is the order within those.",
-        "",
-        *screening(search),
         "",
         "## The rules",
         "",

@@ -8,6 +8,7 @@ from .ideas import WAYS, Grown, Idea, Scene
 from .judging import BASELINES, Judged, preferred
 from .library import library_of
 from .question import QUESTION, Question, read_question
+from .reading import read_archive, read_front
 from .search import GROWTH, Candidate, beam_of, finalists
 from .shelf import Shelf
 
@@ -49,5 +50,7 @@ __all__ = [
     "formula",
     "library_of",
     "preferred",
+    "read_archive",
+    "read_front",
     "read_question",
 ]

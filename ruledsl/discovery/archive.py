@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ruledsl.discovery.ground import Ways
-from ruledsl.discovery.search import Candidate
+from ruledsl.discovery.search import Candidate, costly
 from ruledsl.errors import SettingsError
 from ruledsl.ir import Locality
 from ruledsl.storage import write_rows
 
 ARCHIVE = "archive.csv"
-READ = ("e_pre", "W")
-"""What costs a synapse most to read: the error of the presynaptic cell, and other synapses' weights."""
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
@@ -80,8 +78,7 @@ class Entry:
     @property
     def reads(self) -> str:
         """`e_pre`, `W`, both, or neither."""
-        read = frozenset[str]().union(*(form.reads for form in self.candidate.rule.forms))
-        return " and ".join(name for name in READ if name in read) or "neither"
+        return costly(self.candidate.rule)
 
     @property
     def kind(self) -> tuple[int, Locality, str, Ways]:

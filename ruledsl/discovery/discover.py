@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ruledsl.discovery.archive import entries_of
 from ruledsl.discovery.front import Front
 from ruledsl.discovery.ground import Contender, Ground
-from ruledsl.discovery.judging import baselines, refitted
+from ruledsl.discovery.judging import baselines, knock_outs, refitted
 from ruledsl.discovery.library import library_of
 from ruledsl.discovery.question import Question
 from ruledsl.discovery.search import Hunt, Said, finalists
@@ -79,6 +80,7 @@ def discover(
             tuple(entries_of(found)),
             question.search.measure,
         )
+        front = replace(front, knock_outs=knock_outs(hunt, front.best, rounds, parts["test"]))
         front.write()
     return front
 

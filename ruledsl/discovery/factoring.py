@@ -128,7 +128,8 @@ def weighted_sum(parts: Mapping[str, float], trees: Mapping[str, Expression]) ->
     for text in order[1:]:
         ratio = Fraction(f"{parts[text] / largest:.{DIGITS}g}") if largest else Fraction(0)
         if ratio:
-            scaled = Binary("*", Number(abs(ratio)), trees[text])
+            one = abs(ratio) == 1
+            scaled = trees[text] if one else Binary("*", Number(abs(ratio)), trees[text])
             total = Binary("+" if ratio > 0 else "-", total, scaled)
     return largest, total
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
 from ruledsl.ir import Locality
 from ruledsl.language import RuleDefinition
 from ruledsl.rules import rule_source
+from ruledsl.statistics import Interval
 from ruledsl.storage import make_folder, write_rows, write_text
 from ruledsl.wording import counted
 
@@ -41,6 +42,8 @@ class Front:
     """Every rule that reached a second heat."""
     measure: str = ACCURACY
     """What rules were raced and are chosen by."""
+    knock_outs: Mapping[str, Interval] = field(default_factory=dict)
+    """By term of the preferred rule: the accuracy without it, less that with it."""
 
     @cached_property
     def best(self) -> Judged:
@@ -110,6 +113,9 @@ class Front:
             {
                 "dataset": self.dataset,
                 "best": self.best.name,
+                "chance": self.chance,
+                "measure": self.measure,
+                "knock_outs": {term: lost.json() for term, lost in self.knock_outs.items()},
                 "rules": [self._document(rule) for rule in self.rules],
                 "baselines": [self._document(rule) for rule in self.baselines],
             },
@@ -121,7 +127,10 @@ class Front:
             "name": rule.name,
             "terms": list(rule.terms),
             "theta": {name: value.json() for name, value in rule.theta.items()},
+            "source": rule.rule.source,
             "ways": dict(rule.ways),
+            "why": rule.why,
+            "round": rule.round,
             **{name: _by_part(values) for name, values in (("accuracy", rule.accuracy), ("loss", rule.loss))},
         }
 
@@ -134,7 +143,8 @@ class Front:
             measured = [rule.mean("test") for rule in rules]
             places = list(range(first, first + len(rules)))
             means, halves = [m.mean for m in measured], [m.half for m in measured]
-            curves.append(Curve(label, places, means, halves, Colour("rule", n)))
+            told = tuple(f"{rule.text}<br>{rule.locality}; reads {rule.reads}" for rule in rules)
+            curves.append(Curve(label, places, means, halves, Colour("rule", n), told=told))
             first += len(rules)
         return Panel(
             "", "", "accuracy on classes never searched (fraction)", tuple(curves),

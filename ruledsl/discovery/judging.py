@@ -10,13 +10,14 @@ from typing import Any
 from ruledsl.backend import compile_rule
 from ruledsl.discovery.factoring import Product, factored, formula
 from ruledsl.discovery.ground import Contender, Ground, Trained, Ways, in_brackets
-from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
+from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt, costly
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.ir import Locality
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import Rule, load
 from ruledsl.runs import Run
 from ruledsl.selection import Stage, Support
+from ruledsl.settings import RunSpec
 from ruledsl.statistics import LEVEL, Interval
 from ruledsl.storage import read_json
 from ruledsl.tasks import ImageSource
@@ -69,6 +70,11 @@ class Judged:
         return max(self.rule.locality.values(), default=Locality.synapse)
 
     @property
+    def reads(self) -> str:
+        """`e_pre`, `W`, both, or neither."""
+        return costly(self.rule)
+
+    @property
     def text(self) -> str:
         """F(Θ) on one line, with its numbers, and what else is its own."""
         return formula(self.means, self.rule) + in_brackets(self.ways)
@@ -118,6 +124,42 @@ def refitted(
     ]
 
 
+def knock_outs(hunt: Hunt, rule: Judged, rounds: int, source: ImageSource) -> dict[str, Interval]:
+    """By term: a rule's accuracy without it, Θ of the others as it is (the mean over seeds), less that of the
+    whole rule; on the same tasks, seed by seed."""
+    path = hunt.out / f"knock-outs-{rounds}.json"
+    if not path.is_file():
+        write_sealed(path, {"rule": rule.name, "without": _without_each(hunt, rule, source)})
+    refuse_edited_document(path)
+    found: dict[str, dict[str, float]] = read_json(path)["without"]
+    whole = _by_seed(found.pop(""))
+    return {term: Interval.minus(_by_seed(by), whole, paired=True) for term, by in found.items()}
+
+
+def _without_each(hunt: Hunt, rule: Judged, source: ImageSource) -> dict[str, dict[str, float]]:
+    """By the term that is left out (by nothing, for the whole rule) and seed: the accuracy."""
+    spec, seeds = hunt.ground.spec(rule.terms, rule.ways), _refit_seeds(hunt)
+    runs: list[RunSpec] = []
+    for gone in ("", *rule.terms):
+        theta = tuple(0.0 if n == gone else rule.means.get(n, 0.0) for n in spec.rule.names)
+        runs += [RunSpec(len(runs) + k, seed, 0.0, rule.terms, theta) for k, seed in enumerate(seeds)]
+    trainer = MetaTrainer(compile_rule(spec.rule), spec.config.settings, runs, source)
+    judged = trainer.judge_fresh(hunt.question.search.judged_tasks)
+    return {
+        gone: {str(s): judged[n * len(seeds) + k].accuracy for k, s in enumerate(seeds)}
+        for n, gone in enumerate(("", *rule.terms))
+    }
+
+
+def _by_seed(values: Mapping[str, float]) -> dict[int, float]:
+    return {int(seed): value for seed, value in values.items()}
+
+
+def _refit_seeds(hunt: Hunt) -> range:
+    first = hunt.first_seed + REFIT_SEED
+    return range(first, first + hunt.question.search.refit_seeds)
+
+
 def baselines(hunt: Hunt, rounds: int, parts: Mapping[str, ImageSource]) -> list[Judged]:
     """What people wrote, trained from its start for as many episodes as lie behind any found rule; judged."""
     found = []
@@ -135,8 +177,7 @@ def _judged(
     hunt: Hunt, stage: Stage, contenders: Sequence[Contender], parts: Mapping[str, ImageSource]
 ) -> list[Judged]:
     plan, ground = hunt.question.search, hunt.ground
-    first = hunt.first_seed + REFIT_SEED
-    seeds = range(first, first + plan.refit_seeds)
+    seeds = _refit_seeds(hunt)
     trained = ground.train(stage, contenders, seeds, own=True)
     runs = {t.run.folder: t.run for t in trained}
     fresh = {folder: _fresh(ground, run, parts, plan.judged_tasks) for folder, run in runs.items()}

@@ -54,8 +54,13 @@ class Candidate:
 
     @property
     def products(self) -> int:
-        """Its complexity: terms that share a factor count as one."""
+        """Terms that share a factor count as one."""
         return len(factored(self.theta, self.rule))
+
+    @property
+    def complexity(self) -> tuple[int, int]:
+        """Products, then terms."""
+        return self.products, len(self.terms)
 
     @property
     def locality(self) -> Locality:
@@ -70,6 +75,16 @@ class Candidate:
     def contender(self) -> Contender:
         """The same rule, to be trained on from what it learned."""
         return Contender(self.terms, self.theta, self.ways, self.why)
+
+
+READ = ("e_pre", "W")
+"""What costs a synapse most to read: the error of the presynaptic cell, and other synapses' weights."""
+
+
+def costly(rule: Rule) -> str:
+    """What a rule reads of that: `e_pre`, `W`, both, or neither."""
+    read = frozenset[str]().union(*(form.reads for form in rule.forms))
+    return " and ".join(name for name in READ if name in read) or "neither"
 
 
 Said = Callable[[int, Sequence[Candidate], Sequence[Candidate]], None]
@@ -234,15 +249,15 @@ def beam_of(found: Sequence[Candidate], width: int) -> list[Candidate]:
 
 
 def finalists(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The start, then the best of each complexity, smaller ones first; a larger one only where it scored
-    higher than every smaller one.
+    """The start, then the best of each complexity (products, then terms), smaller ones first; a larger one
+    only where it scored higher than every smaller one.
 
     The start is always among them: it is what every other rule is beside.
     """
     start, grown = found[0], found[1:]
     chosen: list[Candidate] = []
-    for size in sorted({c.products for c in grown}):
-        best = max((c for c in grown if c.products == size), key=lambda c: c.fit.mean)
-        if best.fit.mean > max((c.fit.mean for c in (*chosen, start) if c.products <= size), default=-inf):
+    for size in sorted({c.complexity for c in grown}):
+        best = max((c for c in grown if c.complexity == size), key=lambda c: c.fit.mean)
+        if best.fit.mean > max((c.fit.mean for c in (*chosen, start) if c.complexity <= size), default=-inf):
             chosen.append(best)
     return [start, *chosen[-(count - 1) :]]

@@ -77,6 +77,8 @@ class Curve:
     colour: Colour = Colour()
     runs: tuple[Sequence[float], ...] = ()
     """Single runs, drawn thin where they are too few for a band."""
+    told: tuple[str, ...] = ()
+    """What a page says of each point that one points at."""
 
     @classmethod
     def of(

@@ -11,6 +11,7 @@ from ruledsl.figures.panels import Curve, Panel, clipped, spread_labels
 from ruledsl.statistics import Interval
 
 Chart = dict[str, Any]
+_TOLD = "%{x}: %{y:.3f}<br>%{text}<extra></extra>"
 LABEL_GAP = 0.062
 Y_LABEL_WIDTH = 32
 
@@ -109,6 +110,7 @@ def _points(panel: Panel) -> tuple[list[Chart], Chart]:
             "mode": "markers",
             "name": curve.label,
             "marker": {"color": curve.colour.hex},
+            **({"text": list(curve.told), "hovertemplate": _TOLD} if curve.told else {}),
         }
         for curve in panel.curves
     ]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ruledsl import __version__
-from ruledsl.errors import RunError, require
+from ruledsl.errors import RunError, SettingsError
 from ruledsl.figures import NOTE, SMOOTHED, Chart, Colour, Panel, chart
 from ruledsl.pages.evidence import Evidence, compared, differing_settings, names_of
-from ruledsl.rules import formula
+from ruledsl.pages.html import mathml, page_of
+from ruledsl.pages.searches import is_search, search_page
 from ruledsl.runs import CONFIG, RULE, Run, curve_of
 from ruledsl.settings import ACCURACY
 from ruledsl.statistics import Interval
@@ -25,12 +21,14 @@ from ruledsl.wording import counted
 
 
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
-    """Write one HTML page of a run, or of several side by side; it works offline and holds all it shows.
+    """Write one HTML page of a run, of several side by side, or of a search; it works offline and holds all
+    it shows.
 
     `out` is by default RUN/report.html, or ./comparison.html for several.
 
     Raises:
         RunError: a folder cannot be read, or the page cannot be written.
+        SettingsError: a search beside something else.
         MissingExtra: plotly, jinja2 or latex2mathml is not installed.
 
     >>> import ruledsl, tempfile
@@ -38,13 +36,21 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     >>> ruledsl.report(ruledsl.train("bio", out=tempfile.mkdtemp(), **small)).name
     'report.html'
     """
+    folders = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
+    if searches := [folder for folder in folders if is_search(folder)]:
+        if len(folders) > 1:
+            raise SettingsError(f"{searches[0]} is a search, which has a page of its own: report it alone")
+        return _written(Path(out) if out else searches[0] / "report.html", search_page(searches[0]))
     opened = [run if isinstance(run, Run) else Run(Path(run)) for run in runs]
     path = (
         Path(out)
         if out
         else (opened[0].folder / "report.html" if len(opened) == 1 else Path("comparison.html"))
     )
-    text = render([Evidence(run) for run in opened])
+    return _written(path, render([Evidence(run) for run in opened]))
+
+
+def _written(path: Path, text: str) -> Path:
     try:
         write_text(path, text)
     except OSError as error:
@@ -54,46 +60,24 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
 
 def render(pages: Sequence[Evidence]) -> str:
     """The page's HTML."""
-    jinja2, plotly, _ = require("report", "jinja2", "plotly.offline", "latex2mathml.converter")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sections = [
         _section(e, f"run-{n}", name) for n, (e, name) in enumerate(zip(pages, names_of(pages), strict=True))
     ]
     several = len(pages) > 1
     comparison_charts = _comparison_charts(pages) if several else []
     charts = [c for s in sections for c in _charts_of(s)] + comparison_charts
-    return environment.get_template("page.html.j2").render(
+    return page_of(
+        "page.html.j2",
+        charts,
         title="Comparison of " + " and ".join(s["name"] for s in sections) if several else pages[0].title,
         subtitle=_subtitle(pages),
-        version=__version__,
-        date=date.today().isoformat(),
         note=f"{NOTE} Accuracy, loss and angles: {SMOOTHED}.",
         window=min(e.window for e in pages),
         pages=sections,
         comparison=compared(pages) if several else [],
         comparison_charts=comparison_charts,
         differing=differing_settings(pages) if several else [],
-        plotly=base64.b64encode(gzip.compress(plotly.get_plotlyjs().encode(), 9, mtime=0)).decode(),
-        charts_json=_safe(json.dumps(charts, allow_nan=False)),
     )
-
-
-def _safe(script: str) -> Any:
-    """Text for inside <script>: nothing in it may end the element."""
-    from markupsafe import Markup
-
-    return Markup(script.replace("</", "<\\/").replace("<!--", "<\\!--"))
-
-
-def _mathml(latex: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(formula(latex))
 
 
 def _subtitle(pages: Sequence[Evidence]) -> str:
@@ -109,7 +93,7 @@ def _section(e: Evidence, name: str, title: str) -> dict[str, Any]:
     groups = list(e.groups)
     terms = e.terms()
     for row in terms:
-        row["math"] = _mathml(row["latex"])
+        row["math"] = mathml(row["latex"])
         row["theta"] = [
             (g, e.theta(g, row["name"]).text(".2e") if row["name"] in e.taking_part(g) else "–")
             for g in groups
@@ -156,7 +140,7 @@ def _equation(terms: Sequence[dict[str, Any]]) -> list[Any]:
     the table below it has the terms themselves."""
     parts = [rf"\theta_{{{n}}}\,F^{{\text{{{t['name'].replace('_', ' ')}}}}}" for n, t in enumerate(terms)]
     pieces = [r"\Delta \mathbf{W}_{\ell-1,\ell} = " + parts[0], *(f"+ {p}" for p in parts[1:])]
-    return [_mathml(piece) for piece in pieces]
+    return [mathml(piece) for piece in pieces]
 
 
 def _theory(explanation: Explanation) -> dict[str, Any]:
@@ -164,7 +148,7 @@ def _theory(explanation: Explanation) -> dict[str, Any]:
     rows = [
         {
             "name": t.name,
-            "math": _mathml(rf"E[\Delta W_{{ji}}] = {t.latex}") if t.drift is not None else "",
+            "math": mathml(rf"E[\Delta W_{{ji}}] = {t.latex}") if t.drift is not None else "",
             "reason": t.reason,
             "check": str(t.check or ""),
             "wanted": t.wanted,

@@ -93,7 +93,7 @@ AND = "term a = y_post * y_pre^T\nterm b = -y_post * e_pre^T\n"
 def test_products_that_share_a_factor_and_agree_in_size_become_one_term() -> None:
     (found,) = merges(AND + "rule x = a + b", a=Interval(0.020, 0.002), b=Interval(0.0195, 0.002))
     (term,) = found.definition.terms
-    assert print_expression(term.term.expression) == "y_post * (y_pre - 1 * e_pre)^T"
+    assert print_expression(term.term.expression) == "y_post * (y_pre - e_pre)^T"
     assert term.initial == pytest.approx(0.01975)
 
 
