@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.page import write_page
-from ruledsl import Alphabet, Locality, compile_rule, load
+from benchmarks.recovery import SMALL, draw_teacher
+from ruledsl import Alphabet, Locality, Rule, compile_rule, load
 from ruledsl.discovery import Contender, Ground, Shelf, library_of
 from ruledsl.meta import MetaTrainer
 from ruledsl.selection import Fit, Stage
@@ -49,7 +50,7 @@ class Screened:
         return float(self.gain[kept].max()), len(set(kept) & set(np.argsort(-self.gain)[:5]))
 
 
-def screened(parent: str, ground: Ground) -> Screened:
+def screened(parent: str, ground: Ground, said: str = "") -> Screened:
     """Every term of the library that a rule lacks, screened and then trained for long on other tasks."""
     shelf = ground.shelf
     theta = shelf.put(load(parent))
@@ -67,7 +68,7 @@ def screened(parent: str, ground: Ground) -> Screened:
 
     orders = {f"{n} trial episodes": trained(n, range(1000, 1000 + SCREEN_SEEDS)) for n in TRIALS}
     orders["gradient at θ = 0"] = _clearness(ground, contenders[0], absent)
-    return Screened(parent, trained(TRUTH_EPISODES, range(2000, 2000 + TRUTH_SEEDS)), orders)
+    return Screened(said or f"`{parent}`", trained(TRUTH_EPISODES, range(2000, 2000 + TRUTH_SEEDS)), orders)
 
 
 def _clearness(ground: Ground, parent: Contender, absent: Sequence[str]) -> Array:
@@ -82,6 +83,17 @@ def _clearness(ground: Ground, parent: Contender, absent: Sequence[str]) -> Arra
     return (found.mean(0).abs() / (found.std(0) / len(found) ** 0.5 + 1e-300)).numpy()
 
 
+def taught(number: int, folder: Path, library: Rule) -> Screened:
+    """What F⁰ lacks of a planted rule, see `benchmarks.recovery`: a small network, and losses in nats."""
+    teacher = draw_teacher(library, number, SMALL)
+    given = {
+        **SMALL, "dataset": "glyphs@search", "plant": dict(teacher.theta), "meta_batch": 1,
+        "on_lost": "drop", "episodes": TRUTH_EPISODES,
+    }  # fmt: skip
+    ground = Ground(folder, Shelf(library), given, "loss", lambda stage, records: None)
+    return screened("feedback_alignment", ground, f"F⁰, taught by `{teacher.text}`")
+
+
 def rows_of(found: Sequence[Screened]) -> list[str]:
     lines = ["| rule | absent terms | screen | rank correlation | best gain kept (of all) | of the best 5 |"]
     lines.append("|---|---|---|---|---|---|")
@@ -89,7 +101,7 @@ def rows_of(found: Sequence[Screened]) -> list[str]:
         for screen in each.orders:
             best, hits = each.best_kept(screen)
             lines.append(
-                f"| `{each.parent}` | {len(each.gain)} | {screen} | {each.rank_correlation(screen):+.2f} | "
+                f"| {each.parent} | {len(each.gain)} | {screen} | {each.rank_correlation(screen):+.2f} | "
                 f"{best:+.3f} ({each.gain.max():+.3f}) | {hits} |"
             )
     return lines
@@ -99,9 +111,10 @@ def rows_of(found: Sequence[Screened]) -> list[str]:
 @click.option("--dataset", default="glyphs", show_default=True)
 @click.option("--data-root", default="data", show_default=True)
 @click.option("--parents", default=",".join(PARENTS), show_default=True)
+@click.option("--teachers", default="", help="Planted rules by number, in place of parents.")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the page here.")
-def main(dataset: str, data_root: str, parents: str, threads: int, out: Path | None) -> None:
+def main(dataset: str, data_root: str, parents: str, teachers: str, threads: int, out: Path | None) -> None:
     """Screen every term that a few rules lack, and hold the screens against what training shows."""
     given: dict[str, Any] = {
         "dataset": f"{dataset}@search", "data_root": data_root, "meta_batch": 1, "on_lost": "drop",
@@ -110,9 +123,12 @@ def main(dataset: str, data_root: str, parents: str, threads: int, out: Path | N
     library = library_of(load("feedback_alignment"), Alphabet(), Locality.axon, 5)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        for parent in parents.split(","):
+        for parent in parents.split(",") if not teachers else ():
             ground = Ground(Path(folder), Shelf(library), given, "accuracy", lambda stage, records: None)
             found.append(screened(parent, ground))
+            click.echo("\n".join(rows_of(found[-1:])), err=True)
+        for number in map(int, teachers.split(",")) if teachers else ():
+            found.append(taught(number, Path(folder) / str(number), library))
             click.echo("\n".join(rows_of(found[-1:])), err=True)
     page = [
         "# What foretells how much a term will help?",

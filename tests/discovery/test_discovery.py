@@ -319,6 +319,20 @@ def test_finalists_are_the_start_and_larger_rules_that_scored_more() -> None:
     assert [len(c.terms) for c in finalists(found, 2)] == [1, 4]
 
 
+def test_of_rules_with_as_many_products_the_one_with_fewer_terms_is_a_finalist_too() -> None:
+    """Or a summand that does nothing would take the place of the rule without it."""
+    rule = ruledsl.rule("term a = -e_post * y_pre^T\nterm b = e_post * e_pre^T\nterm c = y_post * y_pre^T")
+
+    def scored(names: tuple[str, ...], score: float) -> Candidate:
+        own = Shelf(rule).rule(names)
+        return Candidate(Fit(names, (score,), (score,), dict.fromkeys(names, Interval(1.0))), 1, own)
+
+    found = [scored(("a",), 0.3), scored(("a", "c"), 0.5), scored(("a", "b", "c"), 0.51)]
+    found += [scored(("b",), 0.2), scored(("a", "b"), 0.29)]
+    assert [c.terms for c in finalists(found, 6)] == [("a",), ("a", "c"), ("a", "b", "c")]
+    assert [c.complexity for c in finalists(found, 6)] == [(1, 1), (1, 2), (2, 3)]
+
+
 def test_another_rule_of_the_size_of_the_start_is_a_finalist_of_its_own() -> None:
     found = [candidate(3, 0.3), candidate(4, 0.4), candidate(3, 0.5), candidate(2, 0.2)]
     assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(3, 0.3), (2, 0.2), (3, 0.5)]
