@@ -34,8 +34,17 @@ class Product:
 
     @property
     def text(self) -> str:
-        sign = "-" if self.theta < 0 else "+"
-        return f"{sign} {abs(self.theta):.3g} * {print_expression(self.expression, PRODUCT)}"
+        sign, expression = _unsigned(self.expression)
+        shown = f"{abs(self.theta):.3g} * {print_expression(expression, PRODUCT)}"
+        return f"{'-' if sign * self.theta < 0 else '+'} {shown}{where(self.origin)}"
+
+
+def where(term: RuleTerm | None) -> str:
+    """` in layer 1`, ` in layers 2–4`; nothing for a term that acts in all."""
+    if term is None or not term.options.layers:
+        return ""
+    ranges = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in term.options.layers)
+    return f" in {'layer' if ranges.isdigit() else 'layers'} {ranges}"
 
 
 Pair = tuple[str, str]

@@ -10,6 +10,7 @@ from typing import Any
 
 from ruledsl.algebra import direction
 from ruledsl.discovery.budget import Search
+from ruledsl.discovery.factoring import where
 from ruledsl.discovery.merging import merged
 from ruledsl.enumeration import Alphabet, mutant
 from ruledsl.errors import SettingsError
@@ -95,12 +96,7 @@ class Grown:
 
 
 def _shown(item: RuleTerm) -> str:
-    where = f" in layers {_ranges(item)}" if item.options.layers else ""
-    return print_expression(item.term.expression) + where
-
-
-def _ranges(item: RuleTerm) -> str:
-    return ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in item.options.layers or ())
+    return print_expression(item.term.expression) + where(item)
 
 
 @dataclass(frozen=True)

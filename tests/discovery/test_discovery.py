@@ -402,3 +402,8 @@ def test_terms_that_are_more_than_an_expression_are_not_put_together() -> None:
     assert [t.term.target for t in terms] == ["W", "W", "bias", "W"]
     assert [t.options.layers for t in terms[:2]] == [((1, 1),), ((2, 2),)]
     assert terms[3].options.fixed == 0.5
+    shown = formula(theta, rule)
+    assert shown == (
+        "0.1 * y_post * y_pre^T in layer 1 + 0.2 * e_post * y_pre^T in layer 2 + 0.3 * e_post "
+        "- 0.5 * e_post * y_pre^T"
+    )
