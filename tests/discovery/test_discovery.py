@@ -9,44 +9,33 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 import ruledsl
-from ruledsl import Locality, RunError, SettingsError, compile_rule, enumerate_terms
+from ruledsl import Locality, RunError, SettingsError, compile_rule
 from ruledsl.algebra import Independent
 from ruledsl.compiler import normal_form
 from ruledsl.discovery import (
     ARCHIVE,
     QUESTION,
-    Candidate,
     Entry,
     Family,
     Front,
     Question,
     Requirement,
-    Shelf,
     best_of_kinds,
     discover,
-    factored,
-    factored_terms,
-    finalists,
-    formula,
     library_of,
     read_question,
 )
-from ruledsl.enumeration import Alphabet, library_text
+from ruledsl.enumeration import Alphabet
 from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
-from ruledsl.rules import check
 from ruledsl.runs import Run
-from ruledsl.selection import Fit
-from ruledsl.statistics import Interval
 from ruledsl.tasks import open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
-from tests.discovery.small import ALPHABET, QUESTIONED, SMALL, Stop, stop_at
+from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -291,16 +280,6 @@ def test_the_library_can_be_undone_step_by_step_and_holds_the_start() -> None:
     assert len(library.names) == 48
 
 
-PARTS = ruledsl.rule("".join(f"term t{n} = y_post.^{n + 2} * y_pre.^{n + 2}^T\n" for n in range(4)))
-"""Terms of which no two share a factor."""
-
-
-def candidate(terms: int, score: float) -> Candidate:
-    rule = Shelf(PARTS).rule(PARTS.names[:terms])
-    theta = {name: Interval(1.0) for name in rule.names}
-    return Candidate(Fit(rule.names, (score,), (score,), theta), 1, rule)
-
-
 def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
     """Or a search with a budget, gone on with without one, would refit another front."""
     out = tmp_path / "out"
@@ -311,31 +290,6 @@ def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
         discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits-0"))
     assert discover(QUESTIONED, tmp_path / "other").table() == found.table()
     assert not list((tmp_path / "other").glob("round-*"))
-
-
-def test_finalists_are_the_start_and_larger_rules_that_scored_more() -> None:
-    found = [candidate(1, 0.3), candidate(2, 0.5), candidate(2, 0.6), candidate(3, 0.55), candidate(4, 0.7)]
-    assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(1, 0.3), (2, 0.6), (4, 0.7)]
-    assert [len(c.terms) for c in finalists(found, 2)] == [1, 4]
-
-
-def test_of_rules_with_as_many_products_the_one_with_fewer_terms_is_a_finalist_too() -> None:
-    """Or a summand that does nothing would take the place of the rule without it."""
-    rule = ruledsl.rule("term a = -e_post * y_pre^T\nterm b = e_post * e_pre^T\nterm c = y_post * y_pre^T")
-
-    def scored(names: tuple[str, ...], score: float) -> Candidate:
-        own = Shelf(rule).rule(names)
-        return Candidate(Fit(names, (score,), (score,), dict.fromkeys(names, Interval(1.0))), 1, own)
-
-    found = [scored(("a",), 0.3), scored(("a", "c"), 0.5), scored(("a", "b", "c"), 0.51)]
-    found += [scored(("b",), 0.2), scored(("a", "b"), 0.29)]
-    assert [c.terms for c in finalists(found, 6)] == [("a",), ("a", "c"), ("a", "b", "c")]
-    assert [c.complexity for c in finalists(found, 6)] == [(1, 1), (1, 2), (2, 3)]
-
-
-def test_another_rule_of_the_size_of_the_start_is_a_finalist_of_its_own() -> None:
-    found = [candidate(3, 0.3), candidate(4, 0.4), candidate(3, 0.5), candidate(2, 0.2)]
-    assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(3, 0.3), (2, 0.2), (3, 0.5)]
 
 
 def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None:
@@ -349,38 +303,6 @@ def test_settings_that_a_search_decides_itself_are_no_settings_of_it() -> None:
         Question(settings={"episodes": 3})
 
 
-@pytest.mark.parametrize(
-    ("theta", "expected"),
-    [
-        ({"t6": -0.04, "t103": 0.02}, "- 0.04 * (e_post - 0.5 * (e_post .* e_post)) * y_pre^T"),
-        ({"t3": 1.0, "t4": 2.0, "t1": -3.0}, "2 * y_post * (e_pre + 0.5 * y_pre)^T - 3 * W"),
-        ({"t3": 1.0, "t4": -1.0, "t6": 2.0, "t7": -2.0}, None),
-    ],
-)
-def test_terms_that_share_a_factor_become_one_product(theta: dict[str, float], expected: str | None) -> None:
-    library = ruledsl.rule(library_text(enumerate_terms(allow=Locality.axon, size=5)))
-    found = formula(theta, library)
-    if expected:
-        assert found == expected
-    assert len(factored(theta, library)) == 2 if not expected else found.count("^T") <= 2
-
-
-def test_a_factored_rule_moves_weights_as_its_terms_do(front: Front) -> None:
-    library = library_of(ruledsl.load("feedback_alignment"), ALPHABET, Locality.axon, 3)
-    chance = np.random.default_rng(0)
-    theta = {name: float(chance.normal()) for name in library.names}
-    definition = dataclasses.replace(library.definition, terms=tuple(factored_terms(theta, library)))
-    whole = compile_rule(check(definition, Locality.layer))
-    layer = {n: torch.tensor(chance.normal(size=s)) for n, s in LAYER.items()}
-    expected = compile_rule(library).update(torch.tensor(list(theta.values())), **layer)
-    found = whole.update(torch.tensor(list(whole.program.initial), dtype=torch.float64), **layer)
-    assert len(whole.names) < len(library.names)
-    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
-
-
-LAYER = {"y_post": (3,), "y_pre": (4,), "e_post": (3,), "e_pre": (4,), "W": (3, 4)}
-
-
 def test_a_start_that_moves_more_than_w_takes_nothing_from_the_library() -> None:
     start = ruledsl.rule(
         "term threshold for bias = -e_post\nterm back for B = y_pre * y_post^T\n"
@@ -389,21 +311,3 @@ def test_a_start_that_moves_more_than_w_takes_nothing_from_the_library() -> None
     library = library_of(start, Alphabet(), Locality.axon, 3)
     texts = {print_expression(t.term.expression) for t in library.definition.terms}
     assert {"e_post * 1_pre^T", "y_post * y_pre^T"} <= texts
-
-
-def test_terms_that_are_more_than_an_expression_are_not_put_together() -> None:
-    rule = ruledsl.rule(
-        "term a = y_post * y_pre^T\nterm b = e_post * y_pre^T\nterm c for bias = e_post\n"
-        "rule parts = a[layers = 1] + b[layers = 2] + c + pseudo_gradient[fixed = 0.5]"
-    )
-    theta = dict(zip(rule.names, (0.1, 0.2, 0.3, 0.5), strict=True))
-    terms = factored_terms(theta, rule)
-    assert [t.name for t in terms] == ["a", "b", "c", "pseudo_gradient"]
-    assert [t.term.target for t in terms] == ["W", "W", "bias", "W"]
-    assert [t.options.layers for t in terms[:2]] == [((1, 1),), ((2, 2),)]
-    assert terms[3].options.fixed == 0.5
-    shown = formula(theta, rule)
-    assert shown == (
-        "0.1 * y_post * y_pre^T in layer 1 + 0.2 * e_post * y_pre^T in layer 2 + 0.3 * e_post "
-        "- 0.5 * e_post * y_pre^T"
-    )

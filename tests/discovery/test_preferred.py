@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ruledsl
-from ruledsl.discovery import Candidate, Judged, Shelf, beam_of, preferred
+from ruledsl.discovery import Candidate, Judged, Shelf, beam_of, finalists, preferred
 from ruledsl.selection import Fit
 from ruledsl.statistics import Interval
 
@@ -73,3 +73,28 @@ def test_a_beam_keeps_the_best_but_not_all_of_one_complexity() -> None:
     assert [c.fit.mean for c in beam_of(found, 3)] == [0.9, 0.8, 0.6]
     assert [c.fit.mean for c in beam_of(found[:3], 3)] == [0.9, 0.8]
     assert [c.fit.mean for c in beam_of(found, 1)] == [0.9]
+
+
+def test_finalists_are_the_start_and_larger_rules_that_scored_more() -> None:
+    found = [candidate(1, 0.3), candidate(2, 0.5), candidate(2, 0.6), candidate(3, 0.55), candidate(4, 0.7)]
+    assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(1, 0.3), (2, 0.6), (4, 0.7)]
+    assert [len(c.terms) for c in finalists(found, 2)] == [1, 4]
+
+
+def test_of_rules_with_as_many_products_the_one_with_fewer_terms_is_a_finalist_too() -> None:
+    """Or a summand that does nothing would take the place of the rule without it."""
+    rule = ruledsl.rule("term a = -e_post * y_pre^T\nterm b = e_post * e_pre^T\nterm c = y_post * y_pre^T")
+
+    def scored(names: tuple[str, ...], score: float) -> Candidate:
+        own = Shelf(rule).rule(names)
+        return Candidate(Fit(names, (score,), (score,), dict.fromkeys(names, Interval(1.0))), 1, own)
+
+    found = [scored(("a",), 0.3), scored(("a", "c"), 0.5), scored(("a", "b", "c"), 0.51)]
+    found += [scored(("b",), 0.2), scored(("a", "b"), 0.29)]
+    assert [c.terms for c in finalists(found, 6)] == [("a",), ("a", "c"), ("a", "b", "c")]
+    assert [c.complexity for c in finalists(found, 6)] == [(1, 1), (1, 2), (2, 3)]
+
+
+def test_another_rule_of_the_size_of_the_start_is_a_finalist_of_its_own() -> None:
+    found = [candidate(3, 0.3), candidate(4, 0.4), candidate(3, 0.5), candidate(2, 0.2)]
+    assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(3, 0.3), (2, 0.2), (3, 0.5)]
