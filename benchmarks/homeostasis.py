@@ -127,7 +127,9 @@ def main(
     def opened(data: str) -> ImageSource:
         return source if data == "@test" else open_dataset(data, data_root)
 
-    further = transfer(columns, base, opened, seeds, tasks) if elsewhere else []
+    first, *others = VARIANTS
+    variants = {"as trained": VARIANTS[first], **{label: VARIANTS[label] for label in others}}
+    further = transfer(columns, base, opened, seeds, tasks, variants) if elsewhere else []
     page = [
         "# Feedback alignment in cells that hold their activity",
         "",
