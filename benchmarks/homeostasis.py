@@ -11,7 +11,7 @@ import click
 import torch
 from torch.nn.functional import softplus
 
-from benchmarks.discovered import Column, transfer
+from benchmarks.discovered import VARIANTS, Column, transfer
 from benchmarks.page import write_page
 from benchmarks.training import Trained, seeded, train_in_memory
 from ruledsl import Interval, Rule, TrainSettings, load, rule
