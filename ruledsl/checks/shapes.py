@@ -23,6 +23,7 @@ from ruledsl.ir import (
     SourceFile,
     Span,
     Transpose,
+    operands,
 )
 from ruledsl.language import FUNCTIONS, TARGETS, Term, print_expression, shape_of_quantity
 
@@ -68,7 +69,7 @@ def literal_cost(expression: Expression, size: Callable[[str | None], int]) -> i
     pending = [expression]
     while pending:
         node = pending.pop()
-        pending.extend(_operands(node))
+        pending.extend(operands(node))
         shape = checker.shape(node) or SCALAR
         entries = size(shape.rows) * size(shape.columns)
         inner = checker.shape(node.left) if isinstance(node, Binary) and node.operator == "*" else None
@@ -79,20 +80,6 @@ def literal_cost(expression: Expression, size: Callable[[str | None], int]) -> i
             entries = size(argument.rows) * size(argument.columns)
         count += entries * (size(inner.columns) if inner else 1)
     return count
-
-
-def _operands(node: Expression) -> tuple[Expression, ...]:
-    match node:
-        case Negate(operand) | Transpose(operand):
-            return (operand,)
-        case Binary(_, left, right):
-            return (left, right)
-        case Power(base, _):
-            return (base,)
-        case Call(_, arguments):
-            return arguments
-        case _:
-            return ()
 
 
 @dataclass

@@ -13,7 +13,7 @@ from random import Random
 from ruledsl.checks import shape_of
 from ruledsl.enumeration.alphabet import REDUCTIONS, Alphabet
 from ruledsl.enumeration.productions import POST, PRE, SHAPES, productions
-from ruledsl.ir import SCALAR, Binary, Call, Expression, Name, Negate, Power, Shape, Transpose
+from ruledsl.ir import SCALAR, Binary, Call, Expression, Name, Negate, Power, Shape, Transpose, operands
 from ruledsl.language import shape_of_quantity
 
 Path = tuple[int, ...]
@@ -53,29 +53,13 @@ def mutant(expression: Expression, alphabet: Alphabet, chance: Random) -> Expres
 def symbols(expression: Expression) -> int:
     """How many an expression has, counted as by enumeration: signs and transpositions are free."""
     own = 0 if isinstance(expression, Negate | Transpose) else 1
-    return own + sum(symbols(child) for child in _children(expression))
-
-
-def _children(node: Expression) -> tuple[Expression, ...]:
-    match node:
-        case Negate(operand) | Transpose(operand):
-            return (operand,)
-        case Binary(_, left, right):
-            return (left, right)
-        case Power(base, _):
-            return (base,)
-        case Call("trace", (argument, *_)):
-            return (argument,)
-        case Call(_, arguments):
-            return arguments
-        case _:
-            return ()
+    return own + sum(symbols(child) for child in operands(expression))
 
 
 def _parts(node: Expression, path: Path = ()) -> Iterator[tuple[Path, Expression]]:
     """Every part with its place, the whole first."""
     yield path, node
-    for number, child in enumerate(_children(node)):
+    for number, child in enumerate(operands(node)):
         yield from _parts(child, (*path, number))
 
 
@@ -84,7 +68,7 @@ def _put(node: Expression, path: Path, new: Expression) -> Expression:
     if not path:
         return new
     number, *rest = path
-    inner = _put(_children(node)[number], tuple(rest), new)
+    inner = _put(operands(node)[number], tuple(rest), new)
     match node:
         case Negate() | Transpose():
             return replace(node, operand=inner)

@@ -38,6 +38,8 @@ from ruledsl.ir.syntax import (
     Statement,
     TermStatement,
     Transpose,
+    children,
+    operands,
 )
 from ruledsl.ir.text import parse_program, program_text
 from ruledsl.ir.values import Applicable, Value, slope_of
@@ -97,9 +99,11 @@ __all__ = [
     "Transpose",
     "Update",
     "Value",
+    "children",
     "latex_call",
     "layers_of",
     "left_level",
+    "operands",
     "parse_program",
     "program_cost",
     "program_text",

@@ -79,6 +79,30 @@ class Call:
 Expression = Number | Name | Negate | Binary | Power | Transpose | Call
 
 
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The direct sub-expressions of a node, left to right."""
+    match node:
+        case Negate(operand) | Transpose(operand):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Power(base, exponent):
+            return (base, exponent)
+        case Call(_, arguments):
+            return arguments
+        case _:
+            return ()
+
+
+def operands(node: Expression) -> tuple[Expression, ...]:
+    """Those of its children that are computed anew for each sample: no exponent, and no trace's time."""
+    if isinstance(node, Power):
+        return (node.base,)
+    if isinstance(node, Call) and node.function == "trace":
+        return node.arguments[:1]
+    return children(node)
+
+
 @dataclass(frozen=True)
 class Atom:
     """One word of an attribute's value: a number, a name, a string or a range `2..4`."""

@@ -15,7 +15,7 @@ from ruledsl.language.loading import (
 from ruledsl.language.messages import closest
 from ruledsl.language.parser import MAX_STATEMENTS, parse, read_source
 from ruledsl.language.printer import format_number, print_expression, print_statement
-from ruledsl.language.resolver import children, count_nodes
+from ruledsl.language.resolver import count_nodes
 from ruledsl.language.vocabulary import (
     FUNCTIONS,
     OTHER_SIDE,
@@ -36,7 +36,6 @@ __all__ = [
     "RuleTerm",
     "Term",
     "TermOptions",
-    "children",
     "closest",
     "count_nodes",
     "format_number",

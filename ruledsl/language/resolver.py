@@ -22,6 +22,7 @@ from ruledsl.ir import (
     Span,
     TermStatement,
     Transpose,
+    children,
 )
 from ruledsl.language.attributes import AttributeReader
 from ruledsl.language.builder import MAX_DEPTH
@@ -248,21 +249,6 @@ class ModuleResolver:
         self._fault("too-large", "this expression is too large once its abbreviations are written out", span,
                     expected=limits, help="split it into several terms")  # fmt: skip
         return True
-
-
-def children(node: Expression) -> tuple[Expression, ...]:
-    """The direct sub-expressions of a node, left to right."""
-    match node:
-        case Negate(operand) | Transpose(operand):
-            return (operand,)
-        case Binary(_, left, right):
-            return (left, right)
-        case Power(base, exponent):
-            return (base, exponent)
-        case Call(_, arguments):
-            return arguments
-        case _:
-            return ()
 
 
 def names_in(node: Expression) -> Iterator[Name]:
