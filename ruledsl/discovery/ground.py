@@ -11,6 +11,7 @@ from typing import Any
 
 from ruledsl.discovery.shelf import Shelf
 from ruledsl.meta import naive_networks, worst_loss
+from ruledsl.rules import Rule
 from ruledsl.runs import Crews, Run, Spec
 from ruledsl.selection import Fit, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.studies import Opened, specify
@@ -62,6 +63,12 @@ class Ground:
         planted = self.given.get("plant") or {}
         rule = self.shelf.rule([*terms, *planted])
         return specify(rule, opened=self.opened, **{**self.given, **dict(ways)})
+
+    def refuse_unfit(self, rule: Rule, ways: Mapping[str, str]) -> None:
+        """Raise `UserError` for a rule that cannot be trained in these networks: for layers that they lack,
+        or with a pathway that does not exist or does not go with it."""
+        given = {name: value for name, value in self.given.items() if name != "plant"}
+        specify(rule, opened=self.opened, **{**given, **ways})
 
     @cached_property
     def worst(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -13,13 +13,12 @@ from ruledsl.discovery.budget import Search
 from ruledsl.discovery.factoring import where
 from ruledsl.discovery.merging import merged
 from ruledsl.enumeration import Alphabet, mutant
-from ruledsl.errors import SettingsError
+from ruledsl.errors import SettingsError, UserError
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.ir import Locality, RuleError
 from ruledsl.language import RuleDefinition, RuleTerm, Term, TermOptions, print_expression
 from ruledsl.registry import find
 from ruledsl.rules import Rule, check, rule, rule_source
-from ruledsl.settings import OPTIONS
 from ruledsl.statistics import Interval
 from ruledsl.storage import read_json
 
@@ -178,13 +177,18 @@ class Proposed:
     refused: int
 
 
-def proposed(path: Path, scene: Scene, seed: str) -> Proposed:
+Tried = Callable[[Rule, Mapping[str, str]], None]
+"""(rule, ways): raises `UserError` for what cannot be trained here."""
+
+
+def proposed(path: Path, scene: Scene, seed: str, tried: Tried) -> Proposed:
     """What the proposers say to a scene: asked once, then read, since a model need not repeat itself.
 
-    What is no rule of the allowed class is kept with the reason.
+    What is no rule of the allowed class, or none that can be trained in this search's networks, is kept with
+    the reason.
     """
     if not path.is_file():
-        rows = [row for name in scene.search.proposers for row in _asked(name, scene, seed)]
+        rows = [row for name in scene.search.proposers for row in _asked(name, scene, seed, tried)]
         write_sealed(path, {"ideas": rows})
     refuse_edited_document(path)
     rows = read_json(path)["ideas"]
@@ -192,22 +196,20 @@ def proposed(path: Path, scene: Scene, seed: str) -> Proposed:
     return Proposed(tuple((idea, rule(idea.text, scene.allow)) for idea in found), len(rows) - len(found))
 
 
-def _asked(name: str, scene: Scene, seed: str) -> Iterator[Mapping[str, Any]]:
+def _asked(name: str, scene: Scene, seed: str, tried: Tried) -> Iterator[Mapping[str, Any]]:
     own = replace(scene, chance=Random(f"{seed} {scene.round} {name}"))
     for idea in find("proposer", name).item(own):
         own_words = {"proposer": name, "text": idea.text, "why": idea.why, "ways": dict(idea.ways)}
-        yield {**own_words, "refused": _refusal(idea, scene.allow)}
+        yield {**own_words, "refused": _refusal(idea, scene.allow, tried)}
 
 
-def _refusal(idea: Idea, allow: Locality) -> str:
+def _refusal(idea: Idea, allow: Locality, tried: Tried) -> str:
     """Why an idea is no rule to try; nothing where it is."""
     try:
         unknown = [name for name in idea.ways if name not in WAYS]
         if unknown:
             raise SettingsError(f"a proposal may change {' and '.join(WAYS)}, not `{unknown[0]}`")
-        for name, value in idea.ways.items():
-            OPTIONS[name].read(value)
-        rule(idea.text, allow)
-    except (RuleError, SettingsError) as error:
+        tried(rule(idea.text, allow), idea.ways)
+    except UserError as error:
         return str(error)
     return ""

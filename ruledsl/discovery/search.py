@@ -167,11 +167,12 @@ class Hunt:
         """A round's best candidates, after their second heat."""
         plan, seeds = self.question.search, self.first_seed + number * ROUND_SEEDS
         scene = self._scene(number, parents)
-        said = proposed(self.out / f"round-{number}-ideas.json", scene, str(plan.seed))
+        path = self.out / f"round-{number}-ideas.json"
+        said = proposed(path, scene, str(plan.seed), self.ground.refuse_unfit)
         moves = self._moves(said, {(c.terms, c.ways) for c in found})
         if not moves:
             return []
-        more = f", {said.refused} more were no rules (round-{number}-ideas.json)" if said.refused else ""
+        more = f", {said.refused} more were no rules ({path.name})" if said.refused else ""
         first = Stage(f"round-{number}-heat-1", f"{len(moves)} candidates{more}", plan.tries)
         heat = self.ground.fits(first, moves, range(seeds, seeds + plan.search_seeds))
         self.promising = _promising(moves, heat)

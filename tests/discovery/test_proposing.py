@@ -30,6 +30,10 @@ def mine(scene):
     yield Idea("term wrong = y_post * y_past^T", "a quantity that is none")
     yield Idea("rule b = pseudo_gradient[init=0.01]", "another pathway", {"feedback": "direct"})
     yield Idea("rule b = pseudo_gradient", "not to be changed", {"recipe": "paper"})
+    yield Idea("rule b = pseudo_gradient", "no such pathway", {"feedback": "sideways"})
+    yield Idea("rule b = pseudo_gradient[layers = 9]", "no such layer")
+    back = "term back for B = y_pre * y_post^T\\nrule b = pseudo_gradient + back"
+    yield Idea(back, "no such B", {"feedback": "direct"})
     yield Idea("term far = W * W^T * y_post * y_pre^T\\nrule c = far", "beyond its class")
     yield Idea("term each = W .* W\\nrule d = pseudo_gradient[init=0.01] + each", "entry by entry")
 '''
@@ -61,7 +65,10 @@ def test_text_of_a_plugin_becomes_rules_that_race(of_mine: Front) -> None:
 def test_what_is_no_rule_of_the_class_is_kept_with_the_reason(of_mine: Front) -> None:
     rows = json.loads((of_mine.out / "round-1-ideas.json").read_text())["ideas"]
     refused = {row["why"]: row["refused"] for row in rows if row["refused"]}
-    assert set(refused) == {"a quantity that is none", "not to be changed", "beyond its class"}
+    asked = {"a quantity that is none", "not to be changed", "beyond its class"}
+    assert set(refused) == asked | {"no such pathway", "no such layer", "no such B"}
+    assert "there is no feedback `sideways`" in refused["no such pathway"]
+    assert "layer" in refused["no such layer"]
     assert "did you mean `y_post`?" in refused["a quantity that is none"]
     assert "may change feedback and activation, not `recipe`" in refused["not to be changed"]
     assert "non-local" in refused["beyond its class"] or "layer" in refused["beyond its class"]
