@@ -118,17 +118,16 @@ def discover_(
     click.echo(f"rules: {folder / FOUND}  evidence: {folder / DISCOVERY}")
     click.echo(f"the best of each kind in the race: {folder / ARCHIVE}")
     if requirements:
-        _print_family(Family.of_entries(front.archive, requirements))
+        _print_family(Family.of(front.archive, requirements))
     return 0
 
 
 def _print_family(family: Family) -> None:
     """Rules that meet what was required, and what they have in common."""
     count = len(family.members)
-    click.echo(f"{count} of {family.of} rules of the race meet what is required (accuracy in the race):")
-    for entry in family.members[:SHOWN]:
-        fit = entry.candidate.fit
-        click.echo(f"  {fit.accuracy_mean:.3f}  {entry.candidate.text}")
+    click.echo(f"{count} of {family.asked} rules of the race meet what is required (accuracy in the race):")
+    for member in family.members[:SHOWN]:
+        click.echo(f"  {member.fit.accuracy_mean:.3f}  {member.text}")
     if count > SHOWN:
         click.echo(f"  … and {count - SHOWN} more")
     if count > 1:
@@ -151,8 +150,8 @@ def _race(number: int, found: Sequence[Candidate]) -> Table:
     table = Table(box=None, title=f"after round {number}", title_justify="left")
     for head in ("products", "accuracy", "locality", "round", "rule", "came of"):
         table.add_column(head, overflow="fold")
-    for products in sorted({c.products for c in found}):
-        best = max((c for c in found if c.products == products), key=lambda c: c.fit.mean)
+    for products in sorted({len(c.products) for c in found}):
+        best = max((c for c in found if len(c.products) == products), key=lambda c: c.fit.mean)
         accuracy = Interval.of(best.fit.accuracy).text(".3f")
         table.add_row(str(products), accuracy, str(best.locality), str(best.round), best.text, best.why)
     return table

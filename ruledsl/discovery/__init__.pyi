@@ -1,4 +1,4 @@
-from .archive import ARCHIVE, Entry, Family, Requirement, best_of_kinds, entries_of
+from .archive import ARCHIVE, Family, Requirement, best_of_kinds, once_each
 from .budget import GROUP, SEARCH, TRAINED, Search
 from .discover import discover
 from .factoring import Product, factored, factored_terms, formula
@@ -26,7 +26,6 @@ __all__ = [
     "WAYS",
     "Candidate",
     "Contender",
-    "Entry",
     "Family",
     "Front",
     "Ground",
@@ -43,12 +42,12 @@ __all__ = [
     "best_by_locality",
     "best_of_kinds",
     "discover",
-    "entries_of",
     "factored",
     "factored_terms",
     "finalists",
     "formula",
     "library_of",
+    "once_each",
     "preferred",
     "read_archive",
     "read_front",

@@ -12,15 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from ruledsl.discovery.ground import Ways
-from ruledsl.discovery.search import Candidate, costly
+from ruledsl.discovery.search import Candidate
 from ruledsl.errors import SettingsError
-from ruledsl.ir import Locality
 from ruledsl.storage import write_rows
 
 ARCHIVE = "archive.csv"
@@ -61,90 +58,61 @@ class Requirement:
         return _SIGNS[self.sign](values[self.measure], self.bound)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A candidate, with what it needs and what was measured of it."""
-
-    candidate: Candidate
-
-    @cached_property
-    def products(self) -> int:
-        return self.candidate.products
-
-    @property
-    def locality(self) -> Locality:
-        return self.candidate.locality
-
-    @property
-    def reads(self) -> str:
-        """`e_pre`, `W`, both, or neither."""
-        return costly(self.candidate.rule)
-
-    @property
-    def kind(self) -> tuple[int, Locality, str, Ways]:
-        return self.products, self.locality, self.reads, self.candidate.ways
-
-    @property
-    def values(self) -> dict[str, float]:
-        """Everything that a requirement may name."""
-        own = {"accuracy": self.candidate.fit.accuracy_mean, "products": float(self.products)}
-        return {**own, "terms": float(len(self.candidate.terms)), **self.candidate.fit.measured}
-
-    def row(self) -> dict[str, Any]:
-        return {
-            "products": self.products,
-            "locality": str(self.locality),
-            "reads": self.reads,
-            "accuracy_in_the_race": self.candidate.fit.accuracy_mean,
-            "seeds": len(self.candidate.fit.accuracy),
-            "round": self.candidate.round,
-            "why": self.candidate.why,
-            "formula": self.candidate.text,
-        }
+def once_each(found: Sequence[Candidate]) -> list[Candidate]:
+    """Every rule once, as it raced last."""
+    return [c for c in {c.key: c for c in found}.values() if c.terms]
 
 
-def entries_of(found: Sequence[Candidate]) -> list[Entry]:
-    """Candidates, each rule once."""
-    return [Entry(c) for c in {(c.terms, c.ways): c for c in found}.values() if c.terms]
-
-
-def best_of_kinds(entries: Sequence[Entry]) -> list[Entry]:
+def best_of_kinds(found: Sequence[Candidate]) -> list[Candidate]:
     """The best of each complexity, locality class, what it reads and its ways; in that order."""
-    best: dict[tuple[int, Locality, str, Ways], Entry] = {}
-    for entry in entries:
-        before = best.get(entry.kind)
-        if before is None or entry.candidate.fit.mean > before.candidate.fit.mean:
-            best[entry.kind] = entry
+    best: dict[tuple[Any, ...], Candidate] = {}
+    for candidate in found:
+        before = best.get(candidate.kind)
+        if before is None or candidate.fit.mean > before.fit.mean:
+            best[candidate.kind] = candidate
     return [best[kind] for kind in sorted(best)]
 
 
-def write_archive(folder: Path, entries: Sequence[Entry]) -> None:
+def write_archive(folder: Path, found: Sequence[Candidate]) -> None:
     """archive.csv: a row for the best of each kind."""
-    write_rows(folder / ARCHIVE, [entry.row() for entry in best_of_kinds(entries)])
+    write_rows(folder / ARCHIVE, [_row(candidate) for candidate in best_of_kinds(found)])
+
+
+def _row(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "products": len(candidate.products),
+        "locality": str(candidate.locality),
+        "reads": candidate.reads,
+        "accuracy_in_the_race": candidate.fit.accuracy_mean,
+        "seeds": len(candidate.fit.accuracy),
+        "round": candidate.round,
+        "why": candidate.why,
+        "formula": candidate.text,
+    }
 
 
 @dataclass(frozen=True)
 class Family:
     """All rules that meet what is required, and what they have in common."""
 
-    members: tuple[Entry, ...]
-    of: int
+    members: tuple[Candidate, ...]
+    asked: int
     """Rules that were asked."""
 
     @classmethod
-    def of_entries(cls, entries: Sequence[Entry], requirements: Sequence[Requirement]) -> Family:
+    def of(cls, found: Sequence[Candidate], requirements: Sequence[Requirement]) -> Family:
         """Raises `SettingsError` for a requirement on what was not measured."""
         # All are asked of all, so that a name which means nothing is noticed.
-        verdicts = [[r.holds(e.values) for r in requirements] for e in entries]
-        passing = [e for e, held in zip(entries, verdicts, strict=True) if all(held)]
-        return cls(tuple(sorted(passing, key=lambda e: -e.candidate.fit.mean)), len(entries))
+        verdicts = [[r.holds(c.values) for r in requirements] for c in found]
+        passing = [c for c, held in zip(found, verdicts, strict=True) if all(held)]
+        return cls(tuple(sorted(passing, key=lambda c: -c.fit.mean)), len(found))
 
     @property
     def terms(self) -> Counter[str]:
         """How many members have each term."""
-        return Counter(name for entry in self.members for name in entry.candidate.terms)
+        return Counter(name for member in self.members for name in member.terms)
 
     @property
     def pairs(self) -> Counter[tuple[str, str]]:
         """How many have both of two terms."""
-        return Counter(two for e in self.members for two in combinations(sorted(e.candidate.terms), 2))
+        return Counter(two for m in self.members for two in combinations(sorted(m.terms), 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ruledsl.discovery.archive import entries_of
+from ruledsl.discovery.archive import once_each
 from ruledsl.discovery.front import Front
 from ruledsl.discovery.ground import Contender, Ground
 from ruledsl.discovery.judging import baselines, knock_outs, refitted
@@ -77,7 +77,7 @@ def discover(
             # A planted rule is no more than what it taught: nobody wrote rules for that.
             () if question.plant else tuple(baselines(hunt, rounds, parts)),
             1 / settings.task.labels,
-            tuple(entries_of(found)),
+            tuple(once_each(found)),
             question.search.measure,
         )
         front = replace(front, knock_outs=knock_outs(hunt, front.best, rounds, parts["test"]))

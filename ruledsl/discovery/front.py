@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruledsl.discovery.archive import Entry, write_archive
+from ruledsl.discovery.archive import write_archive
+from ruledsl.discovery.described import ways_text
 from ruledsl.discovery.factoring import factored_terms
-from ruledsl.discovery.ground import ways_text
 from ruledsl.discovery.judging import ACCURACY, Judged, preferred
+from ruledsl.discovery.search import Candidate
 from ruledsl.evidence import write_sealed
 from ruledsl.figures import Colour, Curve, Guide, Panel, draw_panels
 from ruledsl.ir import Locality
@@ -38,7 +39,7 @@ class Front:
     baselines: tuple[Judged, ...]
     chance: float
     """Accuracy of guessing among a task's labels."""
-    archive: tuple[Entry, ...] = ()
+    archive: tuple[Candidate, ...] = ()
     """Every rule that reached a second heat."""
     measure: str = ACCURACY
     """What rules were raced and are chosen by."""

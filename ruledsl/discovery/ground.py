@@ -9,15 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ruledsl.discovery.described import Ways, ways_text
 from ruledsl.discovery.shelf import Shelf
 from ruledsl.meta import naive_networks, worst_loss
 from ruledsl.rules import Rule
 from ruledsl.runs import Crews, Run, Spec
 from ruledsl.selection import Fit, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.studies import Opened, specify
-
-Ways = tuple[tuple[str, str], ...]
-"""Settings that differ from the search's, by name."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +116,6 @@ class Ground:
         terms = tuple(dict.fromkeys(name for c in contenders for name in c.terms))
         library = self.shelf.library.names
         return terms if own or not set(terms) <= set(library) else library
-
-
-def ways_text(ways: Ways) -> str:
-    """`feedback direct, activation relu`."""
-    return ", ".join(f"{name} {value}" for name, value in ways)
-
-
-def in_brackets(ways: Ways) -> str:
-    """Behind a formula; nothing for a rule with the search's own settings."""
-    return f" ({ways_text(ways)})" if ways else ""
 
 
 def _reason(ways: Ways) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from ruledsl.backend import compile_rule
-from ruledsl.discovery.factoring import Product, factored, formula
-from ruledsl.discovery.ground import Contender, Ground, Trained, Ways, in_brackets
-from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt, costly
+from ruledsl.discovery.described import Described
+from ruledsl.discovery.ground import Contender, Ground, Trained
+from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
 from ruledsl.evidence import refuse_edited_document, write_sealed
-from ruledsl.ir import Locality
 from ruledsl.meta import MetaTrainer
-from ruledsl.rules import Rule, load
+from ruledsl.rules import load
 from ruledsl.runs import Run
-from ruledsl.selection import Stage, Support
+from ruledsl.selection import Stage
 from ruledsl.settings import RunSpec
 from ruledsl.statistics import LEVEL, Interval
 from ruledsl.storage import read_json
@@ -32,52 +30,13 @@ BASELINES = {
 ACCURACY, LOSS = "accuracy", "loss"
 
 
-@dataclass(frozen=True)
-class Judged:
+@dataclass(frozen=True, kw_only=True)
+class Judged(Described):
     """A rule with Θ from several seeds, and how it does, by seed, on each part of the classes."""
 
     name: str
-    rule: Rule
-    """Its terms alone."""
-    theta: Mapping[str, Interval]
     accuracy: Mapping[str, dict[int, float]]
     loss: Mapping[str, dict[int, float]]
-    ways: Ways = ()
-    why: str = ""
-    round: int = -1
-
-    @property
-    def terms(self) -> Support:
-        return self.rule.names
-
-    @property
-    def means(self) -> dict[str, float]:
-        return {name: value.mean for name, value in self.theta.items()}
-
-    @cached_property
-    def products(self) -> list[Product]:
-        """The rule with terms that share a factor put together: their number is its complexity."""
-        return factored(self.means, self.rule)
-
-    @property
-    def complexity(self) -> tuple[int, int]:
-        """Products, then terms."""
-        return len(self.products), len(self.terms)
-
-    @property
-    def locality(self) -> Locality:
-        """The class of its most demanding term."""
-        return max(self.rule.locality.values(), default=Locality.synapse)
-
-    @property
-    def reads(self) -> str:
-        """`e_pre`, `W`, both, or neither."""
-        return costly(self.rule)
-
-    @property
-    def text(self) -> str:
-        """F(Θ) on one line, with its numbers, and what else is its own."""
-        return formula(self.means, self.rule) + in_brackets(self.ways)
 
     def mean(self, part: str) -> Interval:
         """Of the accuracy."""
@@ -195,8 +154,10 @@ def _judgement(hunt: Hunt, trained: Trained, seeds: Sequence[int], fresh: Mappin
         }
 
     theta = {t: Interval.of([float(learned[n][t] or 0.0) for n in own]) for t in rule.names}
-    ways, why = trained.contender.ways, trained.contender.why
-    return Judged("", rule, theta, by_seed(ACCURACY), by_seed(LOSS), ways, why)
+    return Judged(
+        name="", rule=rule, theta=theta, ways=trained.contender.ways, why=trained.contender.why,
+        accuracy=by_seed(ACCURACY), loss=by_seed(LOSS),
+    )  # fmt: skip
 
 
 def _fresh(

@@ -56,7 +56,10 @@ def _judged(row: Mapping[str, Any]) -> Judged:
     )
     ways = tuple(sorted(row["ways"].items()))
     own = rule(row["source"], max(Locality))
-    return Judged(row["name"], own, theta, accuracy, loss, ways, row["why"], row["round"])
+    return Judged(
+        name=row["name"], rule=own, theta=theta, ways=ways, why=row["why"], round=row["round"],
+        accuracy=accuracy, loss=loss,
+    )  # fmt: skip
 
 
 def read_archive(folder: Path) -> list[dict[str, str]]:

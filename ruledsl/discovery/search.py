@@ -12,15 +12,14 @@ from math import ceil, inf
 from pathlib import Path
 from random import Random
 
-from ruledsl.discovery.factoring import factored, formula
-from ruledsl.discovery.ground import Contender, Ground, Ways, in_brackets
+from ruledsl.discovery.described import Described, Ways
+from ruledsl.discovery.ground import Contender, Ground
 from ruledsl.discovery.ideas import Grown, Idea, Proposed, Scene, proposed
 from ruledsl.discovery.question import Question
 from ruledsl.discovery.shelf import Shelf
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.ir import LOCALITY_NAMES, Locality
 from ruledsl.language import RuleDefinition
-from ruledsl.rules import Rule
 from ruledsl.selection import Fit, Stage, Support
 from ruledsl.storage import read_json
 
@@ -32,59 +31,26 @@ GROWTH_SHARE = 0.6
 """Of a budget of time: no round begins later; the rest is for the refits."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+@dataclass(frozen=True, kw_only=True)
+class Candidate(Described):
     """A rule that took part in a race, with what it scored there."""
 
     fit: Fit
-    round: int
-    rule: Rule
-    """Its terms alone."""
-    ways: Ways = ()
-    why: str = ""
-    """What made it of another rule."""
 
     @property
-    def terms(self) -> Support:
-        return self.fit.terms
+    def kind(self) -> tuple[int, Locality, str, Ways]:
+        """How it differs from rules that it cannot replace."""
+        return len(self.products), self.locality, self.reads, self.ways
 
     @property
-    def theta(self) -> dict[str, float]:
-        return {name: value.mean for name, value in self.fit.theta.items()}
-
-    @property
-    def products(self) -> int:
-        """Terms that share a factor count as one."""
-        return len(factored(self.theta, self.rule))
-
-    @property
-    def complexity(self) -> tuple[int, int]:
-        """Products, then terms."""
-        return self.products, len(self.terms)
-
-    @property
-    def locality(self) -> Locality:
-        """The class of its most demanding term."""
-        return max(self.rule.locality.values(), default=Locality.synapse)
-
-    @property
-    def text(self) -> str:
-        """F(Θ) on one line, with its numbers, and what else is its own."""
-        return formula(self.theta, self.rule) + in_brackets(self.ways)
+    def values(self) -> dict[str, float]:
+        """Everything that a requirement may name."""
+        own = {"accuracy": self.fit.accuracy_mean, "products": float(len(self.products))}
+        return {**own, "terms": float(len(self.terms)), **self.fit.measured}
 
     def contender(self) -> Contender:
         """The same rule, to be trained on from what it learned."""
-        return Contender(self.terms, self.theta, self.ways, self.why)
-
-
-READ = ("e_pre", "W")
-"""What costs a synapse most to read: the error of the presynaptic cell, and other synapses' weights."""
-
-
-def costly(rule: Rule) -> str:
-    """What a rule reads of that: `e_pre`, `W`, both, or neither."""
-    read = frozenset[str]().union(*(form.reads for form in rule.forms))
-    return " and ".join(name for name in READ if name in read) or "neither"
+        return Contender(self.terms, self.means, self.ways, self.why)
 
 
 Said = Callable[[int, Sequence[Candidate], Sequence[Candidate]], None]
@@ -169,7 +135,7 @@ class Hunt:
         scene = self._scene(number, parents)
         path = self.out / f"round-{number}-ideas.json"
         said = proposed(path, scene, str(plan.seed), self.ground.refuse_unfit)
-        moves = self._moves(said, {(c.terms, c.ways) for c in found})
+        moves = self._moves(said, {c.key for c in found})
         if not moves:
             return []
         more = f", {said.refused} more were no rules ({path.name})" if said.refused else ""
@@ -209,19 +175,21 @@ class Hunt:
         )  # fmt: skip
 
     def _candidate(self, contender: Contender, fit: Fit, number: int) -> Candidate:
-        rule = self.shelf.rule(contender.terms)
-        return Candidate(fit, number, rule, contender.ways, contender.why)
+        return Candidate(
+            rule=self.shelf.rule(contender.terms), theta=fit.theta, ways=contender.ways, why=contender.why,
+            round=number, fit=fit,
+        )  # fmt: skip
 
 
 def _grown(candidate: Candidate) -> Grown:
     """A candidate as proposers see it: its terms start where its Θ is."""
-    theta = candidate.theta
+    theta = candidate.means
     terms = tuple(
         t if t.options.fixed is not None else replace(t, options=replace(t.options, init=theta[t.name]))
         for t in candidate.rule.definition.terms
     )
     definition: RuleDefinition = replace(candidate.rule.definition, terms=terms)
-    return Grown(definition, candidate.fit.theta, candidate.fit.accuracy_mean, dict(candidate.ways))
+    return Grown(definition, candidate.theta, candidate.fit.accuracy_mean, dict(candidate.ways))
 
 
 def _promising(moves: Sequence[Contender], heat: Sequence[Fit]) -> tuple[str, ...]:
@@ -238,12 +206,12 @@ USUAL_ROUNDS, MOST_ROUNDS = 4, 1000
 
 
 def beam_of(found: Sequence[Candidate], width: int) -> list[Candidate]:
-    """The best candidates, but of one complexity no more than two thirds: a smaller rule that can still be
-    changed is worth more than the third of its kind."""
+    """The best candidates, but with one number of products no more than two thirds: a smaller rule that can
+    still be changed is worth more than the third of its kind."""
     most = ceil(2 * width / 3)
     kept: list[Candidate] = []
     for candidate in sorted(found, key=lambda c: -c.fit.mean):
-        alike = sum(c.products == candidate.products for c in kept)
+        alike = sum(len(c.products) == len(candidate.products) for c in kept)
         if len(kept) < width and alike < most:
             kept.append(candidate)
     return kept

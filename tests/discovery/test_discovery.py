@@ -18,7 +18,7 @@ from ruledsl.compiler import normal_form
 from ruledsl.discovery import (
     ARCHIVE,
     QUESTION,
-    Entry,
+    Candidate,
     Family,
     Front,
     Question,
@@ -75,31 +75,31 @@ def test_the_table_is_the_front(front: Front) -> None:
 
 def test_the_archive_holds_the_best_of_each_kind_that_raced(front: Front) -> None:
     entries = front.archive
-    assert len({e.candidate.terms for e in entries}) == len(entries) > 3
+    assert len({e.terms for e in entries}) == len(entries) > 3
     best = best_of_kinds(entries)
     assert len({e.kind for e in best}) == len(best) > 1
     for entry in entries:
         (leader,) = (e for e in best if e.kind == entry.kind)
-        assert leader.candidate.fit.mean >= entry.candidate.fit.mean
+        assert leader.fit.mean >= entry.fit.mean
         assert ("e_pre" in entry.reads) == ("e_pre" in named_in(entry))
     with (front.out / ARCHIVE).open() as file:
         rows = list(csv.DictReader(file))
     assert [(r["products"], r["locality"], r["reads"]) for r in rows] == [
-        (str(e.products), str(e.locality), e.reads) for e in best
+        (str(len(e.products)), str(e.locality), e.reads) for e in best
     ]
 
 
 def test_of_two_rules_of_a_kind_the_better_one_is_kept(front: Front) -> None:
     (first, *_) = front.archive
-    fit = first.candidate.fit
+    fit = first.fit
     scored = [dataclasses.replace(fit, scores=(score,)) for score in (0.1, 0.3, 0.2)]
-    entries = [Entry(dataclasses.replace(first.candidate, fit=one)) for one in scored]
-    assert [e.candidate.fit.mean for e in best_of_kinds(entries)] == [0.3]
+    entries = [dataclasses.replace(first, fit=one) for one in scored]
+    assert [e.fit.mean for e in best_of_kinds(entries)] == [0.3]
 
 
-def named_in(entry: Entry) -> set[str]:
+def named_in(entry: Candidate) -> set[str]:
     """What the written terms name."""
-    terms = entry.candidate.rule.definition.terms
+    terms = entry.rule.definition.terms
     return {word for t in terms for word in re.findall(r"\w+", print_expression(t.term.expression))}
 
 
@@ -108,13 +108,13 @@ def test_a_family_is_all_rules_that_meet_what_is_required(front: Front) -> None:
     middle = angles[len(angles) // 2]
     assert angles[0] < middle
     asked = [Requirement.read(f"alpha_1 < {middle!r}"), Requirement.read("terms < 3")]
-    family = Family.of_entries(front.archive, asked)
-    own = [e for e in front.archive if e.values["alpha_1"] < middle and len(e.candidate.terms) < 3]
-    assert {e.candidate.terms for e in family.members} == {e.candidate.terms for e in own}
-    assert family.terms["pseudo_gradient"] == sum("pseudo_gradient" in e.candidate.terms for e in own)
+    family = Family.of(front.archive, asked)
+    own = [e for e in front.archive if e.values["alpha_1"] < middle and len(e.terms) < 3]
+    assert {e.terms for e in family.members} == {e.terms for e in own}
+    assert family.terms["pseudo_gradient"] == sum("pseudo_gradient" in e.terms for e in own)
     (run_folder,) = front.out.glob("round-1-heat-2")
     recorded = Run(run_folder).metrics
-    known = {e.candidate.terms: e.values["alpha_1"] for e in front.archive if e.candidate.round == 1}
+    known = {e.terms: e.values["alpha_1"] for e in front.archive if e.round == 1}
     spec = Run(run_folder).config.runs[0]
     own_rows = [n.run for n in Run(run_folder).config.runs if n.terms == spec.terms]
     late = [v for n in own_rows for v in recorded.column(n, "alpha_1")[recorded.episodes // 2 :]]

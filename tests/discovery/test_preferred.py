@@ -22,7 +22,7 @@ def judged(terms: int, choice: list[float], test: float = 0.5) -> Judged:
     theta = {name: Interval(1.0) for name in rule.names}
     accuracy = {"choice": dict(zip(SEEDS, choice, strict=True)), "test": dict.fromkeys(SEEDS, test)}
     loss = {part: {s: -a for s, a in by.items()} for part, by in accuracy.items()}
-    return Judged(f"{terms} terms", rule, theta, accuracy, loss)
+    return Judged(name=f"{terms} terms", rule=rule, theta=theta, accuracy=accuracy, loss=loss)
 
 
 def around(mean: float, spread: float = 0.01, seed: int = 0) -> list[float]:
@@ -65,7 +65,7 @@ def test_of_fronts_that_are_no_better_than_their_start_one_in_twenty_says_otherw
 def candidate(terms: int, score: float) -> Candidate:
     rule = SHELF.rule(PARTS.names[:terms])
     theta = {name: Interval(1.0) for name in rule.names}
-    return Candidate(Fit(rule.names, (score,), (score,), theta), 1, rule)
+    return Candidate(rule=rule, theta=theta, round=1, fit=Fit(rule.names, (score,), (score,), theta))
 
 
 def test_a_beam_keeps_the_best_but_not_all_of_one_complexity() -> None:
@@ -87,7 +87,8 @@ def test_of_rules_with_as_many_products_the_one_with_fewer_terms_is_a_finalist_t
 
     def scored(names: tuple[str, ...], score: float) -> Candidate:
         own = Shelf(rule).rule(names)
-        return Candidate(Fit(names, (score,), (score,), dict.fromkeys(names, Interval(1.0))), 1, own)
+        theta = dict.fromkeys(names, Interval(1.0))
+        return Candidate(rule=own, theta=theta, round=1, fit=Fit(names, (score,), (score,), theta))
 
     found = [scored(("a",), 0.3), scored(("a", "c"), 0.5), scored(("a", "b", "c"), 0.51)]
     found += [scored(("b",), 0.2), scored(("a", "b"), 0.29)]

@@ -55,7 +55,7 @@ def of_mine(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Front:
 
 
 def raced(front: Front, number: int = 1) -> list[Candidate]:
-    return [e.candidate for e in front.archive if e.candidate.round == number]
+    return [c for c in front.archive if c.round == number]
 
 
 def test_text_of_a_plugin_becomes_rules_that_race(of_mine: Front) -> None:
