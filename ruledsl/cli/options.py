@@ -133,7 +133,9 @@ def _shown(value: Any) -> str:
     if value is None or value is False or value in ("", ()):
         return ""
     if isinstance(value, tuple):
-        return " + ".join(n for n, _ in value) if isinstance(value[0], tuple) else "-".join(map(str, value))
+        if isinstance(value[0], tuple):
+            return " + ".join(n for n, _ in value)
+        return ("," if isinstance(value[0], str) else "-").join(map(str, value))
     return str(value)
 
 

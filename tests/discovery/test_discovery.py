@@ -35,7 +35,7 @@ from ruledsl.runs import Run
 from ruledsl.tasks import open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
-from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
+from tests.discovery.small import ALPHABET, QUESTIONED, SMALL, Stop, stop_at
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -87,6 +87,30 @@ def test_the_archive_holds_the_best_of_each_kind_that_raced(front: Front) -> Non
     assert [(r["products"], r["locality"], r["reads"]) for r in rows] == [
         (str(len(e.products)), str(e.locality), e.reads) for e in best
     ]
+
+
+def test_as_many_as_are_kept_go_on_to_the_second_heat(front: Front) -> None:
+    def contenders(stage: str) -> int:
+        folders = [folder for folder in front.out.glob(f"{stage}*") if folder.is_dir()]
+        return sum(len({spec.terms for spec in Run(folder).config.runs}) for folder in folders)
+
+    for number in (1, 2):
+        assert contenders(f"round-{number}-heat-2") == SMALL.kept < contenders(f"round-{number}-heat-1")
+
+
+def test_what_did_best_in_one_round_is_tried_by_pairs_in_the_next(tmp_path: Path) -> None:
+    alphabet = dataclasses.replace(ALPHABET, quantities=(*ALPHABET.quantities, "1_pre", "1_post"))
+    few = dataclasses.replace(SMALL, beam=1, mutants=0, proposers=("enumeration",))
+    question = dataclasses.replace(QUESTIONED, alphabet=alphabet, search=few)
+    with pytest.raises(Stop):
+        discover(question, tmp_path, listen=stop_at("round-2-heat-1"))
+
+    def pairs(number: int) -> list[str]:
+        rows = json.loads((tmp_path / f"round-{number}-ideas.json").read_text())["ideas"]
+        return [row["why"] for row in rows if row["why"].startswith("adds") and " and " in row["why"]]
+
+    assert pairs(1) == [], "nothing has raced yet"
+    assert len(pairs(2)) == 6, "of the four best"
 
 
 def test_of_two_rules_of_a_kind_the_better_one_is_kept(front: Front) -> None:

@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 import ruledsl
 from ruledsl import RunError
-from ruledsl.discovery import DISCOVERY, Front, read_archive, read_front
+from ruledsl.discovery import DISCOVERY, Front, discover, read_archive, read_front, read_question
 from ruledsl.evidence import write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.settings import RunSpec
@@ -47,6 +48,14 @@ def test_a_knock_out_is_the_rule_without_a_term_on_the_tests_classes(front: Fron
 
     expected = Interval.minus(accuracy(first), accuracy(""), paired=True)
     assert front.knock_outs[first].mean == pytest.approx(expected.mean, abs=1e-6)
+
+
+def test_terms_are_knocked_out_on_the_classes_of_the_test(front: Front, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(front.out, tmp_path / "out"))
+    with patch("ruledsl.discovery.discover.knock_outs", return_value={}) as asked:
+        discover(read_question(out), out)
+    *_, source = asked.call_args.args
+    assert set(source.labels.tolist()) == set(open_dataset("glyphs@test", Path()).labels.tolist())
 
 
 def test_a_search_has_a_page_of_its_own(front: Front, tmp_path: Path) -> None:
