@@ -137,7 +137,8 @@ class Front:
 
     def panel(self) -> Panel:
         """Accuracy on the test's classes: what was found, by number of terms, and what people wrote."""
-        names = [counted(len(rule.terms), "term") for rule in self.rules]
+        # By name: two rules of a front may have as many terms.
+        names = [f"{rule.name}, {counted(len(rule.terms), 'term')}" for rule in self.rules]
         names += [rule.name for rule in self.baselines]
         curves, first = [], 0
         for n, (label, rules) in enumerate((("found", self.rules), ("written by people", self.baselines))):

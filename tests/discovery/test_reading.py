@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -73,6 +74,12 @@ def test_a_search_has_a_page_of_its_own(front: Front, tmp_path: Path) -> None:
     charts = json.loads(found.group(1))
     assert [c["id"] for c in charts] == ["front", "race"]
     assert front.rules[0].text in charts[0]["data"][0]["text"][0], "what one points at says its formula"
+
+
+def test_two_rules_with_as_many_terms_are_two_points(front: Front) -> None:
+    twin = dataclasses.replace(front.rules[-1], name="rule-9")
+    panel = dataclasses.replace(front, rules=(*front.rules, twin)).panel()
+    assert len(set(panel.names)) == len(panel.names) == len(front.rules) + 1 + len(front.baselines)
 
 
 def test_a_search_is_reported_alone(front: Front) -> None:
