@@ -21,14 +21,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ruledsl.backend.cpp_direction import Direction
+from ruledsl.backend.cpp_guards import Guards
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
+from ruledsl.backend.cpp_lists import LISTS
 from ruledsl.backend.cpp_passes import LANES
 from ruledsl.backend.prelude import PRELUDE
-from ruledsl.compiler import StepAdjoint, forward_costs
+from ruledsl.compiler import Presence, StepAdjoint, forward_costs, presence
 from ruledsl.ir import Kind, Program, Slot
 
 WORTH_SPLITTING = 60_000
 """Letters of code from which on two compilers side by side repay reading the headers twice."""
+
+
+LIBRARY = 12
+"""Coefficients from which on a step is a library's, of which each run has a few: what the others need is left
+out when the code runs. With fewer, all are computed, in as few reads of the matrices as can be."""
 
 
 class NotPrintable(Exception):
@@ -65,9 +72,12 @@ def print_kernel(
     inputs = Inputs.of(pair, signals)
     loaded = pair.backward.inputs()
     saved = {loaded[slot]: offsets[n] for n in pair.saved if (slot := Slot(Kind.saved, n)) in loaded}
-    forward = Direction(pair.forward, sizes, "forward", dict(offsets.items()), inputs)
-    backward = Direction(pair.backward, sizes, "backward", saved, inputs)
-    prelude = PRELUDE.replace("REAL", real)
+    coefficients = {i.parameter for i in pair.forward.instructions if i.op == "theta"}
+    library = len(coefficients) >= LIBRARY
+    when = presence(pair) if library else Presence((), ())
+    forward = Direction(pair.forward, sizes, "forward", dict(offsets.items()), inputs, Guards(when.forward))
+    backward = Direction(pair.backward, sizes, "backward", saved, inputs, Guards(when.backward))
+    prelude = PRELUDE.replace("REAL", real) + LISTS * library
     both = (forward.print(length), backward.print(length))
     apart = len(both[0]) + len(both[1]) > WORTH_SPLITTING
     units = tuple(prelude + one for one in both) if apart else (prelude + "".join(both),)

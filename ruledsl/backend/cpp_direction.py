@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from ruledsl.backend.cpp_entries import REDUCTIONS, EntryPass
+from ruledsl.backend.cpp_entries import REDUCTIONS, EntryPass, borders
+from ruledsl.backend.cpp_guards import Guards
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
+from ruledsl.backend.cpp_lists import ListPass
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass, Rows
-from ruledsl.backend.cpp_text import scalar_text
+from ruledsl.backend.cpp_text import cell_text
 from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
 
@@ -24,6 +27,7 @@ class Direction:
     name: str
     traced: Mapping[int, int]
     inputs: Inputs
+    guards: Guards
     early: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -31,8 +35,11 @@ class Direction:
         self.backwards = self.name == "backward"
         changes = {u.target: u for u in self.program.updates if u.rank == 2}
         self.undone = {t: u for t, u in changes.items() if self.backwards and not t.adjoint}
-        self.applied = {t: u for t, u in changes.items() if t not in self.undone and u.dense is None}
-        self.dense = {t: u for t, u in changes.items() if t not in self.undone and u.dense is not None}
+        self.borders = {
+            t: found for t, u in changes.items() if (found := borders(self.instructions, u.dense)) is not None
+        }
+        self.applied = {t: u for t, u in changes.items() if t not in self.undone and t in self.borders}
+        self.dense = {t: u for t, u in changes.items() if t not in self.undone and t not in self.applied}
         self.moved = {u.target: u for u in self.program.updates if u.rank == 1}
         self.early = self._early()
 
@@ -77,6 +84,14 @@ class Direction:
         # A product that is formed early is not itself an operand of other early work: it is ready
         # only when its pass ends.
         return early[number] and self._matrix_of(number) is None
+
+    def _values(self, numbers: Iterable[int], s: str) -> list[str]:
+        """Values of cells, those that are needed."""
+        lines: list[str] = []
+        for when, several in groupby(numbers, self.guards.when):
+            own = [line for n in several for line in self._instruction(n, s)]
+            lines += [f"if ({when}) {{", *own, "}"] if when and own else own
+        return lines
 
     # names -------------------------------------------------------------------
 
@@ -123,7 +138,8 @@ class Direction:
             consumers = [c.turned() for c in consumers]
         silent = matrix.primal in self.inputs.silent
         some = Rows(f"{s}->active", f"{s}->actives") if silent else None
-        return Pass(place, self._shape(matrix), change, consumers, some).print()
+        listed = self.guards.conditions and (change or len(consumers) > 1 or consumers[0].when)
+        return (ListPass if listed else Pass)(place, self._shape(matrix), change, consumers, some).print()
 
     def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
         rows, columns = (self.sizes[d] for d in dims)
@@ -144,14 +160,15 @@ class Direction:
             aligned = "alignas(64) " if instruction.shape else ""
             fields.append(f"  {aligned}real v{number}{length};")
         struct = f"struct {self.name}_values {{\n" + "\n".join(fields) + "\n};"
-        given = ["const real* theta", "int samples", "const real* xs", "const real* targets", "real* traces"]
+        given = ["const real* theta", "const bool* present", "int samples"]
+        given += ["const real* xs", "const real* targets", "real* traces"]
         given += [f"real* {name}" for name in self.inputs.arguments()]
         if self.backwards:
             given += [f"real* {slot.cotangent}" for slot in self.inputs.carried] + ["double* gradient"]
         body = self._body(trace_length)
         return (
             f'{struct}\n\nextern "C" void {self.name}({", ".join(given)}) {{\n'
-            + "\n".join("  " + line for line in body)
+            + "\n".join("  " + line for line in (*self.guards.declared(), *body))
             + "\n}\n"
         )
 
@@ -210,8 +227,7 @@ class Direction:
         """What a sample does when all its values are there, but for updates that share their pass with the
         next sample."""
         lines: list[str] = []
-        shapes = dict.fromkeys(self.inputs.shapes[t.primal] for t in self.dense)
-        for dims in shapes:
+        for dims in dict.fromkeys(self.inputs.shapes[t.primal] for t in self.dense):
             updates = [(str(t), u) for t, u in self.dense.items() if self.inputs.shapes[t.primal] == dims]
             lines += self._entry_pass(dims, (), updates)
         for target, update in self.moved.items():
@@ -242,12 +258,8 @@ class Direction:
         ).print()  # fmt: skip
 
     def _early_values(self, s: str) -> list[str]:
-        return [
-            line
-            for number, flag in enumerate(self.early)
-            if flag and self._matrix_of(number) is None
-            for line in self._instruction(number, s)
-        ]
+        early = [n for n, flag in enumerate(self.early) if flag and self._matrix_of(n) is None]
+        return self._values(early, s)
 
     def _joint_passes(self, updating: str | None, preparing: str | None) -> list[str]:
         """Updates with the values of sample `updating`, feeding early products of sample `preparing`."""
@@ -273,8 +285,13 @@ class Direction:
             kappa = self._ref(update.kappa, s)
             scale = f"1 + {kappa}" if kind == "apply" else f"1 / (1 + {kappa})"
         padded = tuple(all(self._is_padded(n) for n in side) for side in zip(*update.pairs, strict=True))
-        found = Change(kind, scale, pairs, padded or (True, True))  # type: ignore[arg-type]
-        return found if pairs or scale else None
+        border = [self.instructions[n] for n in self.borders.get(update.target, ())]
+        rows, columns = (
+            tuple(self._ref(i.arguments[0], s) for i in border if i.op == op) for op in ("rows", "columns")
+        )
+        whens = tuple(self.guards.both(pair) for pair in update.pairs)
+        found = Change(kind, scale, pairs, padded or (True, True), rows, columns, whens)  # type: ignore[arg-type]
+        return found if pairs or scale or border else None
 
     def _is_padded(self, number: int) -> bool:
         """Whether a vector is 0 up to a whole number of lanes: if computed here, not if it is given."""
@@ -284,9 +301,15 @@ class Direction:
         instruction = self.instructions[number]
         if instruction.op == "dot":
             names = [self.instructions[a].slot for a in instruction.arguments]
-            return Consumer("dot", self._ref(number, s), max(names, key=lambda n: n.adjoint))
+            other = max(names, key=lambda n: n.adjoint)
+            return Consumer("dot", self._ref(number, s), other, when=self.guards.when(number))
         operand = instruction.arguments[1]
-        found = (self._ref(number, s), self._ref(operand, s), self._is_padded(operand))
+        found = (
+            self._ref(number, s),
+            self._ref(operand, s),
+            self._is_padded(operand),
+            self.guards.when(number),
+        )
         return Consumer(instruction.op, *found)  # type: ignore[arg-type]
 
     def _main(self) -> list[str]:
@@ -311,7 +334,7 @@ class Direction:
         one matrix. Weights in `fresh` are undone when they are first read."""
         plain = [n for n in ready if self._matrix_of(n) is None and not self._by_entries(n)]
         if plain:
-            return [line for n in plain for line in self._instruction(n, "c")], plain
+            return self._values(plain, "c"), plain
         entries = [n for n in ready if self._by_entries(n)]
         if entries:
             dims = self._dims(entries[0])
@@ -352,15 +375,11 @@ class Direction:
 
     def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
         """The matrix to read next: one whose products are all ready, if there is one."""
-        matrices = list(dict.fromkeys(m for n in ready if (m := self._matrix_of(n))))
-
-        def waiting(matrix: Slot) -> int:
-            return sum(self._matrix_of(n) == matrix for n in remaining) - sum(
-                self._matrix_of(n) == matrix for n in ready
-            )
-
-        matrix = min(matrices, key=waiting)
-        return matrix, [n for n in ready if self._matrix_of(n) == matrix]
+        of = {n: self._matrix_of(n) for n in remaining}
+        matrices = list(dict.fromkeys(m for n in ready if (m := of[n])))
+        waiting = {m: sum(of[n] == m for n in remaining) - sum(of[n] == m for n in ready) for m in matrices}
+        matrix = min(matrices, key=lambda m: waiting[m])
+        return matrix, [n for n in ready if of[n] == matrix]
 
     def _instruction(self, number: int, s: str) -> list[str]:
         instruction = self.instructions[number]
@@ -369,25 +388,12 @@ class Direction:
         out = self._ref(number, s)
         if instruction.op == "input":
             return [f"std::memcpy({out}, {instruction.slot}, {self._length(instruction)} * sizeof(real));"]
-        operands = [self._operand(a, s) for a in instruction.arguments]
-        if instruction.op in ("sum", "dot"):
-            argument = self.instructions[instruction.arguments[0]]
-            inner = operands[0] if instruction.op == "sum" else f"{operands[0]} * {operands[1]}"
-            loop = f"for (int i = 0; i < {self._length(argument)}; ++i) sum += {inner};"
-            return [
-                f"{out} = [&] {{ real sum = 0;",
-                "#pragma omp simd reduction(+: sum)",
-                f"{loop} return sum; }}();",
-            ]
         if instruction.op == "softmax":
             return [f"softmax({self._length(instruction)}, {self._ref(instruction.arguments[0], s)}, {out});"]
-        value = scalar_text(instruction, operands)
-        if not instruction.shape:
-            return [f"{out} = {value};"]
-        return [
-            "#pragma omp simd",
-            f"for (int i = 0; i < {self._length(instruction)}; ++i) {out}[i] = {value};",
-        ]
+        operands = [self._operand(a, s) for a in instruction.arguments]
+        summed = instruction.op in ("sum", "dot")
+        vector = self.instructions[instruction.arguments[0]] if summed else instruction
+        return cell_text(instruction, out, operands, self._length(vector) if vector.shape else 0)
 
     def _operand(self, number: int, s: str) -> str:
         reference = self._ref(number, s)

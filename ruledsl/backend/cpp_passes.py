@@ -20,7 +20,7 @@ LANES = 16
 class Change:
     """What happens to a matrix first. `scale` is a C expression; pairs are C pointers (u, v).
 
-    `apply`: m ← scale · m + Σ u vᵀ.  `undo`: m ← (m − Σ u vᵀ) · scale.
+    `apply`: m ← scale · m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ.  `undo`: m ← (m − …) · scale.
     """
 
     kind: Literal["apply", "undo"]
@@ -28,10 +28,19 @@ class Change:
     pairs: tuple[tuple[str, str], ...]
     padded: tuple[bool, bool]
     """Whether every u, and every v, is 0 up to a whole number of lanes."""
+    rows: tuple[str, ...] = ()
+    """C pointers a: what sums over rows send back, one number for a whole row."""
+    columns: tuple[str, ...] = ()
+    """C pointers b, likewise for columns."""
+    whens: tuple[str, ...] = ()
+    """Of each pair, the C expression that says whether it is there; empty for always."""
 
     def turned(self) -> Change:
         """The same of the transposed matrix."""
-        return replace(self, pairs=tuple((v, u) for u, v in self.pairs), padded=self.padded[::-1])
+        return replace(
+            self, pairs=tuple((v, u) for u, v in self.pairs), padded=self.padded[::-1],
+            rows=self.columns, columns=self.rows,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class Consumer:
     operand: str
     padded: bool = True
     """Whether the operand is 0 up to a whole number of lanes."""
+    when: str = ""
+    """The C expression that says whether anybody needs it; empty for always."""
 
     def turned(self) -> Consumer:
         """The same of the transposed matrix."""
@@ -102,6 +113,8 @@ class Pass:
                 f"  const real* __restrict u{k} = {u}; const real* __restrict v{k} = {v};"
                 for k, (u, v) in enumerate(self.change.pairs)
             ]
+            lines += [f"  const real* __restrict a_{k} = {a};" for k, a in enumerate(self.change.rows)]
+            lines += [f"  const real* __restrict b_{k} = {b};" for k, b in enumerate(self.change.columns)]
             if self.change.scale:
                 lines.append(f"  const real scale = {self.change.scale};")
         for head, rows in self._loops():
@@ -148,6 +161,9 @@ class Pass:
             lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(len(rmatvecs))]
             if self.change:
                 lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(len(self.change.pairs))]
+                if self.change.rows:
+                    whole = " + ".join(f"a_{k}[r{b}]" for k in range(len(self.change.rows)))
+                    lines.append(f"  const real whole{b} = {whole};")
         sums = [f"a{k}_{b}" for k in range(len(matvecs)) for b in range(rows)] + [
             f"d{k}" for k in range(len(dots))
         ]
@@ -171,12 +187,15 @@ class Pass:
         """Up to where a row is read: to its end in whole lanes, if all that it meets is 0 beyond the last
         column; a loop of other length has a remainder that takes as long as all the rest."""
         met = [c.padded for c in self.consumers if c.kind == "matvec"]
-        met += [self.change.padded[1]] if self.change else []
+        # Beyond the last column stays 0 what is added to a whole row.
+        met += [self.change.padded[1], not self.change.rows] if self.change else []
         return self.shape.stride if all(met) else self.shape.columns
 
     def _changed(self, b: int) -> str:
         assert self.change is not None
         products = [f"u{k}_{b} * v{k}[i]" for k in range(len(self.change.pairs))]
+        products += [f"whole{b}"] if self.change.rows else []
+        products += [f"b_{k}[i]" for k in range(len(self.change.columns))]
         if self.change.kind == "apply":
             first = f"scale * m{b}" if self.change.scale else f"m{b}"
             return " + ".join([first, *products])

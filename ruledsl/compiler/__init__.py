@@ -3,16 +3,20 @@
 from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, step_adjoint
 from ruledsl.compiler.cover import minimum_cover
 from ruledsl.compiler.factor import NormalForm, normal_form
+from ruledsl.compiler.presence import Condition, Presence, presence
 from ruledsl.compiler.rule_program import OtherForm, RuleProgram, check_layers
 
 __all__ = [
+    "Condition",
     "NormalForm",
     "OtherForm",
+    "Presence",
     "RuleProgram",
     "StepAdjoint",
     "check_layers",
     "forward_costs",
     "minimum_cover",
     "normal_form",
+    "presence",
     "step_adjoint",
 ]

@@ -122,6 +122,7 @@ def meta_gradient(
     backend: Backend = "auto",
     objectives: Objectives = DEFAULT,
     on_lost: OnLost = "again",
+    present: Tensor | None = None,
 ) -> MetaGradient:
     """The objective after an episode and its exact gradient with respect to theta (Algorithm 1, Eq. 6).
 
@@ -138,6 +139,8 @@ def meta_gradient(
             `network.costs`.
         on_lost: what becomes of a run whose weights cannot be rebuilt: computed `again` from checkpoints, or
             `drop`, which costs nothing and leaves NaN for its gradient.
+        present: (…, R) which coefficients are there, by default all: the others must be 0, and what is said
+            of their gradient means nothing. Compiled code of many terms computes what is there alone.
 
     Returns:
         A `MetaGradient`; its shapes have the batch axes of theta in front.
@@ -156,11 +159,12 @@ def meta_gradient(
     prepared = prepare(rule, theta, network or Network(), episode)
     flat, batch = prepared.theta.detach(), prepared.batch
     queries, labels = (part.reshape(flat.shape[0], *part.shape[len(batch) :]) for part in episode.queries)
+    kept = None if present is None else present.expand(*batch, flat.shape[-1]).reshape(flat.shape)
     labels = labels.to(flat.dtype) if labels.is_floating_point() else labels
     ending = Ending(
         prepared.programs, queries.to(flat.dtype), labels, prepared.stream.length, objectives, episode.keys
     )
-    result = compute(engine, backend, Case(prepared.programs, prepared.stream, flat), ending, on_lost)
+    result = compute(engine, backend, Case(prepared.programs, prepared.stream, flat, kept), ending, on_lost)
     penalty = torch.as_tensor(l1, dtype=flat.dtype, device=flat.device).expand(batch).reshape(-1)
     loss = result.loss + penalty * flat.abs().sum(-1)
     gradient = result.gradient + penalty.unsqueeze(-1) * flat.sign()

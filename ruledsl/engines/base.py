@@ -26,6 +26,8 @@ class Case:
     programs: StepPrograms
     stream: Stream
     theta: Tensor
+    present: Tensor | None = None
+    """(N, R) coefficients that a run has: the others are 0, and nobody asks for their gradient; None: all."""
 
     @property
     def on_cuda(self) -> bool:
@@ -33,7 +35,8 @@ class Case:
 
     def rows(self, rows: Tensor) -> Case:
         """Some of the runs, by their indices."""
-        return replace(self, stream=self.stream.rows(rows), theta=self.theta[rows])
+        present = None if self.present is None else self.present[rows]
+        return replace(self, stream=self.stream.rows(rows), theta=self.theta[rows], present=present)
 
 
 @dataclass(frozen=True)

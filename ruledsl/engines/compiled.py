@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from math import isqrt
 from queue import SimpleQueue
 from types import MappingProxyType
@@ -35,11 +36,11 @@ class CompiledLoss(Learning):
 
     def run(self, case: Case, ending: Ending) -> EngineResult:
         ending.differentiable = True  # nothing is differentiated here, so no gradients of its own either
-        with _episode(case) as episode:
+        with _episode(_learning_alone(case)) as episode:
             return episode.judged(ending, episode.segments(ending))
 
     def advance(self, case: Case) -> State:
-        with _episode(case) as episode:
+        with _episode(_learning_alone(case)) as episode:
             episode.forward(0, case.stream.length)
             return episode.buffers.carried(case.stream)
 
@@ -88,7 +89,7 @@ class _Episode:
     def __init__(self, case: Case, kernel: Kernel, pool: ThreadPoolExecutor) -> None:
         self.case, self.kernel, self._pool = case, kernel, pool
         self.stream: Stream = case.stream
-        self.buffers = Buffers.of(kernel.source, case.stream, case.theta)
+        self.buffers = Buffers.of(kernel.source, case.stream, case.theta, case.present)
 
     def segments(self, ending: Ending, borders: Iterable[int] = ()) -> Segments:
         """From point to point of the ending, and from border to border."""
@@ -164,6 +165,11 @@ class _Backward:
     def result(self, judged: EngineResult, name: str, lost: Tensor | None) -> EngineResult:
         gradient = (self.gradient / self.scale).to(judged.gradient.dtype)
         return EngineResult(judged.loss, judged.accuracy, gradient, judged.state, name, lost)
+
+
+def _learning_alone(case: Case) -> Case:
+    """Without gradients, whatever is 0 need not be there."""
+    return replace(case, present=case.theta != 0)
 
 
 def _workers(stream: Stream) -> int:

@@ -122,6 +122,7 @@ class Buffers:
 
     inputs: Inputs
     theta: Tensor
+    present: Tensor
     x: Tensor
     targets: Tensor
     trace: Tensor
@@ -132,12 +133,17 @@ class Buffers:
     signals: State
 
     @classmethod
-    def of(cls, source: KernelSource, stream: Stream, theta: Tensor) -> Buffers:
+    def of(
+        cls, source: KernelSource, stream: Stream, theta: Tensor, present: Tensor | None = None
+    ) -> Buffers:
+        """`present` (N, R) says which coefficients a run has: all by default, and in any case what is not
+        0."""
         given, named = source.inputs, stream.state | stream.constants
         # Gaps between values are read as 0.
         trace = torch.zeros(stream.count, stream.length, source.trace_length, dtype=theta.dtype)
+        there = torch.ones(theta.shape, dtype=torch.bool) if present is None else present | (theta != 0)
         return cls(
-            given, theta.detach().contiguous(), stream.signals["x"].contiguous(),
+            given, theta.detach().contiguous(), there.contiguous(), stream.signals["x"].contiguous(),
             stream.signals["target"].contiguous(), trace,
             {name: _padded(named[name].detach(), given.is_turned(name)) for name in given.carried},
             {name: _padded(named[name].detach(), given.is_turned(name)) for name in given.matrices},
@@ -169,7 +175,7 @@ class Buffers:
         """Arguments of `forward` for samples start … end − 1 of one run. `kept` (samples, rows, stride) takes
         the weights before each sample."""
         vectors = {name: value for name, value in self.state.items() if value.dim() == 2}
-        parts = [_pointer(self.theta[run]), ctypes.c_int(end - start)]
+        parts = [_pointer(self.theta[run]), _pointer(self.present[run]), ctypes.c_int(end - start)]
         parts += [_pointer(t[run, start:]) for t in (self.x, self.targets, self.trace)]
         for named in (self.weights, self.matrices, vectors, self.constants):
             parts += [_pointer(value[run]) for value in named.values()]

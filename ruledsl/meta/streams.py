@@ -39,6 +39,8 @@ class Portion:
     keys: tuple[StreamKey, ...]
     theta: Tensor
     """(streams, candidates, coefficients), float64."""
+    present: Tensor
+    """(streams, coefficients) which of them each stream's rule has."""
     engine: str
     computed_by: Computer
 
@@ -66,6 +68,14 @@ class Lived:
             [torch.cat(values) for values in zip(*(p.measured for p in parts), strict=True)],
             next((p.engine for p in parts if p.engine != parts[0].engine), parts[0].engine),
         )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Θ of every stream, as engines take it, and what of it is there; see `meta_gradient`."""
+
+    theta: Tensor
+    present: Tensor | None = None
 
 
 Crew = Callable[[Sequence[Portion]], Sequence[Lived]]
@@ -109,7 +119,7 @@ class Streams:
         candidates = portion.theta.shape[1]
         batch = self.draw(portion.keys).repeated(candidates)
         theta = portion.theta.flatten(0, 1)
-        coefficients = self.wide(theta)
+        coefficients = self.rows(theta, portion.present.repeat_interleave(candidates, 0))
         result = self.judged(coefficients, batch, portion.engine)
         measured = list(self._measured(batch, result, theta))
         result = self.with_variants(result, coefficients, batch, portion.keys, portion.engine)
@@ -121,6 +131,11 @@ class Streams:
         """Coefficients as the engines take them."""
         return theta.to(self.dtype).to(self.settings.device)
 
+    def rows(self, theta: Tensor, present: Tensor | None = None) -> Rows:
+        """Θ (streams, coefficients) and what of it is there, by stream or for all of them."""
+        wide = self.wide(theta)
+        return Rows(wide, None if present is None else present.expand(wide.shape).to(wide.device))
+
     def draw(self, keys: Sequence[StreamKey]) -> Episode:
         """Streams by (seed, episode, task), answers of a teacher among them."""
         batch = draw_episodes(self.needs, self.settings, self.source, keys)
@@ -128,20 +143,21 @@ class Streams:
             return batch
         return replace(batch, y_query=teacher_labels(self.rule, self.settings, batch, keys, self.backend))
 
-    def judged(self, theta: Tensor, batch: Episode, engine: str) -> MetaGradient:
+    def judged(self, rows: Rows, batch: Episode, engine: str) -> MetaGradient:
         """Every stream of a batch lived through, and its objectives with their gradients."""
-        return self._judged(self.variants[0], theta, batch, engine)
+        return self._judged(self.variants[0], rows, batch, engine)
 
-    def _judged(self, settings: TrainSettings, theta: Tensor, batch: Episode, engine: str) -> MetaGradient:
+    def _judged(self, settings: TrainSettings, rows: Rows, batch: Episode, engine: str) -> MetaGradient:
         return meta_gradient(
             self.rule,
-            theta,
+            rows.theta,
             batch,
             programs_of(self.rule.program, settings).network,
             engine=engine,
             backend=self.backend,
             objectives=endings_of(settings),
             on_lost=self.settings.on_lost,
+            present=rows.present,
         )
 
     def fresh(self, theta: Tensor, keys: Sequence[StreamKey]) -> tuple[Tensor, Tensor]:
@@ -151,12 +167,12 @@ class Streams:
         return judged.accuracy, judged.loss
 
     def with_variants(
-        self, result: MetaGradient, theta: Tensor, batch: Episode, keys: Sequence[StreamKey], engine: str
+        self, result: MetaGradient, rows: Rows, batch: Episode, keys: Sequence[StreamKey], engine: str
     ) -> MetaGradient:
         """Losses and gradients with those of networks that live otherwise, on the same tasks, added."""
         for variant in self.variants[1:]:
             heard = self._heard(variant, batch, keys)
-            other = self._judged(variant, theta, heard, engine)
+            other = self._judged(variant, rows, heard, engine)
             result = replace(result, loss=result.loss + other.loss, grad=result.grad + other.grad)
         return result
 

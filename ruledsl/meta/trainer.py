@@ -37,6 +37,8 @@ class RunState:
 
     spec: RunSpec
     recipe: Optimiser
+    present: Tensor
+    """(coefficients,) which of them it has: the others stay 0, and their gradients are not asked for."""
     diverged: int = 0
 
 
@@ -158,7 +160,7 @@ class MetaTrainer:
             )
         except ImportError as error:
             raise PluginError(f"{kind} `{name}`: {error}") from None
-        return RunState(spec, made)
+        return RunState(spec, made, taking_part)
 
     @property
     def needs_gradient(self) -> bool:
@@ -177,14 +179,18 @@ class MetaTrainer:
         """One episode and one meta-step of every run; the records, in order of runs."""
         tasks = self.settings.meta_batch
         asked = torch.stack([state.recipe.ask() for state in self.states])
-        lived = self._lived(self._keys(self._seeds, episode), asked.repeat_interleave(tasks, 0))
+        present = torch.stack([state.present for state in self.states])
+        wide = (asked.repeat_interleave(tasks, 0), present.repeat_interleave(tasks, 0))
+        lived = self._lived(self._keys(self._seeds, episode), *wide)
         measured = [self._per_run(value) for value in lived.measured]
         return [self._finish(n, episode, lived, [m[n] for m in measured]) for n in range(len(self.states))]
 
-    def _lived(self, keys: Sequence[StreamKey], theta: Tensor) -> Lived:
+    def _lived(self, keys: Sequence[StreamKey], theta: Tensor, present: Tensor) -> Lived:
         """Streams, each with its Θs (streams, candidates, coefficients): all at once, or in portions."""
-        parts = self._portions(len(keys))
-        portions = [Portion(tuple(keys[p]), theta[p].clone(), self.engine, self.computed_by) for p in parts]
+        portions = [
+            Portion(tuple(keys[p]), theta[p].clone(), present[p].clone(), self.engine, self.computed_by)
+            for p in self._portions(len(keys))
+        ]
         return Lived.joined(self.crew(portions) if self.crew else [self.streams.live(p) for p in portions])
 
     def _portions(self, streams: int) -> list[slice]:
@@ -198,17 +204,19 @@ class MetaTrainer:
         """
         batch, tasks = self._draw(episode), self.settings.meta_batch
         theta = torch.stack([state.recipe.theta for state in self.states]).repeat_interleave(tasks, 0)
-        judged = self.streams.judged(self.streams.wide(theta), batch, self.engine)
+        judged = self.streams.judged(self.streams.rows(theta), batch, self.engine)
         return self._per_run(judged.grad.double().cpu())
 
-    def _again(self, seed: int, episode: int, theta: Tensor, with_gradients: bool) -> tuple[Tensor, Tensor]:
+    def _again(
+        self, spec: RunSpec, present: Tensor, episode: int, theta: Tensor, with_gradients: bool
+    ) -> tuple[Tensor, Tensor]:
         """An episode of one run lived through again with other Θ; see `ruledsl.meta.optimisers.Again`."""
         tasks, tried, streams = self.settings.meta_batch, len(theta), self.streams
-        keys = self._keys([seed], episode)
+        keys = self._keys([spec.seed], episode)
         batch = streams.draw(keys).repeated(tried)
-        wide = streams.wide(theta.repeat(tasks, 1))
+        rows = streams.rows(theta.repeat(tasks, 1), present)
         engine = self.engine if with_gradients else "none"
-        result = streams.with_variants(streams.judged(wide, batch, engine), wide, batch, keys, engine)
+        result = streams.with_variants(streams.judged(rows, batch, engine), rows, batch, keys, engine)
         losses = result.loss.double().cpu().reshape(tasks, tried).T
         if not with_gradients:
             return losses, torch.zeros(tried, tasks, theta.shape[1], dtype=torch.float64)
@@ -228,7 +236,7 @@ class MetaTrainer:
         gradients = result.grad[own].double().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
         theta = state.recipe.theta.clone()
         penalty = state.recipe.penalty()
-        state.recipe.again = partial(self._again, state.spec.seed, episode)
+        state.recipe.again = partial(self._again, state.spec, state.present, episode)
         moved = _told(state.recipe, losses, gradients if self.needs_gradient else None)
         state.recipe.again = None
         state.diverged += not moved

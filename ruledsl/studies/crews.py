@@ -115,7 +115,8 @@ Message = tuple[Any, ...]
 
 
 def _sent(portion: Portion) -> Message:
-    return portion.keys, portion.theta.numpy(), portion.engine, portion.computed_by
+    theta, present = portion.theta.numpy(), portion.present.numpy()
+    return portion.keys, theta, present, portion.engine, portion.computed_by
 
 
 def _received(message: str | Message) -> Lived:
@@ -141,11 +142,11 @@ def _lived(version: str, plugins: tuple[Path, ...], blueprint: Blueprint, messag
     """Compute a portion wherever this is: what it says, or what went wrong, in words."""
     if fault := joined(version, plugins):
         return fault
-    keys, theta, engine, computed_by = message
+    keys, theta, present, engine, computed_by = message
     try:
         use_threads(blueprint.settings.threads_used)
         lived = _streams(blueprint, computed_by).live(
-            Portion(keys, torch.from_numpy(theta), engine, computed_by)
+            Portion(keys, torch.from_numpy(theta), torch.from_numpy(present), engine, computed_by)
         )
     except Exception as error:  # whatever it is, it must be told where somebody reads it
         return told(error)

@@ -146,7 +146,7 @@ def test_errors_of_an_executor_fail_the_cell_or_the_training_in_words(tmp_path: 
     study = ruledsl.Study(["bio"], {}, tmp_path, **{**SETTINGS, "episodes": 2})
     failures = Plan.of(study.cells).run(Far(lambda: Broken(1)), Heard())
     assert list(failures.values()) == ["LookupError: lost"]
-    portion = Portion(((0, 0, 0),), torch.zeros(1, 1, 1), "none", "eager")
+    portion = Portion(((0, 0, 0),), torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), "none", "eager")
     with patch("ruledsl.studies.crews.open_place", lambda _: Far(lambda: Broken(1))), crews("x") as hired:
         assert hired is not None
         spec = specify("bio", **{**SETTINGS, "at_once": 1})

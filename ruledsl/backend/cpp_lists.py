@@ -1,0 +1,195 @@
+"""Passes over a matrix whose products are known only when the code runs.
+
+Of a library of terms a run has a few. What the others would need is left out at run time: products come in
+lists, and a block of rows, which stays in the first cache, is met by a few of a list at a time. With two
+dozen products at once, as `cpp_passes` would have it, no registers were left for the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ruledsl.backend.cpp_passes import LANES, ROW_BLOCK, Change, Pass
+
+AT_ONCE = 3
+"""Products of a list that meet a block of rows in one go; with four rows, registers hold no more."""
+MOST = 40
+"""Room of a list."""
+
+
+@dataclass
+class ListPass(Pass):
+    """As `Pass`, but products are met from lists, of which those are on that a run has."""
+
+    def print(self) -> list[str]:
+        """C++ lines, in a block of their own."""
+        rows, stride = self.shape.rows, self.shape.stride
+        numbers, count = (self.some.numbers, self.some.count) if self.some else ("nullptr", str(rows))
+        lines = [f"Lists all({self.matrix}, {rows}, {self._reach()}, {stride}, {numbers}, {count});"]
+        if self.change:
+            lines += _listed(self.change)
+        for consumer in self.consumers:
+            out = f"&{consumer.out}" if consumer.kind == "dot" else consumer.out
+            lines.append(_guarded(consumer.when, f"all.{consumer.kind}({consumer.operand}, {out});"))
+        return ["{", *(f"  {line}" for line in lines), "  all.pass();", "}"]
+
+
+def _listed(change: Change) -> list[str]:
+    lines = ["all.undo = true;"] if change.kind == "undo" else []
+    if change.scale:
+        lines.append(f"all.scale = {change.scale};")
+    pairs = zip(change.pairs, change.whens or ("",) * len(change.pairs), strict=True)
+    lines += [_guarded(when, f"all.pair({u}, {v});") for (u, v), when in pairs]
+    lines += [f"all.whole({a});" for a in change.rows]
+    return [*lines, *(f"all.pair(nullptr, {b});" for b in change.columns)]
+
+
+def _guarded(when: str, line: str) -> str:
+    return f"if ({when}) {line}" if when else line
+
+
+_CODE = """
+#define ALL(i, N) _Pragma("GCC unroll 16") for (int i = 0; i < N; ++i)
+// What stores to a matrix cannot change, and registers can hold.
+#define KEPT(T, own, given, N) T own[N + 1]; ALL(i, N) own[i] = given[i];
+typedef real lane __attribute__((vector_size(LANES * sizeof(real)), aligned(sizeof(real)), may_alias));
+static inline real total(lane v) {
+  typedef real half __attribute__((vector_size(LANES / 2 * sizeof(real))));
+  typedef real quarter __attribute__((vector_size(LANES / 4 * sizeof(real))));
+  half a[2]; std::memcpy(a, &v, sizeof v); a[0] += a[1];
+  quarter b[2]; std::memcpy(b, a, sizeof b); b[0] += b[1];
+  return (b[0][0] + b[0][1]) + (b[0][2] + b[0][3]);
+}
+template <class T> static inline T& at(const real* place, int i) { return *(T*)(place + i); }
+
+// B rows p of n numbers, met by K products. Loops are over whole lanes first, then over what is left.
+template <int B, int K, bool UNDO> struct Change {
+  template <class T> static inline void one(real* const* p, int i, real scale, const real* whole,
+                                            const real* u, const real* const* v) {
+    ALL(b, B) {
+      T m = at<T>(p[b], i);
+      if (!UNDO) m = scale * m;
+      ALL(k, K) { if (UNDO) m -= u[k * B + b] * at<T>(v[k], i); else m += u[k * B + b] * at<T>(v[k], i); }
+      at<T>(p[b], i) = UNDO ? m * scale : m + whole[b];
+    }
+  }
+  static void of(real* const* rows, int n, real scale, const real* added, const real* left,
+                 const real* const* right) {
+    KEPT(real*, p, rows, B) KEPT(real, whole, added, B)
+    KEPT(real, u, left, K * B) KEPT(const real*, v, right, K)
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) one<lane>(p, i, scale, whole, u, v);
+    for (; i < n; ++i) one<real>(p, i, scale, whole, u, v);
+  }
+};
+template <int B, int K> struct Matvec {
+  static void of(real* const* rows, int n, const real* const* right, real* z) {
+    KEPT(real*, p, rows, B) KEPT(const real*, x, right, K)
+    lane a[K * B] = {};
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+      ALL(k, K) { ALL(b, B) a[k * B + b] += at<lane>(p[b], i) * at<lane>(x[k], i); }
+    ALL(m, K * B) z[m] = total(a[m]);
+    for (; i < n; ++i) ALL(k, K) { ALL(b, B) z[k * B + b] += p[b][i] * x[k][i]; }
+  }
+};
+template <int B, int K> struct Rmatvec {
+  template <class T> static inline void one(real* const* p, int i, const real* y, real* const* o) {
+    ALL(k, K) {
+      T sum = at<T>(o[k], i);
+      ALL(b, B) sum += y[k * B + b] * at<T>(p[b], i);
+      at<T>(o[k], i) = sum;
+    }
+  }
+  static void of(real* const* rows, int n, const real* left, real* const* out) {
+    KEPT(real*, p, rows, B) KEPT(real, y, left, K * B) KEPT(real*, o, out, K)
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) one<lane>(p, i, y, o);
+    for (; i < n; ++i) one<real>(p, i, y, o);
+  }
+};
+
+struct Lists {
+  real* const matrix; const int rows, reach, stride; const int* const numbers; const int count;
+  bool undo = false; real scale = 1;
+  int pairs = 0, wholes = 0, matvecs = 0, rmatvecs = 0, dots = 0;
+  const real *u[MOST], *v[MOST], *a[MOST], *x[MOST], *y[MOST], *other[MOST];
+  real *z[MOST], *o[MOST], *sums[MOST];
+  Lists(real* matrix, int rows, int reach, int stride, const int* numbers, int count)
+    : matrix(matrix), rows(rows), reach(reach), stride(stride), numbers(numbers), count(count) {}
+  void pair(const real* left, const real* right) { u[pairs] = left; v[pairs++] = right; }
+  void whole(const real* one) { a[wholes++] = one; }
+  void matvec(const real* operand, real* out) {
+    x[matvecs] = operand; z[matvecs++] = out;
+    if (numbers) std::memset(out, 0, rows * sizeof(real));
+  }
+  void rmatvec(const real* operand, real* out) {
+    y[rmatvecs] = operand; o[rmatvecs++] = out;
+    std::memset(out, 0, reach * sizeof(real));
+  }
+  void dot(const real* operand, real* out) { other[dots] = operand; sums[dots++] = out; *out = 0; }
+
+  template <int B> void block(int j) {
+    int r[B]; real* p[B]; real near[B * AT_ONCE], whole[B];
+    ALL(b, B) {
+      r[b] = numbers ? numbers[j + b] : j + b;
+      p[b] = matrix + (size_t)r[b] * stride;
+      whole[b] = 0;
+      for (int k = 0; k < wholes; ++k) whole[b] += a[k][r[b]];
+    }
+    if (pairs || wholes || scale != 1) change<B>(r, p, whole, near);
+    for (int k = 0; k < matvecs; k += AT_ONCE) {
+      const int some = matvecs - k < AT_ONCE ? matvecs - k : AT_ONCE;
+      SOME(Matvec, B)::of(p, reach, x + k, near);
+      for (int m = 0; m < some; ++m) ALL(b, B) z[k + m][r[b]] = near[m * B + b];
+    }
+    for (int k = 0; k < rmatvecs; k += AT_ONCE) {
+      const int some = rmatvecs - k < AT_ONCE ? rmatvecs - k : AT_ONCE;
+      for (int m = 0; m < some; ++m) ALL(b, B) near[m * B + b] = y[k + m][r[b]];
+      SOME(Rmatvec, B)::of(p, reach, near, o + k);
+    }
+    for (int k = 0; k < dots; ++k) for (int b = 0; b < B; ++b) {
+      const real* q = other[k] + (size_t)r[b] * stride;
+      Matvec<1, 1>::of(p + b, reach, &q, near);
+      *sums[k] += near[0];
+    }
+  }
+  template <int B> void change(const int* r, real* const* p, real* whole, real* near) {
+    for (int k = 0; k == 0 || k < pairs; k += AT_ONCE) {
+      const int some = pairs - k < AT_ONCE ? pairs - k : AT_ONCE;
+      for (int m = 0; m < some; ++m) ALL(b, B) near[m * B + b] = u[k + m] ? u[k + m][r[b]] : 1;
+      const real now = k == (undo ? (pairs - 1) / AT_ONCE * AT_ONCE : 0) ? scale : 1;
+      if (undo) SOME(Undo, B)::of(p, reach, now, whole, near, v + k);
+      else SOME(Apply, B)::of(p, reach, now, whole, near, v + k);
+      ALL(b, B) whole[b] = 0;
+    }
+  }
+  __attribute__((noinline)) void pass() {
+    if (pairs + wholes + matvecs + rmatvecs + dots == 0 && scale == 1) return;
+    int j = 0;
+    for (; j + ROW_BLOCK <= count; j += ROW_BLOCK) block<ROW_BLOCK>(j);
+    for (; j < count; ++j) block<1>(j);
+  }
+};
+"""
+
+
+def _of_some(code: str) -> str:
+    """`SOME(Name, B)::of(…)` as a choice by how many there are."""
+    names = {"Apply": "Change<B, {}, false>", "Undo": "Change<B, {}, true>"}
+
+    def chosen(match: re.Match[str]) -> str:
+        name, call = match[1], match[2]
+        form = names.get(name, name + "<B, {}>")
+        lowest = 0 if name in names else 1
+        cases = (f"case {n}: {form.format(n)}::of{call}; break;" for n in range(lowest, AT_ONCE + 1))
+        return f"switch (some) {{ {' '.join(cases)} }}"
+
+    return re.sub(r"SOME\((\w+), B\)::of(\(.*\));", chosen, code)
+
+
+LISTS = _of_some(_CODE)
+for _name, _value in (("LANES", LANES), ("ROW_BLOCK", ROW_BLOCK), ("AT_ONCE", AT_ONCE), ("MOST", MOST)):
+    LISTS = LISTS.replace(_name, str(_value))
+"""What a library's code begins with, after the prelude."""

@@ -1,0 +1,111 @@
+"""One program for every subset of a library: what a run lacks is left out, and nothing else changes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import ruledsl
+from ruledsl import Episode
+from ruledsl.backend import CompiledRule
+from ruledsl.contracts import SETTINGS, batch_of
+from ruledsl.engines import build_step, meta_gradient
+from ruledsl.ir import Slot
+from ruledsl.network import StepPrograms, programs_of
+
+SIZES = (16, 18, 5, 3)
+TERMS = {
+    "rebuilt, every input read": """
+        -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T
+        1_post * e_pre^T | -y_post.^2 * y_pre^T | W | (W * 1_pre) * y_pre^T | y_post * (W^T * 1_post)^T
+        1_post * (W^T * y_post)^T | (W * y_pre) * e_pre^T | y_post * (W^T * y_post)^T
+        e_post.^2 * y_pre^T | sum(y_post) * W
+    """,
+    "rebuilt, silent inputs left alone": """
+        -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * e_pre^T | 1_post * y_pre^T
+        1_post * e_pre^T | e_post.^2 * y_pre^T | e_post.^2 * e_pre^T | y_post.^2 * y_pre^T
+        e_post * (e_pre.^2)^T | (W * e_pre) * y_pre^T | (y_post .* e_post) * y_pre^T
+    """,
+    "kept, entry by entry": """
+        -e_post * y_pre^T | abs(W) .* (y_post * y_pre^T) | W .* W | diag(y_post.^2) * W | sign(W)
+        y_post * (y_post^T * abs(W)) | y_post * y_pre^T | 1_post * e_pre^T | W | e_post * e_pre^T
+        (W * 1_pre) * e_pre^T | sum(abs(W)) * y_post * e_pre^T
+    """,
+}
+
+
+def library(label: str) -> CompiledRule:
+    texts = [text.strip() for line in TERMS[label].strip().splitlines() for text in line.split("|")]
+    terms = [f"term t{n} = {text}" for n, text in enumerate(texts)]
+    rule = " + ".join(f"t{n}" for n in range(len(texts)))
+    return ruledsl.compile_rule(
+        ruledsl.rule("\n".join([*terms, f"rule many = {rule}"]), allow=max(ruledsl.Locality))
+    )
+
+
+def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
+    rule = library(label)
+    settings = SETTINGS.put(dtype=dtype, sizes=SIZES, shots=3)
+    batch = batch_of(settings, range(4), rule)
+    programs = programs_of(rule.program, settings)
+    build_step(programs, SIZES, batch.W[0].dtype)
+    generator = torch.Generator().manual_seed(1)
+    theta = 0.003 * torch.rand(4, len(rule.names), generator=generator).to(batch.W[0].dtype)
+    return rule, programs, batch, theta
+
+
+def subsets(rule: CompiledRule) -> Tensor:
+    """F⁰ alone, F⁰ with one further term, every other term, all of them."""
+    present = torch.zeros(4, len(rule.names), dtype=torch.bool)
+    present[0, 0] = present[1, 0] = present[1, 10] = True
+    present[2, ::2] = True
+    present[3] = True
+    return present
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype"), [*((label, "float64") for label in TERMS), (next(iter(TERMS)), "float32")]
+)
+def test_every_subset_has_autograds_gradient_in_one_program(label: str, dtype: str) -> None:
+    rule, programs, batch, theta = drawn(label, dtype)
+    present = subsets(rule)
+    held = theta * present
+    true = meta_gradient(rule, held, batch, network=programs.network, engine="autograd")
+    ours = meta_gradient(rule, held, batch, network=programs.network, backend="compiled", present=present)
+    tolerance = 1e-9 if dtype == "float64" else 1e-4
+    scale = true.grad.abs().max()
+    torch.testing.assert_close(ours.loss, true.loss, rtol=tolerance, atol=0)
+    torch.testing.assert_close(ours.grad[present] / scale, true.grad[present] / scale, rtol=0, atol=tolerance)
+    for own, other in zip(ours.weights, true.weights, strict=True):
+        torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
+
+
+def test_what_is_absent_is_not_computed() -> None:
+    rule, programs, batch, theta = drawn("rebuilt, every input read", "float64")
+    present = subsets(rule)
+    found = meta_gradient(
+        rule, theta * present, batch, network=programs.network, backend="compiled", present=present
+    )
+    everything = meta_gradient(rule, theta * present, batch, network=programs.network, backend="compiled")
+    alone = found.grad[0]
+    assert alone.nonzero().flatten().tolist() == [0]
+    assert everything.grad[0].count_nonzero() == len(rule.names)
+
+
+def test_a_coefficient_that_is_not_0_is_there_whatever_is_said() -> None:
+    rule, programs, batch, theta = drawn("rebuilt, every input read", "float64")
+    nothing = torch.zeros(theta.shape, dtype=torch.bool)
+    found = meta_gradient(rule, theta, batch, network=programs.network, backend="compiled", present=nothing)
+    true = meta_gradient(rule, theta, batch, network=programs.network, backend="compiled")
+    assert torch.equal(found.grad, true.grad)
+
+
+def test_networks_that_only_learn_leave_out_what_is_0() -> None:
+    rule, programs, batch, theta = drawn("rebuilt, every input read", "float64")
+    held = theta * subsets(rule)
+    learned = meta_gradient(rule, held, batch, network=programs.network, backend="compiled", engine="none")
+    true = meta_gradient(rule, held, batch, network=programs.network, backend="eager", engine="none")
+    for own, other in zip(learned.weights, true.weights, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-12)
+    assert Slot.read("W0") in map(Slot.read, learned.carried)
