@@ -7,6 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import click
 
@@ -59,8 +60,12 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
     library = library_of(load("feedback_alignment"), Alphabet(), Locality.axon, 5)
     pairs = [("pseudo_gradient", name) for name in library.names[1:]]
     pool, bio = load("pool"), load("bio")
+    count, chance = len(library.names), Random(0)
+    fives = [("pseudo_gradient", *chance.sample(library.names[1:], 4)) for _ in range(RUNS)]
     found = {
-        f"{len(library.names)} terms, pairs of F⁰ and each": cost(library, pairs, dataset, data_root),
+        f"{count} terms, pairs of F⁰ and each": cost(library, pairs, dataset, data_root),
+        f"{count} terms, F⁰ and four of them": cost(library, fives, dataset, data_root),
+        f"{count} terms, all of them": cost(library, [library.names], dataset, data_root),
         "pool, all ten terms": cost(pool, [pool.names], dataset, data_root),
         "bio, three terms": cost(bio, [bio.names], dataset, data_root),
     }
