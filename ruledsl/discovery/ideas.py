@@ -71,16 +71,16 @@ class Grown:
         return Idea(rule_source(definition), why, {**self.ways, **ways})
 
     def adding(self, *items: RuleTerm) -> Idea:
-        return self.idea((*self.terms, *items), f"adds {' and '.join(map(_shown, items))}")
+        return self.idea((*self.terms, *items), f"adds {' and '.join(map(shown, items))}")
 
     def without(self, item: RuleTerm) -> Idea:
-        return self.idea([t for t in self.terms if t is not item], f"drops {_shown(item)}")
+        return self.idea([t for t in self.terms if t is not item], f"drops {shown(item)}")
 
     def replacing(self, item: RuleTerm, *others: RuleTerm) -> Idea:
         """Others in a term's place."""
         at = self.terms.index(item)
-        shown = ", ".join(_shown(o) for o in others)
-        return self.idea((*self.terms[:at], *others, *self.terms[at + 1 :]), f"{_shown(item)} → {shown}")
+        put = ", ".join(map(shown, others))
+        return self.idea((*self.terms[:at], *others, *self.terms[at + 1 :]), f"{shown(item)} → {put}")
 
     @staticmethod
     def silent(item: RuleTerm) -> RuleTerm:
@@ -94,7 +94,8 @@ class Grown:
         return replace(item, name=name, options=replace(item.options, layers=((low, high),)))
 
 
-def _shown(item: RuleTerm) -> str:
+def shown(item: RuleTerm) -> str:
+    """A term as it is written, and the layers that it is confined to."""
     return print_expression(item.term.expression) + where(item)
 
 
@@ -158,7 +159,7 @@ class Scene:
         free = {t.name: t for t in parent.free if t.options.layers is None}
         for gone, item in merged({n: parent.theta[n] for n in free}, free):
             terms = [t for t in parent.terms if t.name not in gone]
-            yield parent.idea((*terms, item), f"merges {len(gone)} terms into {_shown(item)}")
+            yield parent.idea((*terms, item), f"merges {len(gone)} terms into {shown(item)}")
 
     def _is_new(self, item: RuleTerm, old: RuleTerm) -> bool:
         """Whether it means something, of a class that is allowed, and no multiple of what it was."""

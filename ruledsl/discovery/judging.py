@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from ruledsl.backend import compile_rule
 from ruledsl.discovery.described import Described
 from ruledsl.discovery.ground import Contender, Ground, Trained
+from ruledsl.discovery.ideas import shown
 from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.meta import MetaTrainer
-from ruledsl.rules import load
+from ruledsl.rules import Rule, load
 from ruledsl.runs import Run
 from ruledsl.selection import Stage
 from ruledsl.settings import RunSpec
@@ -73,14 +75,42 @@ def preferred(rules: Sequence[Judged], measure: str = ACCURACY) -> Judged:
 def refitted(
     hunt: Hunt, chosen: Sequence[Candidate], rounds: int, parts: Mapping[str, ImageSource]
 ) -> list[Judged]:
-    """Finalists trained on from what the search found, without penalty, with seeds of their own; judged."""
+    """Finalists trained on from what the search found, without penalty, with seeds of their own; judged.
+
+    A term that trained along may do nothing: the preferred rule is then trained without each of its terms,
+    from where it came itself, until no smaller one is preferred.
+    """
     episodes = hunt.question.search.refit_episodes
     stage = Stage(f"refits-{rounds}", f"{counted(len(chosen), 'rule')}, to be judged", episodes)
-    found = _judged(hunt, stage, [c.contender() for c in chosen], parts)
-    return [
-        replace(judged, name=f"rule-{n}", round=c.round)
-        for n, (judged, c) in enumerate(zip(found, chosen, strict=True), start=1)
-    ]
+    sources = [c.contender() for c in chosen]
+    found = _judged(hunt, stage, sources, parts)
+    found = [replace(judged, round=c.round) for judged, c in zip(found, chosen, strict=True)]
+    known = dict(zip([rule.key for rule in found], sources, strict=True))
+    for number in count(1):
+        best = preferred(found, hunt.question.search.measure)
+        fewer = [c for c in without_one(known[best.key], best.rule) if c.key not in known]
+        if not fewer:
+            break
+        text = f"the preferred rule without each of its terms, {counted(len(fewer), 'rule')}"
+        stage = Stage(f"refits-{rounds}-without-{number}", text, episodes)
+        known |= {contender.key: contender for contender in fewer}
+        found += [replace(judged, round=best.round) for judged in _judged(hunt, stage, fewer, parts)]
+    start, *others = found
+    ordered = [start, *sorted(others, key=lambda rule: rule.complexity)]
+    return [replace(rule, name=f"rule-{n}") for n, rule in enumerate(ordered, start=1)]
+
+
+def without_one(contender: Contender, rule: Rule) -> list[Contender]:
+    """A rule without each of its terms; none of a rule with one."""
+    items = {item.name: item for item in rule.definition.terms}
+    found: list[Contender] = []
+    for gone in contender.terms if len(contender.terms) > 1 else ():
+        theta = {term: value for term, value in contender.theta.items() if term != gone}
+        why = f"leaves out {shown(items[gone])}"
+        found.append(
+            replace(contender, terms=tuple(t for t in contender.terms if t != gone), theta=theta, why=why)
+        )
+    return found
 
 
 def knock_outs(hunt: Hunt, rule: Judged, rounds: int, source: ImageSource) -> dict[str, Interval]:

@@ -335,3 +335,24 @@ def test_a_start_that_moves_more_than_w_takes_nothing_from_the_library() -> None
     library = library_of(start, Alphabet(), Locality.axon, 3)
     texts = {print_expression(t.term.expression) for t in library.definition.terms}
     assert {"e_post * 1_pre^T", "y_post * y_pre^T"} <= texts
+
+
+def test_a_term_that_does_nothing_is_left_out_of_the_rule_that_is_preferred(tmp_path: Path) -> None:
+    idle = tmp_path / "idle.rule"
+    idle.write_text(
+        "term f = -e_post * y_pre^T [init = 0.02]\n"
+        "term idle = y_post * y_pre^T [fixed = 0.0]\n"
+        "rule r = f + idle\n"
+    )
+    few = dataclasses.replace(SMALL, rounds=1, beam=1, kept=1, proposers=("layers",))
+    front = discover(dataclasses.replace(QUESTIONED, start=str(idle), search=few), tmp_path / "found")
+    assert front.rules[0].terms == ("f", "idle")
+    left_out = {rule.why: rule for rule in front.rules if rule.why.startswith("leaves out")}
+    assert set(left_out) >= {"leaves out -e_post * y_pre^T", "leaves out y_post * y_pre^T"}
+    lean = left_out["leaves out y_post * y_pre^T"]
+    assert lean.terms == ("f",)
+    assert lean.accuracy == front.rules[0].accuracy, "the same networks, tasks and episodes, and the same Θ"
+    assert front.best.terms in {("f",), ("idle",)}
+    assert [rule.name for rule in front.rules] == [f"rule-{n}" for n in range(1, len(front.rules) + 1)]
+    sizes = [rule.complexity for rule in front.rules[1:]]
+    assert sizes == sorted(sizes)
