@@ -53,7 +53,7 @@ _CODE = """
 #define ALL(i, N) _Pragma("GCC unroll 16") for (int i = 0; i < N; ++i)
 // What stores to a matrix cannot change, and registers can hold.
 #define KEPT(T, own, given, N) T own[N + 1]; ALL(i, N) own[i] = given[i];
-typedef real lane __attribute__((vector_size(LANES * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef real lane __attribute__((vector_size(LANES * sizeof(real))));
 static inline real total(lane v) {
   typedef real half __attribute__((vector_size(LANES / 2 * sizeof(real))));
   typedef real quarter __attribute__((vector_size(LANES / 4 * sizeof(real))));
@@ -61,17 +61,19 @@ static inline real total(lane v) {
   quarter b[2]; std::memcpy(b, a, sizeof b); b[0] += b[1];
   return (b[0][0] + b[0][1]) + (b[0][2] + b[0][3]);
 }
-template <class T> static inline T& at(const real* place, int i) { return *(T*)(place + i); }
+// Signals lie at any address: through memcpy, as a compiler takes a template's argument for aligned.
+template <class T> static inline T get(const real* p) { T m; std::memcpy(&m, p, sizeof m); return m; }
+template <class T> static inline void put(real* p, T m) { std::memcpy(p, &m, sizeof m); }
 
 // B rows p of n numbers, met by K products. Loops are over whole lanes first, then over what is left.
 template <int B, int K, bool UNDO> struct Change {
   template <class T> static inline void one(real* const* p, int i, real scale, const real* whole,
                                             const real* u, const real* const* v) {
     ALL(b, B) {
-      T m = at<T>(p[b], i);
+      T m = get<T>(p[b] + i);
       if (!UNDO) m = scale * m;
-      ALL(k, K) { if (UNDO) m -= u[k * B + b] * at<T>(v[k], i); else m += u[k * B + b] * at<T>(v[k], i); }
-      at<T>(p[b], i) = UNDO ? m * scale : m + whole[b];
+      ALL(k, K) { const T given = u[k * B + b] * get<T>(v[k] + i); m = UNDO ? m - given : m + given; }
+      put<T>(p[b] + i, UNDO ? m * scale : m + whole[b]);
     }
   }
   static void of(real* const* rows, int n, real scale, const real* added, const real* left,
@@ -89,7 +91,7 @@ template <int B, int K> struct Matvec {
     lane a[K * B] = {};
     int i = 0;
     for (; i + LANES <= n; i += LANES)
-      ALL(k, K) { ALL(b, B) a[k * B + b] += at<lane>(p[b], i) * at<lane>(x[k], i); }
+      ALL(k, K) { ALL(b, B) a[k * B + b] += get<lane>(p[b] + i) * get<lane>(x[k] + i); }
     ALL(m, K * B) z[m] = total(a[m]);
     for (; i < n; ++i) ALL(k, K) { ALL(b, B) z[k * B + b] += p[b][i] * x[k][i]; }
   }
@@ -97,9 +99,9 @@ template <int B, int K> struct Matvec {
 template <int B, int K> struct Rmatvec {
   template <class T> static inline void one(real* const* p, int i, const real* y, real* const* o) {
     ALL(k, K) {
-      T sum = at<T>(o[k], i);
-      ALL(b, B) sum += y[k * B + b] * at<T>(p[b], i);
-      at<T>(o[k], i) = sum;
+      T sum = get<T>(o[k] + i);
+      ALL(b, B) sum += y[k * B + b] * get<T>(p[b] + i);
+      put<T>(o[k] + i, sum);
     }
   }
   static void of(real* const* rows, int n, const real* left, real* const* out) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,12 +11,14 @@ from torch import Tensor
 import ruledsl
 from ruledsl import Episode
 from ruledsl.backend import CompiledRule
-from ruledsl.contracts import SETTINGS, batch_of
+from ruledsl.contracts import SETTINGS
 from ruledsl.engines import build_step, meta_gradient
 from ruledsl.ir import Slot
 from ruledsl.network import StepPrograms, programs_of
+from ruledsl.tasks import draw_episodes, open_dataset
 
-SIZES = (16, 18, 5, 3)
+SIZES = (49, 18, 5, 3)
+"""No size is a whole number of lanes."""
 TERMS = {
     "rebuilt, every input read": """
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T
@@ -47,8 +51,9 @@ def library(label: str) -> CompiledRule:
 def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
     rule = library(label)
     settings = SETTINGS.put(dtype=dtype, sizes=SIZES, shots=3)
-    batch = batch_of(settings, range(4), rule)
     programs = programs_of(rule.program, settings)
+    keys = [(seed, 0, 0) for seed in range(4)]
+    batch = draw_episodes(programs.needs(SIZES), settings, open_dataset("glyphs", Path()), keys)
     build_step(programs, SIZES, batch.W[0].dtype)
     generator = torch.Generator().manual_seed(1)
     theta = 0.003 * torch.rand(4, len(rule.names), generator=generator).to(batch.W[0].dtype)
