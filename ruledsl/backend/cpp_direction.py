@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
-from ruledsl.backend.cpp_entries import REDUCTIONS, EntryPass, borders
-from ruledsl.backend.cpp_guards import Guards
+from ruledsl.backend.cpp_entries import EntryPass
+from ruledsl.backend.cpp_guards import Guards, guarded
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import ListPass
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass, Rows
+from ruledsl.backend.cpp_structure import Structure
 from ruledsl.backend.cpp_text import cell_text
 from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
-
-MATRIX_OPS = ("matvec", "rmatvec")
 
 
 @dataclass
@@ -28,69 +27,27 @@ class Direction:
     traced: Mapping[int, int]
     inputs: Inputs
     guards: Guards
-    early: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.instructions = self.program.instructions
+        self.read = Structure(self.instructions)
         self.backwards = self.name == "backward"
         changes = {u.target: u for u in self.program.updates if u.rank == 2}
         self.undone = {t: u for t, u in changes.items() if self.backwards and not t.adjoint}
         self.borders = {
-            t: found for t, u in changes.items() if (found := borders(self.instructions, u.dense)) is not None
+            t: found for t, u in changes.items() if (found := self.read.borders(u.dense)) is not None
         }
         self.applied = {t: u for t, u in changes.items() if t not in self.undone and t in self.borders}
         self.dense = {t: u for t, u in changes.items() if t not in self.undone and t not in self.applied}
         self.moved = {u.target: u for u in self.program.updates if u.rank == 1}
-        self.early = self._early()
-
-    # structure ---------------------------------------------------------------
-
-    def _matrix_of(self, number: int) -> Slot | None:
-        """The given matrix that a product reads, by name; for an inner product of a weight with its Λ, the
-        weight."""
-        instruction = self.instructions[number]
-        read = [self.instructions[a] for a in instruction.arguments if self._is_matrix(a)]
-        if not read or any(i.op != "input" for i in read):
-            return None
-        if instruction.op in MATRIX_OPS:
-            return read[0].slot
-        if instruction.op == "dot" and {i.slot.adjoint for i in read} == {False, True}:
-            names = [i.slot for i in read]
-            return min(names, key=lambda n: n.adjoint)
-        return None
-
-    def _is_matrix(self, number: int) -> bool:
-        return len(self.instructions[number].shape) == 2
-
-    def _by_entries(self, number: int) -> bool:
-        """Whether this is a sum over entries of matrices, and no product of a given one."""
-        instruction = self.instructions[number]
-        reads = any(self._is_matrix(a) for a in instruction.arguments)
-        return instruction.op in REDUCTIONS and reads and self._matrix_of(number) is None
-
-    def _early(self) -> list[bool]:
-        """Values of a sample that need no matrix result of that sample, and the products of matrices
-        changed at the end of a sample with such values: all can be had before the sample begins."""
-        early: list[bool] = []
-        for number, instruction in enumerate(self.instructions):
-            matrix = self._matrix_of(number)
-            vectors = [a for a in instruction.arguments if not self._is_matrix(a)]
-            computed = self._by_entries(number) or (self._is_matrix(number) and instruction.op != "input")
-            known = not computed and all(self._value_is_early(a, early) for a in vectors)
-            early.append(known and (matrix is None or (matrix in self.applied and instruction.op != "dot")))
-        return early
-
-    def _value_is_early(self, number: int, early: list[bool]) -> bool:
-        # A product that is formed early is not itself an operand of other early work: it is ready
-        # only when its pass ends.
-        return early[number] and self._matrix_of(number) is None
+        self.early = self.read.early(self.applied)
 
     def _values(self, numbers: Iterable[int], s: str) -> list[str]:
         """Values of cells, those that are needed."""
         lines: list[str] = []
         for when, several in groupby(numbers, self.guards.when):
             own = [line for n in several for line in self._instruction(n, s)]
-            lines += [f"if ({when}) {{", *own, "}"] if when and own else own
+            lines += guarded(when, own)
         return lines
 
     # names -------------------------------------------------------------------
@@ -154,7 +111,7 @@ class Direction:
             fields.append(f"  int active[{self.sizes[INPUT] + 1}]; int actives;")
         for number, instruction in enumerate(self.instructions):
             loads = instruction.op in LOADS and not self._is_copied(number)
-            if number in self.traced or loads or self._is_matrix(number):
+            if number in self.traced or loads or self.read.is_matrix(number):
                 continue
             length = f"[{stride_of(self._length(instruction))}]" if instruction.shape else ""
             aligned = "alignas(64) " if instruction.shape else ""
@@ -228,8 +185,8 @@ class Direction:
         next sample."""
         lines: list[str] = []
         for dims in dict.fromkeys(self.inputs.shapes[t.primal] for t in self.dense):
-            updates = [(str(t), u) for t, u in self.dense.items() if self.inputs.shapes[t.primal] == dims]
-            lines += self._entry_pass(dims, (), updates)
+            updates = {t: u for t, u in self.dense.items() if self.inputs.shapes[t.primal] == dims}
+            lines += self._dense(dims, updates)
         for target, update in self.moved.items():
             lines += self._moved(target, update)
         if self.backwards:
@@ -238,6 +195,15 @@ class Direction:
                 for slot, number in self.program.outputs
             ]
         return lines
+
+    def _dense(self, dims: tuple[str, ...], updates: Mapping[Slot, Update]) -> list[str]:
+        """Updates entry by entry; several at once, since one may read what another moves."""
+        whole = self._entry_pass(dims, (), [(str(t), u) for t, u in updates.items()])
+        (target, update), *others = updates.items()
+        when = self.guards.when(update.dense) if update.dense is not None and not others else ""
+        change = self._change(update, "apply", "c") if when else None
+        rest = ["else", *self._pass(target, str(target), change, [], "c")] if change else []
+        return [*guarded(when, whole), *rest]
 
     def _moved(self, target: Slot, update: Update) -> list[str]:
         """A vector's own update."""
@@ -258,7 +224,7 @@ class Direction:
         ).print()  # fmt: skip
 
     def _early_values(self, s: str) -> list[str]:
-        early = [n for n, flag in enumerate(self.early) if flag and self._matrix_of(n) is None]
+        early = [n for n, flag in enumerate(self.early) if flag and self.read.matrix_of(n) is None]
         return self._values(early, s)
 
     def _joint_passes(self, updating: str | None, preparing: str | None) -> list[str]:
@@ -266,7 +232,7 @@ class Direction:
         lines: list[str] = []
         for matrix, update in self.applied.items():
             change = self._change(update, "apply", updating) if updating else None
-            products = [n for n, flag in enumerate(self.early) if flag and self._matrix_of(n) == matrix]
+            products = [n for n, flag in enumerate(self.early) if flag and self.read.matrix_of(n) == matrix]
             consumers = [self._consumer(n, preparing) for n in products] if preparing else []
             if change and consumers and matrix.primal in self.inputs.silent:
                 # Two samples have other active inputs.
@@ -332,17 +298,18 @@ class Direction:
     def _next(self, ready: list[int], remaining: list[int], fresh: set[Slot]) -> tuple[list[str], list[int]]:
         """What comes next of what is ready, and its lines: values of cells, sums over entries, or products of
         one matrix. Weights in `fresh` are undone when they are first read."""
-        plain = [n for n in ready if self._matrix_of(n) is None and not self._by_entries(n)]
+        plain = [n for n in ready if self.read.matrix_of(n) is None and not self.read.by_entries(n)]
         if plain:
             return self._values(plain, "c"), plain
-        entries = [n for n in ready if self._by_entries(n)]
+        entries = [n for n in ready if self.read.by_entries(n)]
         if entries:
-            dims = self._dims(entries[0])
-            chosen = [n for n in entries if self._dims(n) == dims]
-            read = sorted(fresh & self._read(chosen))
+            dims = self.read.dims(entries[0])
+            when = self.guards.when(entries[0])
+            chosen = [n for n in entries if self.read.dims(n) == dims and self.guards.when(n) == when]
+            read = sorted(fresh & self.read.sources(chosen))
             fresh.difference_update(read)
             undone = [line for matrix in read for line in self._undo(matrix, [])]
-            return [*undone, *self._entry_pass(dims, chosen)], chosen
+            return [*undone, *guarded(when, self._entry_pass(dims, chosen))], chosen
         matrix, chosen = self._next_pass(ready, remaining)
         consumers = [self._consumer(n, "c") for n in chosen]
         if matrix in fresh:
@@ -359,23 +326,9 @@ class Direction:
         undone = self._pass(matrix, matrix, change, consumers, "c")
         return [f"if (kept_{matrix})", *(kept or ["{}"]), "else", *undone]
 
-    def _dims(self, reduction: int) -> tuple[str, ...]:
-        return self.instructions[self.instructions[reduction].arguments[0]].shape
-
-    def _read(self, numbers: Iterable[int]) -> set[Slot]:
-        """The given matrices that values are computed from, through matrices alone."""
-        found: set[Slot] = set()
-        for number in numbers:
-            instruction = self.instructions[number]
-            if self._is_matrix(number) and instruction.op == "input":
-                found.add(instruction.slot)
-            else:
-                found |= self._read(a for a in instruction.arguments if self._is_matrix(a))
-        return found
-
     def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
         """The matrix to read next: one whose products are all ready, if there is one."""
-        of = {n: self._matrix_of(n) for n in remaining}
+        of = {n: self.read.matrix_of(n) for n in remaining}
         matrices = list(dict.fromkeys(m for n in ready if (m := of[n])))
         waiting = {m: sum(of[n] == m for n in remaining) - sum(of[n] == m for n in ready) for m in matrices}
         matrix = min(matrices, key=lambda m: waiting[m])
@@ -383,7 +336,7 @@ class Direction:
 
     def _instruction(self, number: int, s: str) -> list[str]:
         instruction = self.instructions[number]
-        if self._is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
+        if self.read.is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
             return []
         out = self._ref(number, s)
         if instruction.op == "input":

@@ -14,22 +14,7 @@ from ruledsl.backend.cpp_passes import MatrixShape
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.ir import Instruction, Update
 
-REDUCTIONS = ("matvec", "rmatvec", "row_sum", "column_sum", "sum", "dot")
 _KINDS = {"matvec": "row", "row_sum": "row", "rmatvec": "column", "column_sum": "column"}
-
-
-def borders(instructions: Sequence[Instruction], dense: int | None) -> list[int] | None:
-    """The `rows` and `columns` that a dense rest is the sum of, which need no pass of their own; None for any
-    other rest."""
-    if dense is None:
-        return []
-    instruction = instructions[dense]
-    if instruction.op in ("rows", "columns"):
-        return [dense]
-    if instruction.op != "add":
-        return None
-    parts = [borders(instructions, a) for a in instruction.arguments]
-    return None if None in parts else [n for part in parts for n in part or ()]
 
 
 @dataclass

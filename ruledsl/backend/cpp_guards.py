@@ -31,3 +31,8 @@ class Guards:
             f"const bool {name} = {' || '.join(f'present[{r}]' for r in sorted(condition)) or 'false'};"
             for condition, name in self.flags.items()
         ]
+
+
+def guarded(when: str, lines: Sequence[str]) -> list[str]:
+    """Lines that are run only when something is there."""
+    return [f"if ({when}) {{", *lines, "}"] if when and lines else [*lines]

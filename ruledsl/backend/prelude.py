@@ -53,6 +53,18 @@ static inline float fast_log1p(float t) {
   return x + y + (halved ? 0.693359375f : 0.0f);
 }
 static inline double fast_log1p(double t) { return std::log1p(t); }
+// tanh: the series of Cephes near 0, where 1 - 2 / (exp(2|x|) + 1) would lose digits.
+static inline float fast_tanh(float x) {
+  const float a = x < 0 ? -x : x, z = x * x;
+  const float far = 1.0f - 2.0f / (fast_exp(2.0f * a) + 1.0f);
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  return a < 0.625f ? p * z * x + x : x < 0 ? -far : far;
+}
+static inline double fast_tanh(double x) { return std::tanh(x); }
 static inline real relu(real x) { return x > 0 ? x : (x != x ? x : real(0)); }
 static inline real sign(real x) { return x > 0 ? real(1) : x < 0 ? real(-1) : x; }
 // log(1 + exp(b z)) / b without overflow.

@@ -88,7 +88,7 @@ _ROWS = (
     Function(
         "tanh", "hyperbolic tangent", r"\tanh", lambda sp, v: sp.tanh(v),
         lambda np, x, _: np.tanh(x), lambda torch, x, _: x.tanh(),
-        "np.tanh({0})", "torch.tanh({0})", "std::tanh({0})",
+        "np.tanh({0})", "torch.tanh({0})", "fast_tanh({0})",
         slope=lambda b, x, y, _: b.sub(_one(b), b.mul(y, y)), kept=True, odd=True,
     ),
     Function(

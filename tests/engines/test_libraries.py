@@ -24,7 +24,7 @@ TERMS = {
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T
         1_post * e_pre^T | -y_post.^2 * y_pre^T | W | (W * 1_pre) * y_pre^T | y_post * (W^T * 1_post)^T
         1_post * (W^T * y_post)^T | (W * y_pre) * e_pre^T | y_post * (W^T * y_post)^T
-        e_post.^2 * y_pre^T | sum(y_post) * W
+        e_post.^2 * y_pre^T | sum(y_post) * W | y_post * (y_post^T * tanh(W))
     """,
     "rebuilt, silent inputs left alone": """
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * e_pre^T | 1_post * y_pre^T
@@ -63,7 +63,7 @@ def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, 
 def subsets(rule: CompiledRule) -> Tensor:
     """F⁰ alone, F⁰ with one further term, every other term, all of them."""
     present = torch.zeros(4, len(rule.names), dtype=torch.bool)
-    present[0, 0] = present[1, 0] = present[1, 10] = True
+    present[0, 0] = present[1, 0] = present[1, -1] = True
     present[2, ::2] = True
     present[3] = True
     return present

@@ -18,6 +18,10 @@ extern "C" void called(int n, const real* x, real* y) {
 FUNCTIONS = {
     "fast_exp(x[i])": (np.exp, np.linspace(-80, 80, 100_001)),
     "fast_log1p(x[i])": (np.log1p, np.concatenate([np.linspace(0, 1, 100_001), np.logspace(-30, 0, 10_001)])),
+    "fast_tanh(x[i])": (
+        np.tanh,
+        np.concatenate([np.linspace(-30, 30, 100_001), np.logspace(-30, 2, 10_001)]),
+    ),
     "softplus(x[i], real(10))": (lambda x: np.logaddexp(0, 10 * x) / 10, np.linspace(-8, 8, 100_001)),
 }
 
