@@ -10,9 +10,10 @@ that of F⁰. `robust` is Adam with six changes, each measured in docs/results/r
     a network that answers the same to everything and has no gradient) touches neither Θ nor Adam's moments.
     It is lived through again without some of the terms, to find those whose absence saves it: their
     coefficients are kept within half of what they were (nine tenths, if that had been well for a while), on
-    that side of 0, and Θ goes back one step. Where
-    no term that started at 0 is to blame, Θ goes back a few steps, and steps are halved for a while. Where
-    every episode is lost nevertheless, Θ itself is halved, from the seventh on.
+    that side of 0, and Θ goes back one step. Where no term that started at 0 is to blame, Θ goes back a few
+    steps, and steps are halved for a while. Where every episode is lost nevertheless, Θ itself is halved,
+    from the seventh on. No gradient is too long on the plateau where networks answer alike to everything, or
+    nothing would ever leave it.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
 5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r
 |θ_r| with
@@ -79,6 +80,10 @@ class ProximalPaperRecipe(PaperRecipe):
         return True
 
 
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
 @dataclass
 class _Good:
     """A Θ that is known to work, with the moments that belong to it."""
@@ -94,8 +99,9 @@ class _Caution:
     rate: float = 1.0
     """Factor on every step: halved by a diverged episode, growing back by a fiftieth per good one."""
     norms: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     healthy: float = math.inf
-    """The smallest running median of gradient norms so far."""
+    """The smallest running median of gradient norms so far, since the plateau was left."""
     good: list[_Good] = field(default_factory=list)
     refused: int = 0
     """Episodes refused in a row."""
@@ -137,6 +143,10 @@ class RobustRecipe(Recipe):
     """A gradient longer than this many medians of the last ones is shortened to that."""
     CHAOS = 100.0
     """A gradient longer than this many healthy medians comes from a chaotic stream: it is refused."""
+    PLATEAU = 0.45
+    """Where the running median of losses is above this part of the worst, networks answer alike to
+    everything. Gradients are a hundred times longer where that ends: had those on the plateau a say in what
+    is healthy, no training could leave it."""
     FLOOR = 0.05
     """What is left of the steps at the end."""
     BACK = 5
@@ -192,7 +202,7 @@ class RobustRecipe(Recipe):
             self._go_back(bool((losses < self.coefficients.worst_loss).all()))
             return False
         norms = gradients.norm(dim=-1)
-        longest = self.CLIP * self._usual(norms.tolist())
+        longest = self.CLIP * self._usual(norms.tolist(), losses.tolist())
         if longest > 0.0:  # where most gradients are exactly zero nothing says what is long
             gradients = gradients * (longest / norms.clamp_min(longest)).unsqueeze(-1)
         gradient = gradients.mean(0)
@@ -231,12 +241,15 @@ class RobustRecipe(Recipe):
             room.below * growth, room.above * growth, room.blamed, 0.8 * room.slopes + 0.2 * gradient.abs()
         )
 
-    def _usual(self, norms: list[float]) -> float:
+    def _usual(self, norms: list[float], losses: list[float]) -> float:
         """The median of the last gradient norms, these included."""
         caution = self.caution
         caution.norms = [*caution.norms, *norms][-self.MEMORY :]
-        usual = sorted(caution.norms)[len(caution.norms) // 2]
-        if len(caution.norms) >= 10 and usual > 0.0:
+        caution.losses = [*caution.losses, *losses][-self.MEMORY :]
+        usual = _median(caution.norms)
+        if _median(caution.losses) > self.PLATEAU * self.coefficients.worst_loss:
+            caution.healthy = math.inf
+        elif len(caution.norms) >= 10 and usual > 0.0:
             caution.healthy = min(caution.healthy, usual)
         return usual
 
@@ -334,6 +347,7 @@ class RobustRecipe(Recipe):
             "done": self.done,
             "rate": caution.rate,
             "norms": caution.norms,
+            "losses": caution.losses,
             "healthy": caution.healthy if math.isfinite(caution.healthy) else None,
             "good": [{"theta": g.theta, "adam": g.adam} for g in caution.good],
             "refused": caution.refused,
@@ -349,8 +363,9 @@ class RobustRecipe(Recipe):
         good = [_Good(vector(g["theta"]).tolist(), Adam.of(g["adam"]).state()) for g in state["good"]]
         if any(len(g.theta) != len(self.theta) for g in good):
             raise ValueError("a Θ to go back to is not that of this rule")
-        norms, refused = vector(state["norms"]).tolist(), int(state.get("refused", 0))
-        self.caution = _Caution(float(state["rate"]), norms, healthy, good, refused)
+        norms, losses = (vector(state.get(name, [])).tolist() for name in ("norms", "losses"))
+        refused = int(state.get("refused", 0))
+        self.caution = _Caution(float(state["rate"]), norms, losses, healthy, good, refused)
         if "room" not in state:  # begun before terms were asked who lost a stream: it goes on as it began
             self.absent = torch.zeros_like(self.absent)
             self.room = self._first_room()

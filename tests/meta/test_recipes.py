@@ -80,6 +80,20 @@ def test_the_robust_recipe_goes_back_and_steps_smaller_after_chaos() -> None:
     assert torch.equal(recipe.theta, trail[-11])
 
 
+def test_a_training_leaves_the_plateau_although_gradients_are_long_where_it_ends() -> None:
+    """Seen: `bio`, where networks answered alike to everything for ten episodes; each gradient that would
+    have led away was refused, and Θ stayed at a fifth of what it should be for four hundred."""
+    recipe = RobustRecipe(terms(), 1e-3, 0.0, 1000)
+    flat, better = torch.full((1,), 3.8, dtype=torch.float64), torch.full((1,), 3.1, dtype=torch.float64)
+    for gradient in gradients(12):
+        assert recipe.step(flat, gradient)
+    for gradient in gradients(15):
+        assert recipe.step(better, 300 * gradient)
+    for gradient in gradients(5):
+        assert recipe.step(LOSS, gradient)
+    assert not recipe.step(LOSS, 1e6 * gradients(1)[0]), "beyond it, chaos is known by its gradient as before"
+
+
 def test_a_start_at_which_every_stream_is_lost_is_halved_until_some_are_not() -> None:
     """What takes no part stays; bounds hold; and steps grow back once streams are healthy again."""
     trainable = torch.tensor([True, True, False])
