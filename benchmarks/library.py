@@ -15,11 +15,15 @@ from benchmarks.page import write_page
 from ruledsl import Alphabet, Locality, Rule, TrainSettings, compile_rule, load
 from ruledsl.discovery import library_of
 from ruledsl.meta import MetaTrainer
-from ruledsl.runs import use_threads
+from ruledsl.runs import Run, use_threads
+from ruledsl.selection import train_groups
 from ruledsl.settings import RunSpec
+from ruledsl.studies import crews, portioned, specify
 from ruledsl.tasks import open_dataset
 
 RUNS, EPISODES = 48, 4
+CANDIDATES, HEAT = 30, 60
+CORES = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,22 @@ def cost(rule: Rule, subsets: list[tuple[str, ...]], dataset: str, root: Path) -
     return Cost(first, min(times) / RUNS, lost)
 
 
+def race(rule: Rule, dataset: str, root: Path, executor: str) -> float:
+    """Seconds that candidates of F⁰ and one or two further terms take, kernels built before."""
+    chance = Random(1)
+    pairs = [("pseudo_gradient", *chance.sample(rule.names[1:], 1 + n % 2)) for n in range(CANDIDATES)]
+    warm = [{"pseudo_gradient": 0.01}] * CANDIDATES
+    with tempfile.TemporaryDirectory() as folder, crews(executor) as hired:
+        for name, episodes in (("built", 1), ("raced", HEAT)):
+            began = time.perf_counter()
+            spec = specify(
+                rule, dataset=dataset, data_root=root, meta_batch=1, backend="compiled", on_lost="drop",
+                at_once=portioned(executor, 0), threads=0 if executor == "here" else 1,
+            )  # fmt: skip
+            train_groups(Run(Path(folder) / name), spec, pairs, warm, [0], episodes, lambda _: None, hired)
+    return time.perf_counter() - began
+
+
 @click.command()
 @click.option("--dataset", default="glyphs", show_default=True)
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
@@ -70,6 +90,7 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
         "bio, three terms": cost(bio, [bio.names], dataset, data_root),
     }
     base = found["pool, all ten terms"]
+    heats = {where: race(library, dataset, data_root, where) for where in ("here", f"processes:{CORES}")}
     rows = [
         f"| {name} | {c.first:.1f} | {c.each * 1e3:.0f} | {c.each / base.each:.2f} | {c.lost} |"
         for name, c in found.items()
@@ -83,6 +104,12 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
         "| rule | s until the first episode | ms a run and episode | beside the pool | refused |",
         "|---|---|---|---|---|",
         *rows,
+        "",
+        f"A heat of {CANDIDATES} candidates × {HEAT} episodes, F⁰ and one or two terms each:",
+        "",
+        "| by | s | candidates × 60 episodes a minute |",
+        "|---|---|---|",
+        *(f"| {where} | {s:.0f} | {CANDIDATES * HEAT / 60 / s * 60:.0f} |" for where, s in heats.items()),
     ]
     write_page("library", page, out)
 
