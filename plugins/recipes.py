@@ -12,8 +12,8 @@ that of F⁰. `robust` is Adam with six changes, each measured in docs/results/r
     coefficients are kept within half of what they were (nine tenths, if that had been well for a while), on
     that side of 0, and Θ goes back one step. Where no term that started at 0 is to blame, Θ goes back a few
     steps, and steps are halved for a while. Where every episode is lost nevertheless, Θ itself is halved,
-    from the seventh on. No gradient is too long on the plateau where networks answer alike to everything, or
-    nothing would ever leave it.
+    from the seventh on. On the plateau where networks answer alike to everything no gradient is too long: it
+    ends with long ones.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
 5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r
 |θ_r| with
@@ -101,7 +101,7 @@ class _Caution:
     norms: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     healthy: float = math.inf
-    """The smallest running median of gradient norms so far, since the plateau was left."""
+    """The smallest running median of gradient norms so far."""
     good: list[_Good] = field(default_factory=list)
     refused: int = 0
     """Episodes refused in a row."""
@@ -145,8 +145,8 @@ class RobustRecipe(Recipe):
     """A gradient longer than this many healthy medians comes from a chaotic stream: it is refused."""
     PLATEAU = 0.45
     """Where the running median of losses is above this part of the worst, networks answer alike to
-    everything. Gradients are a hundred times longer where that ends: had those on the plateau a say in what
-    is healthy, no training could leave it."""
+    everything. Gradients are hundreds of times longer where that ends: were they refused, no training could
+    leave it."""
     FLOOR = 0.05
     """What is left of the steps at the end."""
     BACK = 5
@@ -229,7 +229,8 @@ class RobustRecipe(Recipe):
             return sane
         norms, usual = gradients.norm(dim=-1), self.caution.healthy
         dead = (norms < usual / self.DEATH) & (losses > self.coefficients.worst_loss / 8)
-        return sane & (norms < self.CHAOS * usual) & ~(dead & math.isfinite(usual))
+        longest = math.inf if self._on_plateau() else self.CHAOS * usual
+        return sane & (norms < longest) & ~(dead & math.isfinite(usual))
 
     def _trust(self, gradient: Tensor) -> None:
         """A healthy episode: steps grow back, and so does the room of each term."""
@@ -247,11 +248,13 @@ class RobustRecipe(Recipe):
         caution.norms = [*caution.norms, *norms][-self.MEMORY :]
         caution.losses = [*caution.losses, *losses][-self.MEMORY :]
         usual = _median(caution.norms)
-        if _median(caution.losses) > self.PLATEAU * self.coefficients.worst_loss:
-            caution.healthy = math.inf
-        elif len(caution.norms) >= 10 and usual > 0.0:
+        if len(caution.norms) >= 10 and usual > 0.0:
             caution.healthy = min(caution.healthy, usual)
         return usual
+
+    def _on_plateau(self) -> bool:
+        losses = self.caution.losses
+        return bool(losses) and _median(losses) > self.PLATEAU * self.coefficients.worst_loss
 
     def _go_back(self, by_gradient: bool) -> None:
         """An episode was lost, by its gradient alone or by its loss."""

@@ -87,9 +87,10 @@ def test_a_training_leaves_the_plateau_although_gradients_are_long_where_it_ends
     flat, better = torch.full((1,), 3.8, dtype=torch.float64), torch.full((1,), 3.1, dtype=torch.float64)
     for gradient in gradients(12):
         assert recipe.step(flat, gradient)
-    for gradient in gradients(15):
+    for gradient in gradients(8):
         assert recipe.step(better, 300 * gradient)
-    for gradient in gradients(5):
+    assert not recipe.step(better, torch.full((1, 3), math.inf, dtype=torch.float64))
+    for gradient in gradients(9):
         assert recipe.step(LOSS, gradient)
     assert not recipe.step(LOSS, 1e6 * gradients(1)[0]), "beyond it, chaos is known by its gradient as before"
 
