@@ -14,7 +14,7 @@ from ruledsl.discovery.shelf import Shelf
 from ruledsl.meta import naive_networks, worst_loss
 from ruledsl.rules import Rule
 from ruledsl.runs import Crews, Run, Spec
-from ruledsl.selection import Fit, Stage, StageListener, Support, fit_of, train_groups
+from ruledsl.selection import Fit, Recorded, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.studies import Opened, specify
 
 
@@ -100,7 +100,12 @@ class Ground:
     def fits(self, stage: Stage, contenders: Sequence[Contender], seeds: Sequence[int]) -> list[Fit]:
         """What each contender scored in the second half of its episodes."""
         trained = self.train(stage, contenders, seeds)
-        return [fit_of(t.run, t.contender.terms, t.numbers, self.measure, self.worst) for t in trained]
+        read = {t.run.folder: t.run for t in trained}
+        recorded = {folder: Recorded.of(run) for folder, run in read.items()}
+        return [
+            fit_of(recorded[t.run.folder], t.contender.terms, t.numbers, self.measure, self.worst)
+            for t in trained
+        ]
 
     def _parties(self, contenders: Sequence[Contender]) -> list[list[int]]:
         """Those that can be trained in one batch: with the same ways, and apart from those whose weights

@@ -1,4 +1,4 @@
-from .fits import Fit, Round, Stage, Support, fit_of, smallest_as_good, train_groups
+from .fits import Fit, Recorded, Round, Stage, Support, fit_of, smallest_as_good, train_groups
 from .outcome import SELECTED, SELECTION, read_selection, selected_rule
 from .path import PathPoint, sparsity_path, stable_support
 from .plan import PLAN, Plan
@@ -11,6 +11,7 @@ __all__ = [
     "Fit",
     "PathPoint",
     "Plan",
+    "Recorded",
     "Round",
     "Stage",
     "StageListener",

@@ -8,7 +8,7 @@ from math import inf, isfinite
 from statistics import fmean
 
 from ruledsl.errors import RunError
-from ruledsl.runs import Crews, Run, Spec
+from ruledsl.runs import Crews, Metrics, Run, Spec
 from ruledsl.settings import ACCURACY, ALPHA, LOSS, NO_TERMS, ORTHO, EpisodeRecord, RunSpec
 from ruledsl.statistics import Interval, finite_mean
 
@@ -96,17 +96,31 @@ def train_groups(
     return [(trained, list(range(n * count, (n + 1) * count))) for n in range(len(groups))]
 
 
-def fit_of(run: Run, terms: Support, numbers: Sequence[int], measure: str, worst: float) -> Fit:
+@dataclass(frozen=True)
+class Recorded:
+    """What a finished run folder says, read once: a heat has hundreds of rules in one folder."""
+
+    metrics: Metrics
+    theta: Mapping[int, Mapping[str, float | None]]
+    """By run."""
+    diagnostics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Run) -> Recorded:
+        learned = {r["run"]: r["theta"] for r in run.result["runs"]}
+        return cls(run.metrics, learned, run.config.settings.diagnostics)
+
+
+def fit_of(recorded: Recorded, terms: Support, numbers: Sequence[int], measure: str, worst: float) -> Fit:
     """What some runs of a folder found, in order. `worst` caps losses (see `meta.worst_loss`)."""
-    metrics = run.metrics
-    learned = {r["run"]: r["theta"] for r in run.result["runs"]}
+    metrics, learned = recorded.metrics, recorded.theta
     half = metrics.episodes // 2
     accuracy = tuple(finite_mean(metrics.column(n, ACCURACY)[half:]) for n in numbers)
     # Capped, since one diverged stream would outweigh all others; a mean, so that differences are those of
     # tasks.
     loss = tuple(-fmean(_capped(metrics.column(n, LOSS)[half:], worst)) for n in numbers)
     theta = {t: Interval.of([float(learned[n][t] or 0.0) for n in numbers]) for t in terms}
-    others = [*run.config.settings.diagnostics, *_angles(next(iter(metrics.runs.values())))]
+    others = [*recorded.diagnostics, *_angles(next(iter(metrics.runs.values())))]
     measured = {
         name: finite_mean([v for n in numbers for v in metrics.column(n, name)[half:]]) for name in others
     }

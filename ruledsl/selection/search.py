@@ -19,7 +19,16 @@ from typing import Any
 from ruledsl.errors import RunError
 from ruledsl.meta import naive_networks, worst_loss
 from ruledsl.runs import DATA, Crews, Run, Spec, locked
-from ruledsl.selection.fits import Fit, Round, Stage, Support, fit_of, smallest_as_good, train_groups
+from ruledsl.selection.fits import (
+    Fit,
+    Recorded,
+    Round,
+    Stage,
+    Support,
+    fit_of,
+    smallest_as_good,
+    train_groups,
+)
 from ruledsl.selection.outcome import Outcome, write_selection
 from ruledsl.selection.path import PathPoint, sparsity_path, stable_support
 from ruledsl.selection.plan import Plan
@@ -69,10 +78,12 @@ class _Search:
             raise RunError(
                 f"{self.out} holds a selection with other options; choose another `--out`"
             ) from None
-        return [self.fit(run, terms, own) for terms, (run, own) in zip(groups, trained, strict=True)]
+        recorded = Recorded.of(folder)
+        return [self.fit(recorded, terms, own) for terms, (_, own) in zip(groups, trained, strict=True)]
 
-    def fit(self, run: Run, terms: Support, numbers: Sequence[int]) -> Fit:
-        return fit_of(run, terms, numbers, self.plan.measure, self.worst)
+    def fit(self, recorded: Recorded, terms: Support, numbers: Sequence[int]) -> Fit:
+        """What some runs of a folder found."""
+        return fit_of(recorded, terms, numbers, self.plan.measure, self.worst)
 
 
 def _unheard(stage: Stage, records: Sequence[EpisodeRecord]) -> None:
@@ -139,7 +150,8 @@ def _full_pool(search: _Search, path: Sequence[PathPoint], seeds: Sequence[int],
     config, names = search.run.config, search.run.rule.names
     numbers = [r.run for r in config.runs if r.l1 == 0.0]
     if path[0].l1 == 0.0 and episodes == config.settings.episodes:
-        return search.fit(search.run, names, sorted(numbers, key=lambda n: config.runs[n].seed))
+        numbers.sort(key=lambda n: config.runs[n].seed)
+        return search.fit(Recorded.of(search.run), names, numbers)
     stage = Stage("full", "the full pool without penalty", episodes)
     return search.fits(stage, [names], seeds, {})[0]
 
