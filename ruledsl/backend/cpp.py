@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ruledsl.backend.cpp_direction import Direction
 from ruledsl.backend.cpp_guards import Guards
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
-from ruledsl.backend.cpp_lists import LISTS
+from ruledsl.backend.cpp_lists import lists
 from ruledsl.backend.cpp_passes import LANES
 from ruledsl.backend.prelude import PRELUDE
 from ruledsl.compiler import Presence, StepAdjoint, forward_costs, presence
@@ -31,8 +31,6 @@ from ruledsl.ir import Kind, Program, Slot
 
 WORTH_SPLITTING = 60_000
 """Letters of code from which on two compilers side by side repay reading the headers twice."""
-
-
 LIBRARY = 12
 """Coefficients from which on a step is a library's, of which each run has a few: what the others need is left
 out when the code runs. With fewer, all are computed, in as few reads of the matrices as can be."""
@@ -77,8 +75,10 @@ def print_kernel(
     when = presence(pair) if library else Presence((), ())
     forward = Direction(pair.forward, sizes, "forward", dict(offsets.items()), inputs, Guards(when.forward))
     backward = Direction(pair.backward, sizes, "backward", saved, inputs, Guards(when.backward))
-    prelude = PRELUDE.replace("REAL", real) + LISTS * library
     both = (forward.print(length), backward.print(length))
+    prelude = PRELUDE.replace("REAL", real)
+    if library:
+        prelude += lists(max(forward.room, backward.room))
     apart = len(both[0]) + len(both[1]) > WORTH_SPLITTING
     units = tuple(prelude + one for one in both) if apart else (prelude + "".join(both),)
     return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])

@@ -30,17 +30,19 @@ class Direction:
 
     def __post_init__(self) -> None:
         self.instructions = self.program.instructions
-        self.read = Structure(self.instructions)
+        self.structure = Structure(self.instructions)
         self.backwards = self.name == "backward"
         changes = {u.target: u for u in self.program.updates if u.rank == 2}
         self.undone = {t: u for t, u in changes.items() if self.backwards and not t.adjoint}
         self.borders = {
-            t: found for t, u in changes.items() if (found := self.read.borders(u.dense)) is not None
+            t: found for t, u in changes.items() if (found := self.structure.borders(u.dense)) is not None
         }
         self.applied = {t: u for t, u in changes.items() if t not in self.undone and t in self.borders}
         self.dense = {t: u for t, u in changes.items() if t not in self.undone and t not in self.applied}
         self.moved = {u.target: u for u in self.program.updates if u.rank == 1}
-        self.early = self.read.early(self.applied)
+        self.early = self.structure.early(self.applied)
+        self.room = 0
+        """The longest list of a pass that was printed, see `ListPass`."""
 
     def _values(self, numbers: Iterable[int], s: str) -> list[str]:
         """Values of cells, those that are needed."""
@@ -95,8 +97,12 @@ class Direction:
             consumers = [c.turned() for c in consumers]
         silent = matrix.primal in self.inputs.silent
         some = Rows(f"{s}->active", f"{s}->actives") if silent else None
-        listed = self.guards.conditions and (change or len(consumers) > 1 or consumers[0].when)
-        return (ListPass if listed else Pass)(place, self._shape(matrix), change, consumers, some).print()
+        given = (place, self._shape(matrix), change, consumers, some)
+        if not self.guards.conditions or not (change or len(consumers) > 1 or consumers[0].when):
+            return Pass(*given).print()
+        listed = ListPass(*given)
+        self.room = max(self.room, listed.room)
+        return listed.print()
 
     def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
         rows, columns = (self.sizes[d] for d in dims)
@@ -111,7 +117,7 @@ class Direction:
             fields.append(f"  int active[{self.sizes[INPUT] + 1}]; int actives;")
         for number, instruction in enumerate(self.instructions):
             loads = instruction.op in LOADS and not self._is_copied(number)
-            if number in self.traced or loads or self.read.is_matrix(number):
+            if number in self.traced or loads or self.structure.is_matrix(number):
                 continue
             length = f"[{stride_of(self._length(instruction))}]" if instruction.shape else ""
             aligned = "alignas(64) " if instruction.shape else ""
@@ -224,7 +230,7 @@ class Direction:
         ).print()  # fmt: skip
 
     def _early_values(self, s: str) -> list[str]:
-        early = [n for n, flag in enumerate(self.early) if flag and self.read.matrix_of(n) is None]
+        early = [n for n, flag in enumerate(self.early) if flag and self.structure.matrix_of(n) is None]
         return self._values(early, s)
 
     def _joint_passes(self, updating: str | None, preparing: str | None) -> list[str]:
@@ -232,7 +238,9 @@ class Direction:
         lines: list[str] = []
         for matrix, update in self.applied.items():
             change = self._change(update, "apply", updating) if updating else None
-            products = [n for n, flag in enumerate(self.early) if flag and self.read.matrix_of(n) == matrix]
+            products = [
+                n for n, flag in enumerate(self.early) if flag and self.structure.matrix_of(n) == matrix
+            ]
             consumers = [self._consumer(n, preparing) for n in products] if preparing else []
             if change and consumers and matrix.primal in self.inputs.silent:
                 # Two samples have other active inputs.
@@ -298,15 +306,15 @@ class Direction:
     def _next(self, ready: list[int], remaining: list[int], fresh: set[Slot]) -> tuple[list[str], list[int]]:
         """What comes next of what is ready, and its lines: values of cells, sums over entries, or products of
         one matrix. Weights in `fresh` are undone when they are first read."""
-        plain = [n for n in ready if self.read.matrix_of(n) is None and not self.read.by_entries(n)]
+        plain = [n for n in ready if self.structure.matrix_of(n) is None and not self.structure.by_entries(n)]
         if plain:
             return self._values(plain, "c"), plain
-        entries = [n for n in ready if self.read.by_entries(n)]
+        entries = [n for n in ready if self.structure.by_entries(n)]
         if entries:
-            dims = self.read.dims(entries[0])
+            dims = self.structure.dims(entries[0])
             when = self.guards.when(entries[0])
-            chosen = [n for n in entries if self.read.dims(n) == dims and self.guards.when(n) == when]
-            read = sorted(fresh & self.read.sources(chosen))
+            chosen = [n for n in entries if self.structure.dims(n) == dims and self.guards.when(n) == when]
+            read = sorted(fresh & self.structure.sources(chosen))
             fresh.difference_update(read)
             undone = [line for matrix in read for line in self._undo(matrix, [])]
             return [*undone, *guarded(when, self._entry_pass(dims, chosen))], chosen
@@ -328,7 +336,7 @@ class Direction:
 
     def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
         """The matrix to read next: one whose products are all ready, if there is one."""
-        of = {n: self.read.matrix_of(n) for n in remaining}
+        of = {n: self.structure.matrix_of(n) for n in remaining}
         matrices = list(dict.fromkeys(m for n in ready if (m := of[n])))
         waiting = {m: sum(of[n] == m for n in remaining) - sum(of[n] == m for n in ready) for m in matrices}
         matrix = min(matrices, key=lambda m: waiting[m])
@@ -336,7 +344,7 @@ class Direction:
 
     def _instruction(self, number: int, s: str) -> list[str]:
         instruction = self.instructions[number]
-        if self.read.is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
+        if self.structure.is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
             return []
         out = self._ref(number, s)
         if instruction.op == "input":

@@ -14,13 +14,20 @@ from ruledsl.backend.cpp_passes import LANES, ROW_BLOCK, Change, Pass
 
 AT_ONCE = 3
 """Products of a list that meet a block of rows in one go; with four rows, registers hold no more."""
-MOST = 40
-"""Room of a list."""
 
 
 @dataclass
 class ListPass(Pass):
     """As `Pass`, but products are met from lists, of which those are on that a run has."""
+
+    @property
+    def room(self) -> int:
+        """The longest that a list of it can be."""
+        kinds = [c.kind for c in self.consumers]
+        changes = (
+            [len(self.change.pairs) + len(self.change.columns), len(self.change.rows)] if self.change else []
+        )
+        return max([*map(kinds.count, kinds), *changes])
 
     def print(self) -> list[str]:
         """C++ lines, in a block of their own."""
@@ -116,8 +123,8 @@ struct Lists {
   real* const matrix; const int rows, reach, stride; const int* const numbers; const int count;
   bool undo = false; real scale = 1;
   int pairs = 0, wholes = 0, matvecs = 0, rmatvecs = 0, dots = 0;
-  const real *u[MOST], *v[MOST], *a[MOST], *x[MOST], *y[MOST], *other[MOST];
-  real *z[MOST], *o[MOST], *sums[MOST];
+  const real *u[ROOM], *v[ROOM], *a[ROOM], *x[ROOM], *y[ROOM], *other[ROOM];
+  real *z[ROOM], *o[ROOM], *sums[ROOM];
   Lists(real* matrix, int rows, int reach, int stride, const int* numbers, int count)
     : matrix(matrix), rows(rows), reach(reach), stride(stride), numbers(numbers), count(count) {}
   void pair(const real* left, const real* right) { u[pairs] = left; v[pairs++] = right; }
@@ -191,7 +198,9 @@ def _of_some(code: str) -> str:
     return re.sub(r"SOME\((\w+), B\)::of(\(.*\));", chosen, code)
 
 
-LISTS = _of_some(_CODE)
-for _name, _value in (("LANES", LANES), ("ROW_BLOCK", ROW_BLOCK), ("AT_ONCE", AT_ONCE), ("MOST", MOST)):
-    LISTS = LISTS.replace(_name, str(_value))
-"""What a library's code begins with, after the prelude."""
+def lists(room: int) -> str:
+    """What a library's code begins with, after the prelude. `room`: the longest list of all its passes."""
+    code = _of_some(_CODE)
+    for name, value in (("LANES", LANES), ("ROW_BLOCK", ROW_BLOCK), ("AT_ONCE", AT_ONCE), ("ROOM", room)):
+        code = code.replace(name, str(value))
+    return code
