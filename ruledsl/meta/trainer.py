@@ -208,13 +208,13 @@ class MetaTrainer:
         return self._per_run(judged.grad.double().cpu())
 
     def _again(
-        self, spec: RunSpec, present: Tensor, episode: int, theta: Tensor, with_gradients: bool
+        self, state: RunState, episode: int, theta: Tensor, with_gradients: bool
     ) -> tuple[Tensor, Tensor]:
         """An episode of one run lived through again with other Θ; see `ruledsl.meta.optimisers.Again`."""
         tasks, tried, streams = self.settings.meta_batch, len(theta), self.streams
-        keys = self._keys([spec.seed], episode)
+        keys = self._keys([state.spec.seed], episode)
         batch = streams.draw(keys).repeated(tried)
-        rows = streams.rows(theta.repeat(tasks, 1), present)
+        rows = streams.rows(theta.repeat(tasks, 1), state.present)
         engine = self.engine if with_gradients else "none"
         result = streams.with_variants(streams.judged(rows, batch, engine), rows, batch, keys, engine)
         losses = result.loss.double().cpu().reshape(tasks, tried).T
@@ -236,7 +236,7 @@ class MetaTrainer:
         gradients = result.grad[own].double().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
         theta = state.recipe.theta.clone()
         penalty = state.recipe.penalty()
-        state.recipe.again = partial(self._again, state.spec, state.present, episode)
+        state.recipe.again = partial(self._again, state, episode)
         moved = _told(state.recipe, losses, gradients if self.needs_gradient else None)
         state.recipe.again = None
         state.diverged += not moved
