@@ -31,7 +31,7 @@ from ruledsl.discovery import (
 from ruledsl.enumeration import Alphabet
 from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
-from ruledsl.runs import Run
+from ruledsl.runs import Metrics, Run, read_metrics
 from ruledsl.tasks import open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
@@ -356,3 +356,20 @@ def test_a_term_that_does_nothing_is_left_out_of_the_rule_that_is_preferred(tmp_
     assert [rule.name for rule in front.rules] == [f"rule-{n}" for n in range(1, len(front.rules) + 1)]
     sizes = [rule.complexity for rule in front.rules[1:]]
     assert sizes == sorted(sizes)
+
+
+def test_a_heat_is_read_once_however_many_rules_it_holds(
+    front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read for each of its rules, hundreds of megabytes of metrics took minutes of every round."""
+    folder = shutil.copytree(front.out, tmp_path / "found")
+    read: list[str] = []
+
+    def counted(path: Path) -> Metrics:
+        read.append(path.name)
+        return read_metrics(path)
+
+    monkeypatch.setattr("ruledsl.runs.run.read_metrics", counted)
+    discover(QUESTIONED, folder)
+    assert read.count("round-1-heat-1") == 1
+    assert read.count("round-2-heat-2") == 1
