@@ -9,6 +9,7 @@ which with errors that are 0 on average is at rest at m_i = (θ b / φ) y_i / Σ
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,26 +17,30 @@ import torch
 from torch import Tensor
 
 from benchmarks.page import write_page
-from ruledsl import compile_rule, load, meta_gradient
+from ruledsl import Rule, compile_rule, load, meta_gradient
 from ruledsl.meta import MetaTrainer
+from ruledsl.rules import check
 from ruledsl.settings import RunSpec
 from ruledsl.statistics import Interval
 from ruledsl.studies import specify
 
-THETA = {"outgoing_rest": (0.0409, -0.00118), "backprop": (0.012,), "feedback_alignment": (0.0103,)}
+FOUND = "rules/discovered/outgoing_rest.rule"
 BIAS = 0.01027
+"""b in its text."""
+OTHERS = {"backprop": 0.0176, "feedback_alignment": 0.0104}
+"""θ_0 as the search trained them (means over six seeds), to be beside it."""
 TASKS, LAST = 10, 50
 
 
 @torch.no_grad()
-def measured(name: str, dataset: str, root: Path) -> tuple[float, list[tuple[Interval, Interval]]]:
-    """Accuracy; by layer the correlation of m with y / Σ y over cells that are ever active, and the slope."""
-    rule = load(f"rules/discovered/{name}.rule" if name == "outgoing_rest" else name)
+def measured(rule: Rule, dataset: str, root: Path) -> tuple[float, list[tuple[Interval, Interval]]]:
+    """With Θ where the rule starts: accuracy; by layer the correlation of m with y / Σ y over cells that are
+    ever active, and the slope."""
     spec = specify(rule, dataset=dataset, data_root=root, episodes=2, meta_batch=TASKS, threads=0)
     compiled = compile_rule(rule)
     trainer = MetaTrainer(compiled, spec.config.settings, [RunSpec(0, 77)], spec.source)
     episode = trainer.draw_fresh(0)
-    theta = torch.tensor([THETA[name]]).expand(TASKS, -1)
+    theta = torch.tensor([compiled.program.initial]).expand(TASKS, -1)
     network = trainer.streams.programs.network
     learned = meta_gradient(compiled, theta, episode, network, engine="none", backend="compiled")
     layers: list[tuple[Interval, Interval]] = []
@@ -46,6 +51,13 @@ def measured(name: str, dataset: str, root: Path) -> tuple[float, list[tuple[Int
         layers.append(_fit(asked, weights.mean(1)))
         y = post
     return float(learned.accuracy.mean()), layers
+
+
+def _started(name: str, at: float) -> Rule:
+    """A rule of one term, started elsewhere."""
+    definition = load(name).definition
+    (term,) = definition.terms
+    return check(replace(definition, terms=(replace(term, options=replace(term.options, init=at)),)))
 
 
 def _fit(asked: Tensor, mean: Tensor) -> tuple[Interval, Interval]:
@@ -60,12 +72,13 @@ def _fit(asked: Tensor, mean: Tensor) -> tuple[Interval, Interval]:
 @click.option("--out", type=click.Path(path_type=Path), default=None)
 def main(dataset: str, data_root: Path, out: Path | None) -> None:
     """Print docs/results/discovery/outgoing.md."""
-    theta, phi = THETA["outgoing_rest"]
+    found = load(FOUND)
+    theta, phi = found.program.initial
     rows: list[str] = []
-    for name in THETA:
-        accuracy, layers = measured(name, dataset, data_root)
+    for rule in (found, *(_started(name, at) for name, at in OTHERS.items())):
+        accuracy, layers = measured(rule, dataset, data_root)
         cells = " | ".join(f"{slope.text('.2f')} ({alike.mean:.2f})" for alike, slope in layers)
-        rows.append(f"| {name} | {accuracy:.3f} | {cells} |")
+        rows.append(f"| {rule.name} | {accuracy:.3f} | {cells} |")
     page = [
         "# Outgoing weights that rest at a share of a cell's activity",
         "",
@@ -84,6 +97,9 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
         "| rule | accuracy | layer 1 | layer 2 | layer 3 | layer 4 |",
         "|---|---|---|---|---|---|",
         *rows,
+        "",
+        "The slopes lie a tenth above what the text says: errors, which the derivation takes for 0 on",
+        "average, are not quite.",
     ]
     write_page("outgoing", page, out)
 
