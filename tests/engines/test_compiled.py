@@ -30,6 +30,11 @@ term scaled = W / norm(W)
 term sizes = sum(abs(W)) * y_post * e_pre^T
 term cells = y_post * (y_post^T * abs(W))
 """
+SUMS_OF_CELLS = """
+term oja = y_post * y_pre^T - y_post * y_post^T * W
+term entering = (W * 1_pre) * y_pre^T
+term leaving = y_post * (W^T * 1_post)^T
+"""
 MEMORY = """
 term waiting = third * trace(y_post * y_pre^T, 3)
 term lasting = trace(y_post, 5) * y_pre^T
@@ -43,7 +48,7 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "sums over W, which can be rebuilt": (SUMS_OF_W, {}),
     "traces, third factor, noise, B and biases": (MEMORY, {"bias": True, "third": "surprise"}),
     "Dale's law": ("term hebb = y_post * y_pre^T", {"inhibitory": 0.2, "feedback_noise": 0.1}),
-    "what can be rebuilt": ("term oja = y_post * y_pre^T - y_post * y_post^T * W", {"feedback": "mixture"}),
+    "what can be rebuilt": (SUMS_OF_CELLS, {"feedback": "mixture"}),
     "signs of W carry errors": ("term hebb = y_post * y_pre^T", {"feedback": "sign_fixed"}),
     "an objective of changes": (
         "term eh = -e_post * e_pre^T",

@@ -23,7 +23,12 @@ TERMS = {
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T
         1_post * e_pre^T | -y_post.^2 * y_pre^T | W | (W * 1_pre) * y_pre^T | y_post * (W^T * 1_post)^T
         1_post * (W^T * y_post)^T | (W * y_pre) * e_pre^T | y_post * (W^T * y_post)^T
-        e_post.^2 * y_pre^T | sum(y_post) * W | y_post * (y_post^T * tanh(W))
+        e_post.^2 * y_pre^T | sum(y_post) * W
+    """,
+    "rebuilt, with sums over a function of W": """
+        -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T | 1_post * e_pre^T
+        -y_post.^2 * y_pre^T | W | e_post.^2 * y_pre^T | y_post * e_pre^T | (W * y_pre) * y_pre^T
+        sum(tanh(W)) * y_post * e_pre^T | y_post * (y_post^T * tanh(W))
     """,
     "rebuilt, silent inputs left alone": """
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * e_pre^T | 1_post * y_pre^T
@@ -36,6 +41,8 @@ TERMS = {
         (W * 1_pre) * e_pre^T | sum(abs(W)) * y_post * e_pre^T
     """,
 }
+
+SILENT = "rebuilt, silent inputs left alone"
 
 
 def library(label: str) -> CompiledRule:
@@ -68,15 +75,16 @@ def subsets(rule: CompiledRule) -> Tensor:
     return present
 
 
-@pytest.mark.parametrize(
-    ("label", "dtype"), [*((label, "float64") for label in TERMS), (next(iter(TERMS)), "float32")]
-)
+@pytest.mark.parametrize(("label", "dtype"), [*((label, "float64") for label in TERMS), (SILENT, "float32")])
 def test_every_subset_has_autograds_gradient_in_one_program(label: str, dtype: str) -> None:
     rule, programs, batch, theta = drawn(label, dtype)
     present = subsets(rule)
     held = theta * present
     true = meta_gradient(rule, held, batch, network=programs.network, engine="autograd")
     ours = meta_gradient(rule, held, batch, network=programs.network, backend="compiled", present=present)
+    assert ours.engine == label.split(",", maxsplit=1)[0].replace("rebuilt", "rebuild").replace(
+        "kept", "checkpoint"
+    )
     tolerance = 1e-9 if dtype == "float64" else 1e-4
     scale = true.grad.abs().max()
     torch.testing.assert_close(ours.loss, true.loss, rtol=tolerance, atol=0)
@@ -95,6 +103,21 @@ def test_what_is_absent_is_not_computed() -> None:
     alone = found.grad[0]
     assert alone.nonzero().flatten().tolist() == [0]
     assert everything.grad[0].count_nonzero() == len(rule.names)
+
+
+def test_a_run_that_is_lost_keeps_its_own_terms_when_it_is_computed_again() -> None:
+    rule, programs, batch, theta = drawn("rebuilt, every input read", "float64")
+    present = subsets(rule)
+    held = theta * present
+    held[3] = 0.0
+    held[3, 0], held[3, rule.names.index("t6")] = (
+        0.003,
+        -1.0,
+    )  # W is gone at every step, and cannot be rebuilt
+    found = meta_gradient(rule, held, batch, network=programs.network, backend="compiled", present=present)
+    assert found.engine == "rebuild and checkpoint"
+    true = meta_gradient(rule, held, batch, network=programs.network, engine="autograd")
+    torch.testing.assert_close(found.grad[3], true.grad[3], rtol=1e-9, atol=1e-9)
 
 
 def test_a_coefficient_that_is_not_0_is_there_whatever_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -93,6 +94,15 @@ def test_a_training_leaves_the_plateau_although_gradients_are_long_where_it_ends
     for gradient in gradients(9):
         assert recipe.step(LOSS, gradient)
     assert not recipe.step(LOSS, 1e6 * gradients(1)[0]), "beyond it, chaos is known by its gradient as before"
+
+
+def test_a_training_that_is_gone_on_with_is_still_on_the_plateau() -> None:
+    one, other = (RobustRecipe(terms(), 1e-3, 0.0, 1000) for _ in range(2))
+    flat = torch.full((1,), 3.8, dtype=torch.float64)
+    for gradient in gradients(12):
+        one.step(flat, gradient)
+    other.restore(json.loads(json.dumps(one.state())))
+    assert other.step(flat, 300 * gradients(1)[0])
 
 
 def test_a_start_at_which_every_stream_is_lost_is_halved_until_some_are_not() -> None:
