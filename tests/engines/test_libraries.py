@@ -82,9 +82,7 @@ def test_every_subset_has_autograds_gradient_in_one_program(label: str, dtype: s
     held = theta * present
     true = meta_gradient(rule, held, batch, network=programs.network, engine="autograd")
     ours = meta_gradient(rule, held, batch, network=programs.network, backend="compiled", present=present)
-    assert ours.engine == label.split(",", maxsplit=1)[0].replace("rebuilt", "rebuild").replace(
-        "kept", "checkpoint"
-    )
+    assert ours.engine == ("rebuild" if label.startswith("rebuilt") else "checkpoint")
     tolerance = 1e-9 if dtype == "float64" else 1e-4
     scale = true.grad.abs().max()
     torch.testing.assert_close(ours.loss, true.loss, rtol=tolerance, atol=0)
@@ -138,18 +136,18 @@ def test_networks_that_only_learn_do_so_without_what_is_0() -> None:
 
 
 def test_a_library_may_have_any_number_of_outer_products() -> None:
-    """Each of these is one of its own: 45 in every list."""
+    """Each of these is one of its own: 24 in every list."""
     terms = [
-        f"term t{n} = tanh({n + 1} * y_post) * tanh({n + 2} * y_pre)^T [init = 0.001]" for n in range(45)
+        f"term t{n} = tanh({n + 1} * y_post) * tanh({n + 2} * y_pre)^T [init = 0.001]" for n in range(24)
     ]
-    text = "\n".join([*terms, "rule many = " + " + ".join(f"t{n}" for n in range(45))])
+    text = "\n".join([*terms, "rule many = " + " + ".join(f"t{n}" for n in range(24))])
     rule, sizes = ruledsl.compile_rule(ruledsl.rule(text)), (49, 3)
     settings = SETTINGS.put(dtype="float64", sizes=sizes, shots=2)
     programs = programs_of(rule.program, settings)
     keys = [(0, 0, 0), (1, 0, 0)]
     batch = draw_episodes(programs.needs(sizes), settings, open_dataset("glyphs", Path()), keys)
     build_step(programs, sizes, torch.float64)
-    theta = torch.full((2, 45), 1e-3, dtype=torch.float64)
+    theta = torch.full((2, 24), 1e-3, dtype=torch.float64)
     ours = meta_gradient(rule, theta, batch, network=programs.network, backend="compiled")
     true = meta_gradient(rule, theta, batch, network=programs.network, engine="autograd")
     torch.testing.assert_close(ours.grad, true.grad, rtol=1e-9, atol=1e-12)
