@@ -7,6 +7,8 @@ from ruledsl.plugin import Idea, Scene, proposer
 
 PROMISING = 4
 """Terms that are tried two at a time: some help only together."""
+SOON, OVER_ALL = 0.1, 0.4
+"""Shares of a stream after which plasticity is half of what it was."""
 
 
 @proposer("enumeration")
@@ -39,6 +41,19 @@ def layers(scene: Scene) -> Iterator[Idea]:
             if item.options.layers is None and scene.depth > 1:
                 ranges = [(1, 1), *between, (scene.depth, scene.depth)]
                 yield parent.replacing(item, *(parent.confined(item, low, high) for low, high in ranges))
+
+
+@proposer("slowing")
+def slowing(scene: Scene) -> Iterator[Idea]:
+    """Plasticity that slows with the samples a synapse has seen: soon, over the stream, or for one term."""
+    for parent in scene.parents:
+        steady = [item for item in parent.free if "age" not in scene.reads(item)]
+        for share in (SOON, OVER_ALL) if steady else ():
+            slow = {item.name: scene.slowing(item, share) for item in steady}
+            terms = [slow.get(t.name, t) for t in parent.terms]
+            yield parent.idea(terms, f"slows down, τ = {share:g} streams")
+        if len(steady) > 1:
+            yield from (parent.replacing(item, scene.slowing(item, OVER_ALL)) for item in steady)
 
 
 @proposer("mutation")

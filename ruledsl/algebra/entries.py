@@ -45,6 +45,9 @@ class Entry(sp.Function):
     def indices(self) -> tuple[sp.Symbol, ...]:
         return self.args[1:]  # type: ignore[return-value]
 
+    def _eval_is_positive(self) -> bool | None:
+        return True if self.quantity == "age" else None  # its roots and absolute value are what they seem
+
     def _sympystr(self, printer: Any) -> str:
         return f"{self.quantity}[{', '.join(printer._print(i) for i in self.indices)}]"
 

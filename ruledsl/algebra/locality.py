@@ -62,7 +62,7 @@ def read_set(form: IndexForm, target: str = "W") -> ReadSet:
 
 def _pattern(atom: Entry, target: str) -> str:
     if not atom.indices:
-        return "broadcast"
+        return "own" if atom.quantity == "age" else "broadcast"
     if len(atom.indices) == 1:
         return "own" if atom.indices[0] in (POST_CELL, PRE_CELL) else "all"
     post, pre = atom.indices

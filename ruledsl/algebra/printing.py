@@ -13,8 +13,8 @@ from ruledsl.ir import latex_call
 from ruledsl.language import QUANTITIES
 
 _LETTERS = {
-    "y": "y", "z": "z", "e": "e", "W": "W", "B": "B", "bias": "b", "third": "m", "exc": "x", "inh": "h",
-    "noise": r"\xi", "response": r"\rho",
+    "y": "y", "z": "z", "e": "e", "W": "W", "B": "B", "bias": "b", "third": "m", "age": "t", "exc": "x",
+    "inh": "h", "noise": r"\xi", "response": r"\rho",
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ class _IndexLatex(LatexPrinter):
     def _print_Entry(self, expr: Entry, exp: str | None = None) -> str:
         base = _LETTERS[expr.quantity.partition("_")[0]]
         layer = r"^{\ell-1}" if expr.quantity.endswith("_pre") else r"^{\ell}"
-        layer = "" if expr.quantity in ("W", "B", "third") else layer
+        layer = "" if expr.quantity in ("W", "B", "third", "age") else layer
         if not expr.indices:
             return base if exp is None else f"{base}^{{{exp}}}"
         text = f"{base}{layer}_{{{''.join(_index(k) for k in expr.indices)}}}"

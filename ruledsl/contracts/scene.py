@@ -31,4 +31,4 @@ def toy_scene(seed: int = 0) -> Scene:
     alphabet, allow = Alphabet(), Locality.axon
     library = library_of(load("feedback_alignment"), alphabet, allow, 3)
     parents = tuple(_grown(name) for name in LEARNED)
-    return Scene(1, parents, library, library.names[-3:], alphabet, allow, SEARCH, 5, Random(seed))
+    return Scene(1, parents, library, library.names[-3:], alphabet, allow, SEARCH, 5, 250, Random(seed))

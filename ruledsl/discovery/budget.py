@@ -23,7 +23,7 @@ class Search:
         shown_default="4, or as many as the budget has time for",
     )  # fmt: skip
     proposers: tuple[str, ...] = field(
-        ("enumeration", "merging", "layers", "mutation"), checks.words,
+        ("enumeration", "merging", "layers", "slowing", "mutation"), checks.words,
         "Who says what to try next: proposer plugins (`list plugins`).", group=GROUP, kind="proposer",
     )  # fmt: skip
     beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)

@@ -148,10 +148,19 @@ def _unsigned(expression: Expression) -> tuple[int, Expression]:
     if isinstance(expression, Negate):
         sign, inner = _unsigned(expression.operand)
         return -sign, inner
-    if isinstance(expression, Binary) and expression.operator == "*":
+    if isinstance(expression, Binary) and expression.operator in "*/":
         sign, left = _unsigned(expression.left)
-        return sign, Binary("*", left, expression.right) if sign < 0 else expression
+        return sign, Binary(expression.operator, left, expression.right) if sign < 0 else expression
     return 1, expression
+
+
+def divided(expression: Expression, number: Expression) -> Expression:
+    """By a number; an outer product stays one: its postsynaptic factor is divided."""
+    outer = Outer.of(expression)
+    if outer is None:
+        return Binary("/", expression, number)
+    left = Binary("/", outer.left, number)
+    return Binary("*", Negate(left) if outer.sign < 0 else left, Transpose(outer.right))
 
 
 def _sides(expression: Expression) -> tuple[Expression, Expression] | None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import log
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from ruledsl.algebra import direction
 from ruledsl.discovery.budget import Search
-from ruledsl.discovery.factoring import where
+from ruledsl.discovery.factoring import divided, where
 from ruledsl.discovery.merging import merged
 from ruledsl.enumeration import Alphabet, mutant
 from ruledsl.errors import SettingsError, UserError
 from ruledsl.evidence import refuse_edited_document, write_sealed
-from ruledsl.ir import Locality, RuleError
-from ruledsl.language import RuleDefinition, RuleTerm, Term, TermOptions, print_expression
+from ruledsl.ir import Binary, Locality, Name, Number, RuleError
+from ruledsl.language import RuleDefinition, RuleTerm, Term, TermOptions, names_in, print_expression
 from ruledsl.registry import find
 from ruledsl.rules import Rule, check, rule, rule_source
 from ruledsl.statistics import Interval
@@ -115,6 +117,8 @@ class Scene:
     search: Search
     depth: int
     """Layers of weights."""
+    samples: int
+    """In a stream."""
     chance: Random
     """The only source of chance: equal searches propose the same."""
 
@@ -134,11 +138,27 @@ class Scene:
         return print_expression(item.term.expression)
 
     @staticmethod
+    def reads(item: RuleTerm) -> frozenset[str]:
+        """The quantities that a term reads."""
+        return frozenset(name.name for name in names_in(item.term.expression))
+
+    @staticmethod
     def written(name: str, text: str, like: RuleTerm) -> RuleTerm:
         """A term from text, with the start and the layers of another. Raises `RuleError` for text that is
         none."""
         (item,) = rule(f"term {name} = {text}").definition.terms
         return replace(item, options=like.options)
+
+    def slowing(self, item: RuleTerm, share: float) -> RuleTerm:
+        """The term divided by 1 + age / τ, τ being a share of the stream; in all it moves W as before."""
+        tau = max(1, round(share * self.samples))
+        slowness = Binary("+", Number(Fraction(1)), Binary("/", Name("age"), Number(Fraction(tau))))
+        name = f"{item.term.name}_slow{tau}"
+        term = replace(item.term, name=name, expression=divided(item.term.expression, slowness))
+        mean = tau / self.samples * log(1 + self.samples / tau)
+        start = float(f"{item.initial / mean:.4g}")
+        where = item.name.removeprefix(item.term.name)
+        return replace(item, name=name + where, term=term, options=replace(item.options, init=start))
 
     def mutant(self, item: RuleTerm, name: str) -> RuleTerm | None:
         """The term with a small change, drawn, of a class that is allowed; None when none was found."""

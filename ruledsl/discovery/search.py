@@ -171,7 +171,8 @@ class Hunt:
         promising = tuple(n for n in self.promising if n in library.names and n not in taken)
         return Scene(
             number, tuple(map(_grown, parents)), library, promising, question.alphabet,
-            LOCALITY_NAMES[question.allow], question.search, settings.depth, Random(),
+            LOCALITY_NAMES[question.allow], question.search, settings.depth, settings.task.stream,
+            Random(),
         )  # fmt: skip
 
     def _candidate(self, contender: Contender, fit: Fit, number: int) -> Candidate:

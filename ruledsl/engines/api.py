@@ -67,13 +67,15 @@ class Learner:
         self.backend: Backend = backend
         self.W, self.B = list(W), B
         self.state: dict[str, Tensor] = {Slot(Kind.weights, n): w for n, w in enumerate(W)}
+        self.seen = 0
 
     def see(self, x: Tensor, y: Tensor, signals: Mapping[str, Tensor] | None = None) -> None:
         """Learn from more samples, x (N, T, n_0) and y (N, T), in order."""
         for start in range(0, x.shape[1], self.PART):
             part = slice(start, start + self.PART)
             heard = {name: s[:, part] for name, s in (signals or {}).items()}
-            self._see(Episode(self.W, self.B, x[:, part], y[:, part], signals=heard))
+            self._see(Episode(self.W, self.B, x[:, part], y[:, part], signals=heard, seen=self.seen))
+            self.seen += x[:, part].shape[1]
 
     def _see(self, part: Episode) -> None:
         prepared = prepare(self.rule, self.theta, self.network, part)

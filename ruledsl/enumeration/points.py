@@ -42,7 +42,8 @@ class Points:
             return tuple(np.ones(extent(shape, sizes)) for sizes in SIZES)
         if name.startswith("n_"):
             return tuple(np.full((TIMES, 1, 1), float(sizes[name == "n_pre"])) for sizes in SIZES)
-        return tuple(self._draw(extent(shape, sizes)) for sizes in SIZES)
+        drawn = tuple(self._draw(extent(shape, sizes)) for sizes in SIZES)
+        return tuple(np.abs(d) for d in drawn) if name == "age" else drawn
 
     def _draw(self, size: tuple[int, ...]) -> Array:
         """Of either sign, and away from 0: a product of many must not vanish."""

@@ -66,10 +66,11 @@ def episode_file(dialect: Dialect, subject: Subject, proof: str) -> str:
             "Dale's law (inhibitory cells) needs initial weights that have signs, which it does not draw",
         )
     programs, np = subject.programs, dialect.module
-    carried = [slot for slot in programs.shapes if slot not in _heard(subject) and slot.kind not in _SAMPLE]
+    told = {*programs.further_signals, *_SAMPLE}
+    carried = [slot for slot in programs.shapes if slot not in told]
     initial = {*carried, *(s for s in programs.matrices)}
     names = sorted(initial, key=lambda s: (s.kind != Kind.weights, s.kind, s.number))
-    heard = "".join(f", {name}" for name in _heard(subject))
+    heard = "".join(f", {name}" for name in programs.further_signals)
     theta = f"np.array([{', '.join(map(repr, subject.theta))}])"
     return module(
         commented(header(subject, "Learning rule", proof)),
@@ -77,7 +78,7 @@ def episode_file(dialect: Dialect, subject: Subject, proof: str) -> str:
         f"TERMS = {subject.names!r}\nTHETA = {theta}\nSIZES = {subject.settings.sizes!r}",
         _SOFTMAX.format(np=np),
         _step(subject, dialect, heard),
-        _EPISODE.format(loop=dialect.loop, np=np, heard=_told(subject)),
+        _EPISODE.format(loop=_aged(subject, np) + dialect.loop, np=np, heard=_told(subject)),
         _answer(subject, dialect),
         _LOSS[subject.network.output].format(np=np) + dialect.extra.rstrip(),
         _initial(subject, names),
@@ -89,8 +90,8 @@ _SAMPLE = (Kind.input, Kind.target)
 
 
 def _heard(subject: Subject) -> list[Slot]:
-    """What comes with every sample besides x and its target."""
-    return list(subject.programs.further_signals)
+    """What comes with every sample besides x and its target, and must be given."""
+    return [slot for slot in subject.programs.further_signals if slot != Kind.age]
 
 
 def _told(subject: Subject) -> str:
@@ -99,9 +100,16 @@ def _told(subject: Subject) -> str:
     return f"\n\n    With every sample also, by name: {names}, (T, …) each.\n    " if heard else ""
 
 
+def _aged(subject: Subject, np: str) -> str:
+    """The samples counted, where the rule reads how many there were."""
+    counts = f'    signals = {{**signals, "age": {np}.arange(1.0, len(x) + 1)}}\n'
+    return counts if Kind.age in subject.programs.further_signals else ""
+
+
 def _step(subject: Subject, dialect: Dialect, heard: str) -> str:
     program, target = subject.programs.step, targets()[dialect.target]
-    used = sorted(s for s in program.inputs() if s not in _heard(subject) and s.kind not in _SAMPLE)
+    told = {*subject.programs.further_signals, *_SAMPLE}
+    used = sorted(s for s in program.inputs() if s not in told)
     lines = [f'{slot} = state["{slot}"]' for slot in used]
     lines += target.body(program)
     changed = [f'"{u.target}": {u.target} + {target.update(program, u)},' for u in program.updates]

@@ -53,7 +53,7 @@ def layer_program(subject: Subject) -> Program:
         raise NotExpressible("torch", "it keeps traces, which this file does not", ATTACH)
     program = rule.update_program
     for slot in program.inputs():
-        if slot not in (*CELLS, Kind.third, Kind.weights):
+        if slot not in (*CELLS, Kind.third, Kind.age, Kind.weights):
             raise NotExpressible("torch", f"it reads {slot}, which this file has not", ATTACH)
     return program
 
@@ -124,12 +124,14 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __init__(self, model, lr=1.0, theta=THETA, softmax={softmax}, slope=torch.ones_like):
         self.layers = [m for m in model.modules() if isinstance(m, RuleLinear)]
         self.softmax, self.slope = softmax, slope
-        super().__init__([{"params": [m.weight], "theta": theta.clone()} for m in self.layers], {"lr": lr})
+        groups = [{"params": [m.weight], "theta": theta.clone(), "age": 0} for m in self.layers]
+        super().__init__(groups, {"lr": lr})
 
     @torch.no_grad()
     def step(self, third=None):
         samples, moved = len(self.layers[0].x), []
         for number, (layer, group) in enumerate(zip(self.layers, self.param_groups)):
+            group["age"] += 1
             below = self.layers[number - 1] if number else None
             last = layer is self.layers[-1]
             first = None if below else self._carried(layer) * self.slope(layer.x)
@@ -141,6 +143,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 "z_post": layer.z,
                 "e_post": samples * layer.error,
                 "third": third,
+                "age": layer.weight.new_tensor(float(group["age"])),
             }
             heard = {name: cells[name] for name in {reads}}
             theta = group["theta"].to(layer.weight)

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     input = "x"
     target = "target"
     third = "third"
+    age = "age"
     activity = "y"
     potential = "z"
     error = "e"

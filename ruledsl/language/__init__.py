@@ -15,7 +15,7 @@ from ruledsl.language.loading import (
 from ruledsl.language.messages import closest
 from ruledsl.language.parser import MAX_STATEMENTS, parse, read_source
 from ruledsl.language.printer import format_number, print_expression, print_statement
-from ruledsl.language.resolver import count_nodes
+from ruledsl.language.resolver import count_nodes, names_in
 from ruledsl.language.vocabulary import (
     FUNCTIONS,
     OTHER_SIDE,
@@ -45,6 +45,7 @@ __all__ = [
     "load_rule",
     "load_text",
     "locate",
+    "names_in",
     "packaged_rules",
     "parse",
     "print_expression",

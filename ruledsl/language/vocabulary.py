@@ -42,6 +42,7 @@ QUANTITIES = {
         Quantity("n_pre", SCALAR, r"n_{\ell-1}", "number of presynaptic cells"),
         Quantity("n_post", SCALAR, r"n_{\ell}", "number of postsynaptic cells"),
         Quantity("third", SCALAR, "m", "third factor: one number that every synapse hears, such as surprise"),
+        Quantity("age", SCALAR, "t", "samples the synapse has seen, this one included: 1, 2, …"),
         Quantity("exc_pre", PRE, r"\mathbf{x}_{\ell-1}", "1 for excitatory presynaptic cells, 0 for others"),
         Quantity("exc_post", POST, r"\mathbf{x}_{\ell}", "1 for excitatory postsynaptic cells, 0 for others"),
         Quantity("inh_pre", PRE, r"\mathbf{h}_{\ell-1}", "1 for inhibitory presynaptic cells, 0 for others"),

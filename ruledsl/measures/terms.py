@@ -19,7 +19,8 @@ def layer_quantities(values: Mapping[str, Tensor], layer: int, sample: int) -> d
     post = {f"{q}_post": values[Slot(q, layer)][:, sample] for q in kinds}
     x = values[Slot(Kind.activity, 0)]
     third = values[Kind.third][:, sample] if Kind.third in values else x.new_ones(x.shape[0])
-    return pre | post | {Kind.third.value: third}
+    age = x.new_full(x.shape[:1], sample + 1)
+    return pre | post | {Kind.third.value: third, Kind.age.value: age}
 
 
 def signs_of(named: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:

@@ -128,11 +128,20 @@ class _Checker:
             Kind.target: self._merged(as_targets(self.given.y, outputs, x.dtype)),
         }
         for name, dims in self.programs.further_signals.items():
+            if name == Kind.age:
+                found[name] = self._ages()
+                continue
             if name not in self.given.signals:
                 raise ValueError(f"this network hears `{name}` with every sample; give it in `signals`")
             _expect(name, self.given.signals[name], (*self.batch, x.shape[-2], *self._lengths(dims)))
             found[name] = self._merged(self.given.signals[name])
         return found
+
+    def _ages(self) -> Tensor:
+        """(N, T) 1, 2, …: how many samples the synapses have seen, on from those before the episode."""
+        W, first = self.given.W[0], self.given.seen + 1
+        ages = torch.arange(first, first + self.given.x.shape[-2], dtype=W.dtype, device=W.device)
+        return ages.expand(prod(self.batch), -1)
 
 
 def _expect(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:

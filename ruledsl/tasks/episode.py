@@ -50,6 +50,7 @@ class Episode:
         x_query: (…, Q, n_0). y_query: (…, Q) labels or (…, Q, n_L) targets; needed by whatever judges the
             episode.
         signals: (…, T, n) what else comes with every sample, by name, such as `third` (…, T).
+        seen: how many samples the networks have seen before, for rules that read `age`.
         keys: one number per run (batch axes merged), for objectives that draw random numbers.
 
     >>> import torch
@@ -66,6 +67,7 @@ class Episode:
     y_query: Tensor | None = None
     signals: Mapping[str, Tensor] = field(default_factory=dict)
     keys: Sequence[int] = ()
+    seen: int = 0
 
     @property
     def queries(self) -> tuple[Tensor, Tensor]:
@@ -94,6 +96,7 @@ class Episode:
             y_query[rows],
             {n: s[rows] for n, s in self.signals.items()},
             [self.keys[n] for n in chosen] if self.keys else (),
+            self.seen,
         )
 
     def repeated(self, times: int) -> Episode:

@@ -19,6 +19,8 @@ from ruledsl.ir import Kind, Program, Slot, Update
 SHARED = frozenset({Kind.weights, Kind.feedback, Kind.bias})
 """Kinds of inputs that all rows have in common."""
 TRACES = frozenset({Kind.trace, Kind.feedback_trace})
+BEGUN = TRACES | {Kind.age}
+"""What begins with a stream, and belongs to it."""
 NARROW = 64
 """Cells of the short side up to which a further product of matrices costs less than a pass over the long."""
 

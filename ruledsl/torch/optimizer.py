@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ruledsl.errors import ModelError
 from ruledsl.ir import Kind, Slot
 from ruledsl.rules import Rule
-from ruledsl.torch.batches import TRACES
+from ruledsl.torch.batches import BEGUN
 from ruledsl.torch.feedback import OUTPUT, OWN, Signal, signal_of
 from ruledsl.torch.geometry import Dense
 from ruledsl.torch.layers import Hook, Wired, Wiring, layers_of, synapses_of, unwire, wire
@@ -210,7 +210,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None, third: Tensor | float | None = None) -> Any:  # type: ignore[override]
         """Move every weight by lr · F(Θ): the mean over samples of what each alone would have done, summed
-        over positions and moments.
+        over positions and moments. A step is what a rule's `age` counts, however many samples there are.
 
         Args:
             closure: as for every torch optimiser; gives the loss, which is returned.
@@ -260,9 +260,9 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._tape = None
 
     def reset_traces(self) -> None:
-        """Let every trace begin anew, as before a new stream."""
+        """Let every trace and every synapse's age begin anew, as before a new stream."""
         for state in self.state.values():
-            for name in [n for n in state if Slot.read(n).kind in TRACES]:
+            for name in [n for n in state if Slot.read(n).kind in BEGUN]:
                 del state[name]
 
     @property
@@ -279,7 +279,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         if layer is None:
             names = ", ".join(f"`{layer.synapses.name}`" for layer in self._layers)
             raise ModelError(f"there are no weights `{name}`; there are {names}")
-        return {n: v for n, v in self.state[layer.synapses.weight].items() if Slot.read(n).kind not in TRACES}
+        return {n: v for n, v in self.state[layer.synapses.weight].items() if Slot.read(n).kind not in BEGUN}
 
     def __getstate__(self) -> dict[str, Any]:
         raise ModelError("an attached rule is saved by its state_dict(), and attached to the model anew")

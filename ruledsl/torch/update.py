@@ -47,6 +47,7 @@ class RuleLayer:
             inputs[f"inh_{side}"] = builder.fill(builder.const(0.0), (dim,))
         inputs |= {
             "third": builder.input(Kind.third, ()),
+            "age": builder.input(Kind.age, ()),
             "W": builder.input(self.weights, (sides["post"], sides["pre"])),
         }
         sums_alone = own.bias is None and not own.rnn
@@ -62,12 +63,12 @@ class RuleLayer:
         return Slot(Kind.weights, self.synapses.number - 1)
 
     def _refuse_unknown(self, program: Program) -> None:
-        kinds = {*CELLS, Kind.third, *SHARED, *TRACES}
+        kinds = {*CELLS, Kind.third, Kind.age, *SHARED, *TRACES}
         for slot in program.inputs():
             if slot not in kinds and slot.kind not in kinds:
                 raise ModelError(
                     f"the rule reads `{slot.kind}` at `{self.synapses.name}`, which a torch model does not "
-                    f"give; it gives {', '.join(CELLS)}, W, bias, third and, for terms that train it, B"
+                    f"give; it gives {', '.join(CELLS)}, W, bias, third, age and, for terms that train it, B"
                 )
 
     @property
@@ -91,7 +92,8 @@ class RuleLayer:
         """W, bias and B, each with the sum of its changes over all rows of the calls; nothing is written yet.
 
         Args:
-            state: what the layer keeps, by name: random feedback, and traces, which move on.
+            state: what the layer keeps, by name: random feedback, traces, which move on, and `age`, the steps
+                that were made.
             scale: what turns cotangents of the loss into errors of single samples.
             third: (samples,) or one number.
         """
@@ -100,8 +102,12 @@ class RuleLayer:
         errors = [v.error for v in visits if v.error is not None]
         if not errors:
             return []
-        parts = [self._rows(v, scale, third) for v in visits if v.error is not None]
         counts = [self.synapses.geometry.count(e) for e in errors]
+        if Kind.age in self.reads:
+            state[Kind.age] = state.get(Kind.age, self.synapses.weight.new_zeros(())) + 1
+        parts = [self._rows(v, scale, third) for v in visits if v.error is not None]
+        if Kind.age in self.reads:
+            parts = [p | {Kind.age: state[Kind.age].expand(n)} for p, n in zip(parts, counts, strict=True)]
         if not self.has_traces:  # one pass for all calls; traces need them in their order
             parts = [{name: _joined([p[name] for p in parts]) for name in parts[0]}]
             counts = [sum(counts)]

@@ -13,9 +13,21 @@ import pytest
 import ruledsl
 from ruledsl import Alphabet, Locality
 from ruledsl.contracts import toy_scene
-from ruledsl.discovery import Candidate, Front, Question, Scene, discover, read_question
+from ruledsl.discovery import (
+    Candidate,
+    Front,
+    Grown,
+    Idea,
+    Question,
+    Scene,
+    discover,
+    factored,
+    read_question,
+)
+from ruledsl.language import print_expression
 from ruledsl.registry import find, replaced, use_folders
 from ruledsl.runs import Run
+from ruledsl.statistics import Interval
 from tests import ROOT
 from tests.commands import run
 from tests.discovery.small import ALPHABET, QUESTIONED, SMALL, TOY, Stop, stop_at
@@ -100,7 +112,7 @@ def test_ideas_are_asked_for_once(of_mine: Front, plugins: Path) -> None:
 
 
 def test_every_shipped_proposer_says_why_and_stays_in_the_class() -> None:
-    for name in ("enumeration", "merging", "layers", "mutation", "pathways"):
+    for name in ("enumeration", "merging", "layers", "slowing", "mutation", "pathways"):
         ideas = list(find("proposer", name).item(toy_scene()))
         assert ideas
         for idea in ideas:
@@ -194,3 +206,25 @@ def test_a_scene_is_what_a_plugin_may_read() -> None:
     assert isinstance(scene, Scene)
     assert scene.alphabet == Alphabet()
     assert scene.term("pseudo_gradient").initial == 0.0
+
+
+def test_a_rule_slows_down_and_moves_as_much_in_all() -> None:
+    scene = toy_scene()
+    slowed = list(find("proposer", "slowing").item(scene))
+    whole = [idea for idea in slowed if idea.why.startswith("slows down")]
+    assert len(whole) == 2 * len(scene.parents), "soon, and over the stream"
+    assert len(slowed) - len(whole) == 3, "each term of `bio` alone; feedback alignment has but one"
+    found = ruledsl.rule(whole[3].text)
+    texts = [print_expression(t.term.expression) for t in found.definition.terms]
+    assert texts[0] == "-(e_post / (1 + age / 100)) * y_pre^T"
+    assert len(factored({t.name: t.initial for t in found.definition.terms}, found)) == 2, "as many as `bio`"
+    ages = range(1, scene.samples + 1)
+    moved = sum(t.initial / (1 + age / 100) for t in found.definition.terms[:1] for age in ages)
+    assert abs(moved / (0.02 * scene.samples) - 1) < 0.01
+    again = dataclasses.replace(scene, parents=tuple(_as_parent(i) for i in whole))
+    assert not list(find("proposer", "slowing").item(again)), "once"
+
+
+def _as_parent(idea: Idea) -> Grown:
+    definition = ruledsl.rule(idea.text).definition
+    return Grown(definition, {t.name: Interval(t.initial, 0.001) for t in definition.terms}, 0.5, {})

@@ -83,7 +83,7 @@ def grown(rule: Rule, theta: dict[str, Interval]) -> Grown:
 def merges(text: str, **theta: Interval) -> list[Rule]:
     """What merging proposes of a rule."""
     parent = grown(ruledsl.rule(text), theta)
-    scene = Scene(1, (parent,), LIBRARY, (), Alphabet(), Locality.axon, Search(), 5, None)  # type: ignore[arg-type]
+    scene = Scene(1, (parent,), LIBRARY, (), Alphabet(), Locality.axon, Search(), 5, 250, None)  # type: ignore[arg-type]
     return [ruledsl.rule(idea.text) for idea in scene.merged(parent)]
 
 
