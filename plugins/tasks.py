@@ -54,16 +54,39 @@ def cued_labels(request: TaskRequest) -> Task:
     return request.task(train.reshape(-1)[order], y, query.reshape(-1), asked, right.astype(np.int64))
 
 
+@task("delayed")
+def labels_that_come_late(request: TaskRequest) -> Task:
+    """Every image is followed by a blank, and only there its label is told: `third` is 1 with blanks, else 0.
+
+    With the images come labels drawn at random (`--third task`). Half as many images are seen as samples.
+    """
+    classes, units = request.draw_classes()
+    train, query = request.draw_places(classes)
+    order = request.random.permutation(train.size)[: train.size // 2]
+    right = np.repeat(units, train.shape[1])[order]
+    told = np.stack([request.random.choice(units, size=len(right)), right], 1).reshape(-1)
+    late = np.tile([0, 1], len(right))
+    asked = np.repeat(units, query.shape[1])
+    seen = request.task(train.reshape(-1)[np.repeat(order, 2)], told, query.reshape(-1), asked, late)
+    seen.x[1::2] = 0.0
+    return seen
+
+
 @task("teacher_network")
 def random_teacher(request: TaskRequest) -> Task:
-    """Regression: imitate a random network with one hidden layer of 50 tanh cells, on Gaussian inputs."""
+    """Regression: imitate a random network with one hidden layer of 50 tanh cells.
+
+    Inputs are made of ten causes: 250 samples tell little of as many free numbers as there are pixels. They
+    and the targets are about as large as images and labels, since learning rates are made for these.
+    """
     request.require_linear("teacher_network")
-    inputs, outputs, hidden = request.sizes[0], request.sizes[-1], 50
-    first = request.random.standard_normal((hidden, inputs)) / np.sqrt(inputs)
+    inputs, outputs, hidden, causes = request.sizes[0], request.sizes[-1], 50, 10
+    mixed = request.random.standard_normal((inputs, causes)) / np.sqrt(causes)
+    first = request.random.standard_normal((hidden, causes)) / np.sqrt(causes)
     second = request.random.standard_normal((outputs, hidden)) / np.sqrt(hidden)
     count = request.shape.stream
-    x = request.random.standard_normal((count + request.shape.labels * request.shape.queries, inputs))
-    y = np.tanh(x @ first.T) @ second.T
+    cause = request.random.standard_normal((count + request.shape.labels * request.shape.queries, causes))
+    x, y = cause @ mixed.T / 3, np.tanh(cause @ first.T) @ second.T / 3
     x, y = (torch.from_numpy(values.astype(np.float32)) for values in (x, y))
     return Task(x[:count], y[:count], x[count:], y[count:])
 
