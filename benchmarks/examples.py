@@ -78,6 +78,7 @@ def _union(*names: str) -> str:
     return "rule both = " + " + ".join(names)
 
 
+BACKPROP = ("backprop", "backprop", {"feedback": "symmetric"})
 REGRESSION = {"tasks": "teacher_network", "output": "linear", "activation": "tanh", "beta": 1.0,
               "sizes": (784, 100, 47)}  # fmt: skip
 INCREMENTAL = {"tasks": "incremental", "sizes": ONE_HIDDEN}
@@ -101,15 +102,15 @@ EXAMPLES = {
     ),
     "regression": contest(
         "A teacher's targets (explained variance; 784-100-47, tanh)", REGRESSION,
-        ("bio", "bio", {}), ("F⁰", "feedback_alignment", {}), ("backprop", "backprop", {"feedback": "symmetric"}),
+        ("bio", "bio", {}), ("F⁰", "feedback_alignment", {}), BACKPROP,
     ),
     "incremental": contest(
         "One class after another (784-300-47)", INCREMENTAL,
-        ("prototypes", PROTOTYPES, {}), ("bio", "bio", {}), ("backprop", "backprop", {"feedback": "symmetric"}),
+        ("prototypes", PROTOTYPES, {}), ("bio", "bio", {}), BACKPROP,
     ),
     "shuffled": contest(
         "The same, classes shuffled (784-300-47)", {"sizes": ONE_HIDDEN},
-        ("prototypes", PROTOTYPES, {}), ("bio", "bio", {}), ("backprop", "backprop", {"feedback": "symmetric"}),
+        ("prototypes", PROTOTYPES, {}), ("bio", "bio", {}), BACKPROP,
     ),
     "delayed": contest(
         "Labels that come late (784-300-47)", DELAYED,

@@ -29,7 +29,10 @@ EXAMPLES: dict[str, tuple[str, TrainSettings, str, str]] = {
     "task `permuted`": ("bio", FULL.having(tasks="permuted"), "network", "task"),
     "task `incremental`": ("bio", FULL.having(tasks="incremental"), "network", "task"),
     "task `teacher_network`": (
-        "pseudo_gradient", FULL.having(tasks="teacher_network", output="linear", learning_rate=1e-4),
+        "bio",
+        FULL.having(
+            tasks="teacher_network", output="linear", activation="tanh", beta=1.0, sizes=(784, 100, 47)
+        ),
         "network",
         "task",
     ),

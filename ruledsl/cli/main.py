@@ -28,7 +28,7 @@ from ruledsl.cli.options import (
 from ruledsl.cli.search_commands import discover, enumerate_
 from ruledsl.cli.study_commands import study
 from ruledsl.selection import PLAN
-from ruledsl.settings import EVALUATED, EXPORTED, OPTIONS
+from ruledsl.settings import EVALUATED, EXPORTED, MEASURED, OPTIONS
 from ruledsl.stopping import stopping
 
 FORMS = ("text", "latex", "index", "sympy", *targets(), "program", "cost", "explain", "json")
@@ -358,18 +358,30 @@ def explain(rule_or_run: str, input_mean: bool) -> None:
     is_flag=True,
     help="Write it without comparing its numbers with ruledsl's; its header says so.",
 )
-@setting_options(EXPORTED)
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Where a term is refused, say what it costs to leave it out, on the data that are named.",
+)
+@setting_options({**EXPORTED, **MEASURED})
 @out_option("File to write (default: to the terminal).")
 @plugins_option
 @accept_option
 def export(
-    rule_or_run: str, form: str, theta: str | None, unverified: bool, out: Path | None, **_: Any
+    rule_or_run: str,
+    form: str,
+    theta: str | None,
+    unverified: bool,
+    measure: bool,
+    out: Path | None,
+    **_: Any,
 ) -> None:
     """Write a rule in another language, as a file that needs nothing of ruledsl, with proof that it computes
     the same."""
     from ruledsl.exports import export as write
 
-    text = write(rule_or_run, form, out=out, theta=theta, verify=not unverified, **given(EXPORTED))
+    chosen = given({**EXPORTED, **MEASURED})
+    text = write(rule_or_run, form, out=out, theta=theta, verify=not unverified, measure=measure, **chosen)
     click.echo(text if out is None else f"{out}: written", nl=out is not None)
 
 

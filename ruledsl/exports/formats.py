@@ -10,16 +10,19 @@ from typing import Any
 
 from ruledsl.errors import SettingsError
 from ruledsl.exports.brian import brian_file
+from ruledsl.exports.cost import cost_of
 from ruledsl.exports.documents import latex_file, markdown_file
 from ruledsl.exports.episodes import JAX, NUMPY, episode_file
 from ruledsl.exports.header import UNVERIFIED
 from ruledsl.exports.optimisers import optimiser_file
 from ruledsl.exports.proofs import prove_brian, prove_jax, prove_numpy, prove_torch
+from ruledsl.exports.refusal import NotExpressible
 from ruledsl.exports.subject import Subject, subject_of
 from ruledsl.language import closest
 from ruledsl.registry import find, names_of
 from ruledsl.rules import Rule
 from ruledsl.runs import Run
+from ruledsl.settings import MEASURED
 from ruledsl.storage import write_text
 
 Writer = Callable[[Subject, str], str]
@@ -52,6 +55,7 @@ def export(
     out: str | Path | None = None,
     theta: Mapping[str, float] | str | None = None,
     verify: bool = True,
+    measure: bool = False,
     **given: Any,
 ) -> str:
     """A rule as a file of another language that needs nothing of ruledsl.
@@ -63,6 +67,8 @@ def export(
         theta: coefficients by name, or as text `NAME=VALUE,…`.
         verify: run the file on random networks and compare, before it is given; its header says what was
             found. Without, the header says that nobody did.
+        measure: where a term is refused, say what it costs to leave it out: accuracy with and without, on the
+            `dataset` (and `data_root`) that is given.
         **given: `sizes`, and settings of the network, as keywords of `ruledsl.train`.
 
     Returns:
@@ -79,8 +85,14 @@ def export(
     '# Verified against ruledsl.adapt:'
     """
     form = _format(to)
+    data = {name: given.pop(name) for name in MEASURED if measure and name in given}
     subject = subject_of(what, theta, **given)
-    text = form.write(subject, UNVERIFIED)
+    try:
+        text = form.write(subject, UNVERIFIED)
+    except NotExpressible as refusal:
+        if not measure:
+            raise
+        raise refusal.costing(cost_of(subject, lambda s: form.write(s, UNVERIFIED), data)) from None
     if verify and form.prove is not None:
         text = form.write(subject, form.prove(subject, text))
     if out is not None:

@@ -3,7 +3,7 @@ Plain data."""
 
 from ruledsl.settings import checks
 from ruledsl.settings.checks import Check, Wrong
-from ruledsl.settings.choices import CHOICES, EVALUATED, EXPORTED, OPTIONS, Choices
+from ruledsl.settings.choices import CHOICES, EVALUATED, EXPORTED, MEASURED, OPTIONS, Choices
 from ruledsl.settings.memory import least_bytes, machine_bytes, refuse_too_large
 from ruledsl.settings.records import (
     ACCURACY,
@@ -42,6 +42,7 @@ __all__ = [
     "EVALUATED",
     "EXPORTED",
     "LOSS",
+    "MEASURED",
     "META",
     "NETWORK",
     "NO_TERMS",

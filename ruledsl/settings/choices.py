@@ -66,3 +66,5 @@ EVALUATED: Mapping[str, Setting] = {
 """Keywords of `ruledsl.evaluate`: what concerns networks, data and the machine."""
 EXPORTED: Mapping[str, Setting] = {n: s for n, s in OPTIONS.items() if s.group == NETWORK and n != "init"}
 """Keywords of `ruledsl.export`: what concerns networks, but for their initial weights."""
+MEASURED: Mapping[str, Setting] = {n: OPTIONS[n] for n in ("dataset", "data_root", "download")}
+"""Keywords of `ruledsl.export` for what it measures: on which data."""

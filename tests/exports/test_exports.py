@@ -243,3 +243,38 @@ def test_what_an_exported_file_draws_by_itself_is_no_option() -> None:
     result = run("export", "bio", "--to", "numpy", "--init", "orthogonal")
     assert result.exit_code == 2
     assert "No such option" in result.output
+
+
+SUMMED = """
+term summed = sum(y_post) * y_post * y_pre^T
+rule mixed = pseudo_gradient[init = 0.02] + summed[init = 1e-4]
+"""
+
+
+def test_a_refusal_says_what_it_costs_to_leave_the_term_out() -> None:
+    rule = ruledsl.rule(SUMMED)
+    small: dict[str, Any] = {"sizes": (49, 10, 47)}
+    with pytest.raises(NotExpressible, match="`summed`") as refused:
+        ruledsl.export(rule, "brian2", measure=True, dataset="glyphs", **small)
+    told = refused.value.diagnostics[0].help
+    assert told is not None
+    smaller = ruledsl.rule("rule alone = pseudo_gradient[init = 0.02]")
+    asked: dict[str, Any] = {"samples": 250, "classes": 5, "seeds": 6, "progress": False, **small}
+    without, whole = (ruledsl.evaluate(r, **asked).accuracy[-1].text(".3f") for r in (smaller, rule))
+    assert f"without `summed`, Θ of the others as it is, accuracy is {without} in place of {whole}" in told
+    assert without != whole
+    with pytest.raises(NotExpressible) as plain:
+        ruledsl.export(rule, "brian2", **small)
+    assert "accuracy" not in str(plain.value)
+
+
+def test_where_the_whole_rule_is_at_fault_nothing_is_measured() -> None:
+    alone = ruledsl.rule("term summed = sum(y_post) * y_post * y_pre^T\nrule a = summed")
+    with pytest.raises(NotExpressible, match="no smaller rule to measure"):
+        ruledsl.export(alone, "brian2", measure=True, sizes=(49, 10, 47))
+
+
+def test_data_are_for_what_is_measured() -> None:
+    result = run("export", "pool", "--to", "brian2", "--dataset", "glyphs")
+    assert result.exit_code == 2
+    assert "dataset" in result.output
