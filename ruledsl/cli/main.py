@@ -258,10 +258,11 @@ def watch(folder: Path, seconds: float) -> None:
 
 @main.command()
 @click.argument("folders", type=PATH, nargs=-1, required=True)
-@out_option("HTML file (default: RUN/report.html, or ./comparison.html).")
+@out_option("HTML file (default: RUN/report.html, ./comparison.html, or ./searches.html).")
 @accept_option
 def report(folders: tuple[Path, ...], out: Path | None) -> None:
-    """Write one HTML page of a run, or of several side by side, with differences and intervals."""
+    """Write one HTML page of a run or a search, of several runs side by side with differences and
+    intervals, or of what several searches agree on."""
     from ruledsl import pages
 
     click.echo(pages.report(*folders, out=out))

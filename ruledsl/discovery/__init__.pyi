@@ -11,6 +11,7 @@ from .question import QUESTION, Question, read_question
 from .reading import read_archive, read_front
 from .search import GROWTH, Candidate, beam_of, finalists
 from .shelf import Shelf
+from .stability import Part, Recurrence, parts_of, recurring, recurring_pairs
 
 __all__ = [
     "ARCHIVE",
@@ -32,8 +33,10 @@ __all__ = [
     "Grown",
     "Idea",
     "Judged",
+    "Part",
     "Product",
     "Question",
+    "Recurrence",
     "Requirement",
     "Scene",
     "Search",
@@ -48,8 +51,11 @@ __all__ = [
     "formula",
     "library_of",
     "once_each",
+    "parts_of",
     "preferred",
     "read_archive",
     "read_front",
     "read_question",
+    "recurring",
+    "recurring_pairs",
 ]

@@ -11,6 +11,7 @@ from ruledsl.errors import RunError, SettingsError
 from ruledsl.figures import NOTE, SMOOTHED, Chart, Colour, Panel, chart
 from ruledsl.pages.evidence import Evidence, compared, differing_settings, names_of
 from ruledsl.pages.html import mathml, page_of
+from ruledsl.pages.repeated import repeated_page
 from ruledsl.pages.searches import is_search, search_page
 from ruledsl.runs import CONFIG, RULE, Run, curve_of
 from ruledsl.settings import ACCURACY
@@ -21,14 +22,14 @@ from ruledsl.wording import counted
 
 
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
-    """Write one HTML page of a run, of several side by side, or of a search; it works offline and holds all
-    it shows.
+    """Write one HTML page of a run, of several side by side, of a search, or of what several searches agree
+    on; it works offline and holds all it shows.
 
-    `out` is by default RUN/report.html, or ./comparison.html for several.
+    `out` is by default RUN/report.html, or ./comparison.html for several, ./searches.html for searches.
 
     Raises:
         RunError: a folder cannot be read, or the page cannot be written.
-        SettingsError: a search beside something else.
+        SettingsError: a search beside something that is none.
         MissingExtra: plotly, jinja2 or latex2mathml is not installed.
 
     >>> import ruledsl, tempfile
@@ -38,8 +39,10 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     """
     folders = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
     if searches := [folder for folder in folders if is_search(folder)]:
-        if len(folders) > 1:
-            raise SettingsError(f"{searches[0]} is a search, which has a page of its own: report it alone")
+        if len(searches) < len(folders):
+            raise SettingsError(f"{searches[0]} is a search, which stands alone or beside other searches")
+        if len(searches) > 1:
+            return _written(Path(out) if out else Path("searches.html"), repeated_page(searches))
         return _written(Path(out) if out else searches[0] / "report.html", search_page(searches[0]))
     opened = [run if isinstance(run, Run) else Run(Path(run)) for run in runs]
     path = (

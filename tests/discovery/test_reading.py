@@ -82,10 +82,10 @@ def test_two_rules_with_as_many_terms_are_two_points(front: Front) -> None:
     assert len(set(panel.names)) == len(panel.names) == len(front.rules) + 1 + len(front.baselines)
 
 
-def test_a_search_is_reported_alone(front: Front) -> None:
+def test_a_search_is_reported_beside_searches_alone(front: Front) -> None:
     result = run("report", front.out, front.out / "start")
     assert result.exit_code == 2
-    assert "a search, which has a page of its own" in result.output
+    assert "a search, which stands alone or beside other searches" in result.output
 
 
 def test_a_search_that_has_not_ended_says_how_to_go_on(front: Front, tmp_path: Path) -> None:
