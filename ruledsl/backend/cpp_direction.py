@@ -140,8 +140,8 @@ class Direction:
         first, following, more = (
             ("samples - 1", "t - 1", "t > 0") if self.backwards else ("0", "t + 1", "t + 1 < samples")
         )
-        lines = ["if (samples <= 0) return;", f"std::unique_ptr<{s}> one(new {s}()), two(new {s}());"]
-        lines += [f"{s}* c = one.get(); {s}* n = two.get();"]
+        lines = ["if (samples <= 0) return;", f"plain::owned<{s}> one, two;"]
+        lines += [f"{s}* c = one.at; {s}* n = two.at;"]
         lines += [f"auto at = [&]({s}* p, int t) {{ {self._setting(trace_length)} }};"]
         lines += [f"at(c, {first});"]
         lines += self._early_values("c")
@@ -155,7 +155,7 @@ class Direction:
         lines += ["    " + line for line in self._joint_passes("c", "n")]
         lines.append("  } else {")
         lines += ["    " + line for line in self._joint_passes("c", None)]
-        lines += ["  }", "  std::swap(c, n);", "}"]
+        lines += ["  }", f"  {s}* done = c; c = n; n = done;", "}"]
         return lines
 
     def _setting(self, trace_length: int) -> str:

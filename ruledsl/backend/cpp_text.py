@@ -36,12 +36,12 @@ def _power(operands: Sequence[str], instruction: Instruction) -> str:
     simple = {
         2.0: f"{a} * {a}",
         -1.0: f"1 / {a}",
-        0.5: f"std::sqrt({a})",
-        -0.5: f"1 / std::sqrt({a})",
+        0.5: f"plain::sqrt({a})",
+        -0.5: f"1 / plain::sqrt({a})",
         3.0: f"{a} * {a} * {a}",
         0.0: "real(1)",
     }
-    return simple.get(exponent, f"std::pow({a}, real({exponent!r}))")
+    return simple.get(exponent, f"plain::pow({a}, real({exponent!r}))")
 
 
 _SCALAR_TEXT: Mapping[str, Callable[[Sequence[str], Instruction], str]] = {

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-PRELUDE = """#include <cmath>
-#include <cstddef>
+PRELUDE = """#include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
-#include <memory>
-#include <utility>
 
 typedef REAL real;
 
+// What <cmath> and <memory> would give: reading these costs a quarter of a second for every kernel.
+namespace plain {
+static inline float exp(float x) { return __builtin_expf(x); }
+static inline double exp(double x) { return __builtin_exp(x); }
+static inline float log(float x) { return __builtin_logf(x); }
+static inline double log(double x) { return __builtin_log(x); }
+static inline float abs(float x) { return __builtin_fabsf(x); }
+static inline double abs(double x) { return __builtin_fabs(x); }
+static inline float sqrt(float x) { return __builtin_sqrtf(x); }
+static inline double sqrt(double x) { return __builtin_sqrt(x); }
+static inline float pow(float x, float y) { return __builtin_powf(x, y); }
+static inline double pow(double x, double y) { return __builtin_pow(x, y); }
+template <class T> struct owned {
+  T* at = new T();
+  ~owned() { delete at; }
+};
+}  // namespace plain
+
 // Vectorises, unlike the library's: Cody and Waite's reduction and a polynomial good to 1 ulp or two.
 static inline float fast_exp(float x) {
-  const float n = std::nearbyint((x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x) * 1.44269504088896341f);
+  const float inside = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
+  const float n = __builtin_nearbyintf(inside * 1.44269504088896341f);
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -29,11 +44,11 @@ static inline float fast_exp(float x) {
   std::memcpy(&scale, &bits, sizeof scale);
   const float y = p * scale;
   const float low = x < -87.0f ? 0.0f : y;
-  const float huge = x > 88.72f ? std::numeric_limits<float>::infinity() : 2.0f * p * 8.5070592e37f;
+  const float huge = x > 88.72f ? __builtin_inff() : 2.0f * p * 8.5070592e37f;
   const float high = x > 88.0f ? huge : low;
   return x != x ? x : high;
 }
-static inline double fast_exp(double x) { return std::exp(x); }
+static inline double fast_exp(double x) { return plain::exp(x); }
 // log(1 + t) for t from 0 to 1, likewise: beyond sqrt(2) - 1 it is log 2 + log(1 + (t - 1) / 2), exactly;
 // then the series of Cephes.
 static inline float fast_log1p(float t) {
@@ -52,7 +67,7 @@ static inline float fast_log1p(float t) {
   y = y * x * z + (halved ? -2.12194440e-4f : 0.0f) - 0.5f * z;
   return x + y + (halved ? 0.693359375f : 0.0f);
 }
-static inline double fast_log1p(double t) { return std::log1p(t); }
+static inline double fast_log1p(double t) { return __builtin_log1p(t); }
 // tanh: the series of Cephes near 0, where 1 - 2 / (exp(2|x|) + 1) would lose digits.
 static inline float fast_tanh(float x) {
   const float a = x < 0 ? -x : x, z = x * x;
@@ -64,13 +79,13 @@ static inline float fast_tanh(float x) {
   p = p * z - 3.33332819422e-1f;
   return a < 0.625f ? p * z * x + x : x < 0 ? -far : far;
 }
-static inline double fast_tanh(double x) { return std::tanh(x); }
+static inline double fast_tanh(double x) { return __builtin_tanh(x); }
 static inline real relu(real x) { return x > 0 ? x : (x != x ? x : real(0)); }
 static inline real sign(real x) { return x > 0 ? real(1) : x < 0 ? real(-1) : x; }
 // log(1 + exp(b z)) / b without overflow.
 static inline real softplus(real z, real b) {
   const real s = b * z;
-  return ((s > 0 ? s : (s != s ? s : real(0))) + fast_log1p(fast_exp(-std::abs(s)))) / b;
+  return ((s > 0 ? s : (s != s ? s : real(0))) + fast_log1p(fast_exp(-plain::abs(s)))) / b;
 }
 static inline void softmax(int n, const real* z, real* y) {
   real top = z[0], sum = 0;

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ruledsl.backend import CompiledRule
+from ruledsl.backend import CompiledRule, compile_rule
 from ruledsl.contracts.toy import (
     SETTINGS,
     Broken,
@@ -27,6 +27,7 @@ from ruledsl.contracts.toy import (
 from ruledsl.meta import MetaTrainer
 from ruledsl.network import programs_of
 from ruledsl.registry import Registered
+from ruledsl.rules import rule as rule_of
 from ruledsl.settings import RunSpec, TrainSettings
 from ruledsl.tasks import Task, draw_task
 
@@ -93,16 +94,30 @@ def reaches_every_layer(plugin: Registered) -> None:
         hold(bool((before != after).flatten(1).any(1).all()), f"nothing is learned into layer {layer}")
 
 
+RATES = (5e-3, 2e-2, 5e-2, 5e-1)
+WAITING = (
+    "term waiting = -third * e_post * (trace(y_pre, 2) - mean(trace(y_pre, 2)) * 1_pre)^T\nrule r = waiting"
+)
+"""For a task that tells by `third` when to learn, perhaps of what was seen before."""
+
+
 def learns(plugin: Registered) -> None:
     """One stream of learning must beat no learning, in the mean of eight networks."""
-    rule, settings = toy_rule("pseudo_gradient"), settings_for(plugin)
+    settings = settings_for(plugin)
+    naive, best = _losses(toy_rule("pseudo_gradient"), settings)
+    if plugin.kind == "task" and drawn_for(plugin, settings, 0, 0).third is not None:
+        best = min(best, _losses(compile_rule(rule_of(WAITING)), settings.put(third="task"))[1])
+    hold(best < 0.9 * naive, f"query loss {naive:.4g} before and {best:.4g} after learning")
+
+
+def _losses(rule: CompiledRule, settings: TrainSettings) -> tuple[float, float]:
+    """Before learning, and at the best of the rates."""
     batch = batch_of(settings, range(8), rule)
     naive, *tried = (
         float(adapted(rule, settings, batch, theta_of(rule, settings, 8, rate), "none").loss.mean())
-        for rate in (0.0, 5e-3, 2e-2, 5e-2)
+        for rate in (0.0, *RATES)
     )
-    best = min((loss for loss in tried if math.isfinite(loss)), default=math.inf)
-    hold(best < 0.9 * naive, f"query loss {naive:.4g} before and {best:.4g} after learning")
+    return naive, min((loss for loss in tried if math.isfinite(loss)), default=math.inf)
 
 
 def drawn_for(plugin: Registered, settings: TrainSettings, seed: int, episode: int) -> Task:

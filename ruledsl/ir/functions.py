@@ -82,7 +82,7 @@ _ROWS = (
     Function(
         "log", "natural logarithm", r"\log", lambda sp, v: sp.log(v),
         lambda np, x, _: np.log(x), lambda torch, x, _: x.log(),
-        "np.log({0})", "torch.log({0})", "std::log({0})",
+        "np.log({0})", "torch.log({0})", "plain::log({0})",
         slope=lambda b, x, y, _: b.pow(x, -1.0), kept=True,
     ),
     Function(
@@ -119,7 +119,7 @@ _ROWS = (
     Function(
         "abs", "absolute value", r"\left| {0} \right|", lambda sp, v: sp.Abs(v),
         lambda np, x, _: np.abs(x), lambda torch, x, _: x.abs(),
-        "np.abs({0})", "torch.abs({0})", "std::abs({0})",
+        "np.abs({0})", "torch.abs({0})", "plain::abs({0})",
         slope=lambda b, x, y, _: b.unary("sign", x), rewritten=lambda sp, v: sp.Abs(v), atom="Abs",
         plugin_name="absolute",
     ),
