@@ -14,8 +14,8 @@ from ruledsl.selection import Plan, selected_rule, sparsity_path, stable_support
 from ruledsl.storage import read_json
 from tests.commands import run, train
 
-SMALL = Plan(seeds=2, episodes=20, refit_episodes=80, measure="loss", tolerance=0.01, largest=4)
-TRAINING = {"seeds": 2, "episodes": 80, "shots": 10}
+SMALL = Plan(seeds=2, episodes=15, refit_episodes=60, measure="loss", tolerance=0.01, largest=4)
+TRAINING = {"seeds": 2, "episodes": 60, "shots": 10}
 
 
 def test_a_planted_rule_of_three_terms_is_found_among_ten(tmp_path: Path) -> None:
