@@ -98,6 +98,8 @@ def toy(words: list[str]) -> list[str]:
         made += () if "--sizes" in words else _NETWORK
     if words[0] == "evaluate" and words[1].endswith(".rule"):  # a run brings its network along
         made += ["--threads", "1", *_NETWORK]
+    if words[0] == "select":
+        made += ["--seeds", "2", "--episodes", "30"]
     if "discover" in words:
         made += [word for name, value in _DISCOVER.items() for word in (f"--{name}", str(value))]
     return made

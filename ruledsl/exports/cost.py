@@ -48,7 +48,9 @@ def cost_of(subject: Subject, write: Callable[[Subject], str], data: Mapping[str
     """A sentence: accuracy of the rule, and of the nearest one that can be written down."""
     found = nearest(subject, write)
     if found is None:
-        return "no term alone is at fault, so that there is no smaller rule to measure"
+        return (
+            "there is no smaller rule to measure: nothing is left without what is refused, or it is no term"
+        )
     smaller, names = found
     shown = ", ".join(f"`{name}`" for name in names)
     before, after = (_accuracy(s, data).text(".3f") for s in (subject, smaller))
