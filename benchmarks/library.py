@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -24,6 +26,17 @@ from ruledsl.tasks import open_dataset
 RUNS, EPISODES = 48, 4
 CANDIDATES, HEAT = 30, 60
 CORES = 2
+GROWING = ((15, 0), (30, 0), (60, 0), (120, 0), (30, 16), (60, 16), (120, 16))
+"""Candidates, and how many of them are computed at once; 0 for all."""
+SHORT = 10
+ALONE = """
+import resource, sys
+from pathlib import Path
+from benchmarks.library import SHORT, library, race
+dataset, root, (count, at_once) = sys.argv[1], Path(sys.argv[2]), map(int, sys.argv[3:])
+seconds = race(library(), dataset, root, "here", count, SHORT, at_once)
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,11 @@ class Cost:
     first: float
     each: float
     lost: int
+
+
+def library() -> Rule:
+    """F⁰ and every term of class `axon` with up to five symbols."""
+    return library_of(load("feedback_alignment"), Alphabet(), Locality.axon, 5)
 
 
 def cost(rule: Rule, subsets: list[tuple[str, ...]], dataset: str, root: Path) -> Cost:
@@ -54,20 +72,39 @@ def cost(rule: Rule, subsets: list[tuple[str, ...]], dataset: str, root: Path) -
     return Cost(first, min(times) / RUNS, lost)
 
 
-def race(rule: Rule, dataset: str, root: Path, executor: str) -> float:
+def race(
+    rule: Rule,
+    dataset: str,
+    root: Path,
+    executor: str,
+    count: int = CANDIDATES,
+    heat: int = HEAT,
+    at_once: int = 0,
+) -> float:
     """Seconds that candidates of F⁰ and one or two further terms take, kernels built before."""
     chance = Random(1)
-    pairs = [("pseudo_gradient", *chance.sample(rule.names[1:], 1 + n % 2)) for n in range(CANDIDATES)]
-    warm = [{"pseudo_gradient": 0.01}] * CANDIDATES
+    pairs = [("pseudo_gradient", *chance.sample(rule.names[1:], 1 + n % 2)) for n in range(count)]
+    warm = [{"pseudo_gradient": 0.01}] * count
     with tempfile.TemporaryDirectory() as folder, crews(executor) as hired:
-        for name, episodes in (("built", 1), ("raced", HEAT)):
+        for name, episodes in (("built", 1), ("raced", heat)):
             began = time.perf_counter()
             spec = specify(
                 rule, dataset=dataset, data_root=root, meta_batch=1, backend="compiled", on_lost="drop",
-                at_once=portioned(executor, 0), threads=0 if executor == "here" else 1,
+                at_once=portioned(executor, at_once), threads=0 if executor == "here" else 1,
             )  # fmt: skip
             train_groups(Run(Path(folder) / name), spec, pairs, warm, [0], episodes, lambda _: None, hired)
     return time.perf_counter() - began
+
+
+def growth(dataset: str, root: Path) -> list[str]:
+    """Heats of more and more candidates, each in a process of its own: time and peak memory."""
+    rows = ["| candidates | at once | s a candidate | peak memory, MB |", "|---|---|---|---|"]
+    for count, at_once in GROWING:
+        command = [sys.executable, "-c", ALONE, dataset, str(root), str(count), str(at_once)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, peak = map(float, done.stdout.split()[-2:])
+        rows.append(f"| {count} | {at_once or 'all'} | {seconds / count:.2f} | {peak / 1024:.0f} |")
+    return rows
 
 
 @click.command()
@@ -77,20 +114,20 @@ def race(rule: Rule, dataset: str, root: Path, executor: str) -> float:
 def main(dataset: str, data_root: Path, out: Path | None) -> None:
     """Print docs/results/library.md."""
     use_threads(0)
-    library = library_of(load("feedback_alignment"), Alphabet(), Locality.axon, 5)
-    pairs = [("pseudo_gradient", name) for name in library.names[1:]]
+    terms = library()
+    pairs = [("pseudo_gradient", name) for name in terms.names[1:]]
     pool, bio = load("pool"), load("bio")
-    count, chance = len(library.names), Random(0)
-    fives = [("pseudo_gradient", *chance.sample(library.names[1:], 4)) for _ in range(RUNS)]
+    count, chance = len(terms.names), Random(0)
+    fives = [("pseudo_gradient", *chance.sample(terms.names[1:], 4)) for _ in range(RUNS)]
     found = {
-        f"{count} terms, pairs of F⁰ and each": cost(library, pairs, dataset, data_root),
-        f"{count} terms, F⁰ and four of them": cost(library, fives, dataset, data_root),
-        f"{count} terms, all of them": cost(library, [library.names], dataset, data_root),
+        f"{count} terms, pairs of F⁰ and each": cost(terms, pairs, dataset, data_root),
+        f"{count} terms, F⁰ and four of them": cost(terms, fives, dataset, data_root),
+        f"{count} terms, all of them": cost(terms, [terms.names], dataset, data_root),
         "pool, all ten terms": cost(pool, [pool.names], dataset, data_root),
         "bio, three terms": cost(bio, [bio.names], dataset, data_root),
     }
     base = found["pool, all ten terms"]
-    heats = {where: race(library, dataset, data_root, where) for where in ("here", f"processes:{CORES}")}
+    heats = {where: race(terms, dataset, data_root, where) for where in ("here", f"processes:{CORES}")}
     rows = [
         f"| {name} | {c.first:.1f} | {c.each * 1e3:.0f} | {c.each / base.each:.2f} | {c.lost} |"
         for name, c in found.items()
@@ -113,6 +150,10 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
         "| by | s | candidates × 60 episodes a minute |",
         "|---|---|---|",
         *(f"| {where} | {s:.0f} | {CANDIDATES * HEAT / 60 / s * 60:.0f} |" for where, s in heats.items()),
+        "",
+        f"Heats of {SHORT} episodes, each in a process of its own:",
+        "",
+        *growth(dataset, data_root),
     ]
     write_page("library", page, out)
 
