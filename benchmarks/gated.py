@@ -19,11 +19,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
 from benchmarks.page import write_page
-from ruledsl import Episode, Rule, compile_rule, load, meta_gradient
-from ruledsl.meta import MetaTrainer
-from ruledsl.settings import RunSpec
+from benchmarks.training import learned_once
+from ruledsl import Episode, load
 from ruledsl.statistics import Interval
-from ruledsl.studies import specify
 
 TASKS, LAST = 10, 60
 BIO = (0.0146, -0.024, -0.0068)
@@ -83,21 +81,6 @@ def disturbance(kernel: Kernel, layer: Layer, labels: Tensor) -> Interval:
     return Interval.of(shares)
 
 
-@torch.no_grad()
-def learned(
-    rule: Rule, theta: tuple[float, ...], dataset: str, root: Path
-) -> tuple[float, Episode, list[Tensor]]:
-    """Accuracy, the episode, and the weights after it."""
-    spec = specify(rule, dataset=dataset, data_root=root, episodes=2, meta_batch=TASKS, threads=0)
-    compiled = compile_rule(rule)
-    trainer = MetaTrainer(compiled, spec.config.settings, [RunSpec(0, 77)], spec.source)
-    episode = trainer.draw_fresh(0)
-    network = trainer.streams.programs.network
-    wide = torch.tensor([theta]).expand(TASKS, -1)
-    found = meta_gradient(compiled, wide, episode, network, engine="none", backend="compiled")
-    return float(found.accuracy.mean()), episode, found.weights
-
-
 def _row(label: str, kernel: Kernel, W: list[Tensor], episode: Episode) -> str:
     labels = episode.y[:, -LAST:]
     cells = [disturbance(kernel, layer, labels).text(".2f") for layer in layers_of(W, episode)]
@@ -111,8 +94,8 @@ def _row(label: str, kernel: Kernel, W: list[Tensor], episode: Episode) -> str:
 def main(dataset: str, data_root: Path, out: Path | None) -> None:
     """Print docs/results/discovery/gated.md."""
     found = load("rules/discovered/error_gated.rule")
-    own, episode, ours = learned(found, found.program.initial, dataset, data_root)
-    bio, _, theirs = learned(load("bio"), BIO, dataset, data_root)
+    own, episode, ours = learned_once(found, found.program.initial, TASKS, dataset, data_root)
+    bio, _, theirs = learned_once(load("bio"), BIO, TASKS, dataset, data_root)
     page = [
         "# What one sample teaches disturbs other classes less",
         "",

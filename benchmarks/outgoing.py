@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.page import write_page
-from ruledsl import Rule, compile_rule, load, meta_gradient
-from ruledsl.meta import MetaTrainer
+from benchmarks.training import learned_once
+from ruledsl import Rule, load
 from ruledsl.rules import check
-from ruledsl.settings import RunSpec
 from ruledsl.statistics import Interval
-from ruledsl.studies import specify
 
 FOUND = "rules/discovered/outgoing_rest.rule"
 BIAS = 0.01027
@@ -32,25 +30,18 @@ OTHERS = {"backprop": 0.0176, "feedback_alignment": 0.0104}
 TASKS, LAST = 10, 50
 
 
-@torch.no_grad()
 def measured(rule: Rule, dataset: str, root: Path) -> tuple[float, list[tuple[Interval, Interval]]]:
     """With Θ where the rule starts: accuracy; by layer the correlation of m with y / Σ y over cells that are
     ever active, and the slope."""
-    spec = specify(rule, dataset=dataset, data_root=root, episodes=2, meta_batch=TASKS, threads=0)
-    compiled = compile_rule(rule)
-    trainer = MetaTrainer(compiled, spec.config.settings, [RunSpec(0, 77)], spec.source)
-    episode = trainer.draw_fresh(0)
-    theta = torch.tensor([compiled.program.initial]).expand(TASKS, -1)
-    network = trainer.streams.programs.network
-    learned = meta_gradient(compiled, theta, episode, network, engine="none", backend="compiled")
+    accuracy, episode, weights_of_layers = learned_once(rule, rule.program.initial, TASKS, dataset, root)
     layers: list[tuple[Interval, Interval]] = []
     y = episode.x[:, -LAST:]
-    for weights in learned.weights[:-1]:
+    for weights in weights_of_layers[:-1]:
         post = torch.nn.functional.softplus(torch.einsum("nij,nqj->nqi", weights, y), beta=10.0)
         asked = y.mean(1) / post.sum(-1).mean(1, keepdim=True)
         layers.append(_fit(asked, weights.mean(1)))
         y = post
-    return float(learned.accuracy.mean()), layers
+    return accuracy, layers
 
 
 def _started(name: str, at: float) -> Rule:

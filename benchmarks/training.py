@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from ruledsl import Interval, Rule, TrainSettings, compile_rule
+import torch
+from torch import Tensor
+
+from ruledsl import Episode, Interval, Rule, TrainSettings, compile_rule, meta_gradient
 from ruledsl.meta import MetaTrainer
 from ruledsl.settings import EpisodeRecord, RunSpec
 from ruledsl.statistics import finite_mean
+from ruledsl.studies import specify
 from ruledsl.tasks import ImageSource
 
 
@@ -61,3 +66,17 @@ def train_in_memory(
 def seeded(seeds: int) -> list[RunSpec]:
     """One run for each seed from 0 on."""
     return [RunSpec(seed, seed) for seed in range(seeds)]
+
+
+@torch.no_grad()
+def learned_once(
+    rule: Rule, theta: Sequence[float], tasks: int, dataset: str, root: Path
+) -> tuple[float, Episode, list[Tensor]]:
+    """Networks of fresh tasks after one stream each, with a given Θ: accuracy, the episode, the weights."""
+    spec = specify(rule, dataset=dataset, data_root=root, episodes=2, meta_batch=tasks, threads=0)
+    compiled = compile_rule(rule)
+    trainer = MetaTrainer(compiled, spec.config.settings, [RunSpec(0, 77)], spec.source)
+    episode, network = trainer.draw_fresh(0), trainer.streams.programs.network
+    wide = torch.tensor([tuple(theta)]).expand(tasks, -1)
+    found = meta_gradient(compiled, wide, episode, network, engine="none", backend="compiled")
+    return float(found.accuracy.mean()), episode, found.weights

@@ -14,6 +14,7 @@ from typing import Any
 import sympy as sp
 
 from ruledsl.ir import Side
+from ruledsl.language import is_count
 
 ROW: dict[Side, sp.Symbol] = {"post": sp.Symbol("j", integer=True), "pre": sp.Symbol("i", integer=True)}
 """The index of a cell on its own side: row index of a column vector, of either side."""
@@ -46,7 +47,7 @@ class Entry(sp.Function):
         return self.args[1:]  # type: ignore[return-value]
 
     def _eval_is_positive(self) -> bool | None:
-        return True if self.quantity == "age" else None  # its roots and absolute value are what they seem
+        return True if is_count(self.quantity) else None  # its roots and absolute value are what they seem
 
     def _sympystr(self, printer: Any) -> str:
         return f"{self.quantity}[{', '.join(printer._print(i) for i in self.indices)}]"

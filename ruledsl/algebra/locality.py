@@ -21,6 +21,7 @@ from ruledsl.algebra.index_form import IndexForm
 from ruledsl.algebra.printing import index_text
 from ruledsl.algebra.sides import as_written
 from ruledsl.ir import Locality
+from ruledsl.language import is_count
 
 ReadSet = dict[str, frozenset[str]]
 """For each quantity the patterns that are read: `own` or `all` for vectors; for W `own`, `row`
@@ -62,7 +63,7 @@ def read_set(form: IndexForm, target: str = "W") -> ReadSet:
 
 def _pattern(atom: Entry, target: str) -> str:
     if not atom.indices:
-        return "own" if atom.quantity == "age" else "broadcast"
+        return "own" if is_count(atom.quantity) else "broadcast"
     if len(atom.indices) == 1:
         return "own" if atom.indices[0] in (POST_CELL, PRE_CELL) else "all"
     post, pre = atom.indices

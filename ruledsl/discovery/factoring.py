@@ -148,7 +148,7 @@ def _unsigned(expression: Expression) -> tuple[int, Expression]:
     if isinstance(expression, Negate):
         sign, inner = _unsigned(expression.operand)
         return -sign, inner
-    if isinstance(expression, Binary) and expression.operator in "*/":
+    if isinstance(expression, Binary) and expression.operator in ("*", "/"):
         sign, left = _unsigned(expression.left)
         return sign, Binary(expression.operator, left, expression.right) if sign < 0 else expression
     return 1, expression

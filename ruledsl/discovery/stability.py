@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from ruledsl.algebra import index_latex, index_text
+from ruledsl.algebra import as_written, index_latex, index_text
 from ruledsl.discovery.factoring import where
 from ruledsl.discovery.front import Front
 from ruledsl.discovery.judging import Judged
@@ -50,13 +50,14 @@ def parts_of(rule: Judged) -> dict[Part, float]:
     """ΔW of a rule, multiplied out: each product of entries with its number.
 
     Searches put what they find into different terms, (a + 2 b) cᵀ or a cᵀ and b cᵀ: multiplied out it is the
-    same. A part of a term that is confined to layers is another part.
+    same. A part of a term that is confined to layers, or that moves B or biases, is another part.
     """
     total: dict[Part, float] = {}
     for item, form in zip(rule.rule.definition.terms, rule.rule.forms, strict=True):
         for monomial in form.monomials:
-            number, product = monomial.as_coeff_Mul(rational=True)
-            own = where(item)
+            number, inner = monomial.as_coeff_Mul(rational=True)
+            product = as_written(inner) if item.term.target == "B" else inner
+            own = where(item) + ("" if item.term.target == "W" else f" for {item.term.target}")
             part = Part(
                 index_text(product) + own, index_latex(product) + (rf"\;\text{{{own}}}" if own else "")
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ruledsl.enumeration.productions import Array, Production
 from ruledsl.ir import Shape
-from ruledsl.language import shape_of_quantity
+from ruledsl.language import is_count, shape_of_quantity
 
 SIZES = ((3, 4), (4, 2))
 """(n_post, n_pre): two pairs, so that a mean is no multiple of a sum."""
@@ -43,7 +43,7 @@ class Points:
         if name.startswith("n_"):
             return tuple(np.full((TIMES, 1, 1), float(sizes[name == "n_pre"])) for sizes in SIZES)
         drawn = tuple(self._draw(extent(shape, sizes)) for sizes in SIZES)
-        return tuple(np.abs(d) for d in drawn) if name == "age" else drawn
+        return tuple(np.abs(d) for d in drawn) if is_count(name) else drawn
 
     def _draw(self, size: tuple[int, ...]) -> Array:
         """Of either sign, and away from 0: a product of many must not vanish."""

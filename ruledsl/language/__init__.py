@@ -21,6 +21,7 @@ from ruledsl.language.vocabulary import (
     OTHER_SIDE,
     QUANTITIES,
     TARGETS,
+    is_count,
     readable_by,
     shape_of_quantity,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "count_nodes",
     "format_number",
     "format_source",
+    "is_count",
     "load_file",
     "load_partly",
     "load_rule",

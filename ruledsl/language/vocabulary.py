@@ -20,6 +20,8 @@ class Quantity:
     shape: Shape
     latex: str
     meaning: str
+    is_count: bool = False
+    """Of what a synapse has met itself: a positive number, that nobody need tell it."""
 
 
 QUANTITIES = {
@@ -42,7 +44,7 @@ QUANTITIES = {
         Quantity("n_pre", SCALAR, r"n_{\ell-1}", "number of presynaptic cells"),
         Quantity("n_post", SCALAR, r"n_{\ell}", "number of postsynaptic cells"),
         Quantity("third", SCALAR, "m", "third factor: one number that every synapse hears, such as surprise"),
-        Quantity("age", SCALAR, "t", "samples the synapse has seen, this one included: 1, 2, …"),
+        Quantity("age", SCALAR, "t", "samples the synapse has seen, this one included: 1, 2, …", True),
         Quantity("exc_pre", PRE, r"\mathbf{x}_{\ell-1}", "1 for excitatory presynaptic cells, 0 for others"),
         Quantity("exc_post", POST, r"\mathbf{x}_{\ell}", "1 for excitatory postsynaptic cells, 0 for others"),
         Quantity("inh_pre", PRE, r"\mathbf{h}_{\ell-1}", "1 for inhibitory presynaptic cells, 0 for others"),
@@ -104,6 +106,11 @@ INTERNAL = {"noise_post": POST, "response_pre": PRE}
 def shape_of_quantity(name: str) -> Shape:
     """The shape of a quantity, seen from either side."""
     return QUANTITIES[name].shape if name in QUANTITIES else INTERNAL[name]
+
+
+def is_count(name: str) -> bool:
+    """Whether a name stands for a count of a synapse's own."""
+    return name in QUANTITIES and QUANTITIES[name].is_count
 
 
 def readable_by(target: str) -> list[str]:

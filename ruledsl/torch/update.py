@@ -102,12 +102,11 @@ class RuleLayer:
         errors = [v.error for v in visits if v.error is not None]
         if not errors:
             return []
+        parts = [self._rows(v, scale, third) for v in visits if v.error is not None]
         counts = [self.synapses.geometry.count(e) for e in errors]
         if Kind.age in self.reads:
-            state[Kind.age] = state.get(Kind.age, self.synapses.weight.new_zeros(())) + 1
-        parts = [self._rows(v, scale, third) for v in visits if v.error is not None]
-        if Kind.age in self.reads:
-            parts = [p | {Kind.age: state[Kind.age].expand(n)} for p, n in zip(parts, counts, strict=True)]
+            age = state[Kind.age] = state.get(Kind.age, self.synapses.weight.new_zeros(())) + 1
+            parts = [p | {Kind.age: age.expand(n)} for p, n in zip(parts, counts, strict=True)]
         if not self.has_traces:  # one pass for all calls; traces need them in their order
             parts = [{name: _joined([p[name] for p in parts]) for name in parts[0]}]
             counts = [sum(counts)]

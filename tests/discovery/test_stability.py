@@ -44,6 +44,14 @@ def test_a_rule_multiplied_out_does_not_say_how_it_was_written() -> None:
     )
 
 
+def test_what_moves_other_weights_is_another_part() -> None:
+    both = "term here = -e_post * y_pre^T\nterm back for B = y_pre * e_post^T\n"
+    found = {
+        p.text: v for p, v in parts_of(judged(both + "rule r = here[init=0.2] + back[init=0.1]")).items()
+    }
+    assert found == pytest.approx({"e_post[j]·y_pre[i]": -0.2, "e_post[j]·y_pre[i] for B": 0.1})
+
+
 def test_what_recurs_is_counted_by_preferred_rules_and_by_fronts() -> None:
     fronts = [front_of(TOGETHER), front_of(TOGETHER, APART), front_of(APART)]
     found = {r.part.text: r for r in recurring(fronts)}
