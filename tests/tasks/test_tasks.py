@@ -203,3 +203,19 @@ def test_only_asked_images_are_decoded() -> None:
     source = ImageSource("counting", 28, np.repeat(np.arange(10), 1000), read)
     draw_task(source, asked(3, 5, 2, (784, 10)), 0, 0)
     assert len(decoded) == 21
+
+
+def test_late_labels_are_told_with_blanks_and_not_with_images() -> None:
+    """Images whose grey value says their class."""
+    labels = np.repeat(np.arange(5), 50)
+    grey = ImageSource(
+        "grey", 28, labels, lambda places: np.tile((labels[places] + 1)[:, None, None] / 5, (28, 28))
+    )
+    late = draw_task(grey, asked(3, 40, 5, PAPER_SIZES).put(tasks="delayed"), 0, 0, 0)
+    assert late.third is not None
+    assert late.third.tolist() == [0.0, 1.0] * 60
+    assert float(late.x[1::2].abs().max()) == 0.0
+    shown = late.x[::2].amax(1).tolist()
+    assert min(shown) > 0
+    assert len(set(zip(shown, late.y[1::2].tolist(), strict=True))) == 3, "with the blank, its image's label"
+    assert len(set(zip(shown, late.y[::2].tolist(), strict=True))) > 3, "with the image, any"
