@@ -208,9 +208,11 @@ def test_only_asked_images_are_decoded() -> None:
 def test_late_labels_are_told_with_blanks_and_not_with_images() -> None:
     """Images whose grey value says their class."""
     labels = np.repeat(np.arange(5), 50)
-    grey = ImageSource(
-        "grey", 28, labels, lambda places: np.tile((labels[places] + 1)[:, None, None] / 5, (28, 28))
-    )
+
+    def read(places: np.ndarray) -> np.ndarray:
+        return np.tile((labels[places] + 1).astype(np.float32)[:, None, None] / 5, (28, 28))
+
+    grey = ImageSource("grey", 28, labels, read)
     late = draw_task(grey, asked(3, 40, 5, PAPER_SIZES).put(tasks="delayed"), 0, 0, 0)
     assert late.third is not None
     assert late.third.tolist() == [0.0, 1.0] * 60
