@@ -1,7 +1,7 @@
 """How the output's error reaches every layer.
 Each pathway gives e_ℓ for ℓ = L−1 … 0; σ' is applied by `net.carry`."""
 
-from ruledsl.plugin import Pathway, Value, absolute, feedback, sign
+from ruledsl.plugin import Pathway, absolute, feedback, sign
 
 
 @feedback("fixed")
@@ -31,9 +31,7 @@ def sign_uniform(net: Pathway) -> None:
     """Signs of W with one magnitude for all (uSF, Liao et al.
     2016): that of W's Xavier draw, √(2/(n_in + n_out))."""
     for layer in net.hidden:
-        weights = net.weights(layer)
-        magnitude = (0.5 * (size_of(net, layer) + size_of(net, layer + 1))) ** -0.5
-        net.carry(layer, magnitude * (sign(weights).T @ net.error(layer + 1)))
+        net.carry(layer, net.spread(layer) * (sign(net.weights(layer)).T @ net.error(layer + 1)))
 
 
 @feedback("sign_fixed")
@@ -64,8 +62,3 @@ def mixture(net: Pathway) -> None:
         layered = net.back(layer) @ net.error(layer + 1)
         straight = net.back(layer, source=net.depth, family="D") @ net.error(net.depth)
         net.carry(layer, layered + mix * (straight - layered))
-
-
-def size_of(net: Pathway, layer: int) -> Value:
-    """The number of cells of a layer, as a value."""
-    return net.activity.y[layer].size()

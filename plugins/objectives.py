@@ -51,7 +51,7 @@ def total_weight_change(view: SampleView) -> Value:
     """Energy of plasticity: Σ |ΔW| over all synapses and samples, without passive decay κW."""
     parts = []
     for pairs in view.changes:
-        if len(pairs) == 1:  # Σ |u_j v_i| needs no matrix
+        if len(pairs) == 1 and not pairs[0][0].is_grid:  # Σ |u_j v_i| needs no matrix
             parts.append(absolute(pairs[0][0]).sum() * absolute(pairs[0][1]).sum())
         elif pairs:
             outers = [u.outer(v) for u, v in pairs]

@@ -27,7 +27,7 @@ from ruledsl.backend.cpp_lists import lists
 from ruledsl.backend.cpp_passes import LANES
 from ruledsl.backend.prelude import PRELUDE
 from ruledsl.compiler import Presence, StepAdjoint, forward_costs, presence
-from ruledsl.ir import Kind, Program, Slot
+from ruledsl.ir import Kind, Program, Slot, is_grid
 
 WORTH_SPLITTING = 60_000
 """Letters of code from which on two compilers side by side repay reading the headers twice."""
@@ -62,7 +62,8 @@ def print_kernel(
 ) -> KernelSource:
     """The C++ of an episode's two directions. `signals` come anew with every sample, besides x and target.
 
-    Raises `NotPrintable` for a step with products of two matrices, or that adds a transposed one to another.
+    Raises `NotPrintable` for a step with products of two matrices, or that adds a transposed one to another,
+    and for convolutions.
     """
     for program in (pair.forward, pair.backward):
         _require_printable(program)
@@ -86,6 +87,8 @@ def print_kernel(
 
 def _require_printable(program: Program) -> None:
     turned: list[bool] = []
+    if any(is_grid(i.shape) for i in program.instructions):
+        raise NotPrintable("cells of a convolution share their synapses")
     for instruction in program.instructions:
         if instruction.op == "matmul":
             raise NotPrintable("`matmul` gives a matrix that is not one entry by entry")

@@ -8,11 +8,12 @@ all samples at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ruledsl.ir import ELEMENTWISE, Function, Instruction, Parameter, Program, Update
+from ruledsl.ir import ELEMENTWISE, Function, Instruction, Parameter, Patches, Program, Update, is_grid
 
 Operand = Tensor | float
 Kernel = Callable[[Sequence[Tensor], Parameter], Tensor]
@@ -25,15 +26,39 @@ def _elementwise(function: Function) -> Kernel:
 
 
 def _matvec(matrix: Tensor, vector: Tensor) -> Tensor:
-    if vector.dim() == matrix.dim():
-        return vector @ matrix.mT
-    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+    if vector.dim() < matrix.dim():
+        return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+    return vector @ _for_all(matrix, vector).mT
 
 
 def _rmatvec(matrix: Tensor, vector: Tensor) -> Tensor:
-    if vector.dim() == matrix.dim():
-        return vector @ matrix
-    return (vector.unsqueeze(-2) @ matrix).squeeze(-2)
+    if vector.dim() < matrix.dim():
+        return (vector.unsqueeze(-2) @ matrix).squeeze(-2)
+    return vector @ _for_all(matrix, vector)
+
+
+def _for_all(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """The matrix with axes for samples whose grids it meets, beside those of positions."""
+    for _ in range(vectors.dim() - matrix.dim()):
+        matrix = matrix.unsqueeze(-3)
+    return matrix
+
+
+def patches_at(cells: Tensor, patches: Patches) -> Tensor:
+    """(…, positions, patch size) of cells (…, n)."""
+    return torch.nn.functional.pad(cells, (0, 1))[..., _table(patches, cells.device, False)]
+
+
+def _overlap(grid: Tensor, patches: Patches) -> Tensor:
+    # Each cell looks up where it was read: the same sums in the same order every time, which scattering
+    # does not promise on every device.
+    ended = torch.nn.functional.pad(grid.flatten(-2), (0, 1))
+    return ended[..., _table(patches, grid.device, True)].sum(-1)
+
+
+@lru_cache(maxsize=64)
+def _table(patches: Patches, device: torch.device, readers: bool) -> Tensor:
+    return torch.tensor(patches.readers if readers else patches.table, device=device)
 
 
 KERNELS: dict[str, Kernel] = {
@@ -45,14 +70,16 @@ KERNELS: dict[str, Kernel] = {
     "column_sum": lambda a, t: a[0].sum(-2),
     "matvec": lambda a, t: _matvec(a[0], a[1]),
     "rmatvec": lambda a, t: _rmatvec(a[0], a[1]),
-    "outer": lambda a, t: a[0].unsqueeze(-1) * a[1].unsqueeze(-2),
     "matmul": lambda a, t: a[0] @ a[1],
     "transpose": lambda a, t: a[0].mT,
+    "patches": lambda a, t: patches_at(a[0], Patches.read(t)),
+    "overlap": lambda a, t: _overlap(a[0], Patches.read(t)),
+    "flat": lambda a, t: a[0].flatten(-2),
 }
 """Ops whose arguments all have their own full shape; the rest broadcast and are handled by `EagerProgram`."""
 
 BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}
-SHAPED = ("sum", "dot", "rows", "columns", "fill")
+SHAPED = ("sum", "dot", "outer", "rows", "columns", "fill", "grid")
 
 
 class EagerProgram:
@@ -145,7 +172,14 @@ class EagerProgram:
             return value.sum(axes)
         if op == "dot":
             return (value * _tensor(arguments[1], theta)).sum(axes)
+        if op == "outer":
+            other = _tensor(arguments[1], theta)
+            if is_grid(shapes[0]):
+                return value.mT @ other
+            return value.unsqueeze(-1) * other.unsqueeze(-2)
         sizes = [self.sizes[d] for d in instruction.shape]
+        if op == "grid":
+            return value.unflatten(-1, sizes)
         if op == "rows":
             return value.unsqueeze(-1).expand(*value.shape, sizes[1])
         if op == "columns":
@@ -209,7 +243,15 @@ def undo_update(update: Update, values: Sequence[Operand | None], target: Tensor
 
 
 def _stacked(update: Update, values: Sequence[Operand | None], target: Tensor) -> tuple[Tensor, Tensor]:
-    batch = target.shape[:-2]
-    us = [_tensor(values[u], target).expand(*batch, target.shape[-2]) for u, _ in update.pairs]
-    vs = [_tensor(values[v], target).expand(*batch, target.shape[-1]) for _, v in update.pairs]
+    """The vectors of all pairs side by side, (…, rows, number) and (…, columns, number)."""
+    us, vs = ([_tensor(values[pair[side]], target) for pair in update.pairs] for side in (0, 1))
+    batch, grids = target.shape[:-2], any(u.dim() == target.dim() for u in us)
+    us = [u if u.dim() == target.dim() else u.expand(*batch, target.shape[-2]) for u in us]
+    vs = [v if v.dim() == target.dim() else v.expand(*batch, target.shape[-1]) for v in vs]
+    if grids:  # a pair at every position
+        return _side_by_side(us, target.dim()), _side_by_side(vs, target.dim())
     return torch.stack(us, -1), torch.stack(vs, -1)
+
+
+def _side_by_side(parts: Sequence[Tensor], axes: int) -> Tensor:
+    return torch.cat([p.mT if p.dim() == axes else p.unsqueeze(-1) for p in parts], -1)

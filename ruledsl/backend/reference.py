@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ruledsl.ir import ELEMENTWISE, Function, Parameter, Program
+from ruledsl.ir import ELEMENTWISE, Function, Parameter, Patches, Program
 
 Array = NDArray[np.float64]
 Kernel = Callable[[Sequence[Array], Parameter, tuple[int, ...]], Array]
@@ -24,6 +24,25 @@ def _elementwise(function: Function) -> Kernel:
     return lambda a, t, s: call(np, a[0], float(t or 1.0))
 
 
+def _at_each(matrix: Array, vectors: Array) -> Array:
+    """Matrix · vector, at every position where there are several."""
+    return np.stack([matrix @ v for v in vectors]) if vectors.ndim == 2 else matrix @ vectors
+
+
+def _outer(u: Array, v: Array) -> Array:
+    """u vᵀ, summed over positions where there are several."""
+    pairs = zip(u, v, strict=True) if u.ndim == 2 else [(u, v)]
+    return np.sum([np.outer(a, b) for a, b in pairs], axis=0)
+
+
+def _overlap(grid: Array, patches: Patches) -> Array:
+    cells = np.zeros(patches.cells + 1)
+    for row, values in zip(patches.table, grid, strict=True):
+        for cell, value in zip(row, values, strict=True):
+            cells[cell] += value
+    return cells[:-1]
+
+
 REFERENCE_KERNELS: dict[str, Kernel] = {
     "const": lambda a, t, s: np.float64(t),  # type: ignore[arg-type,return-value,dict-item]
     "add": lambda a, t, s: a[0] + a[1],
@@ -37,14 +56,18 @@ REFERENCE_KERNELS: dict[str, Kernel] = {
     "row_sum": lambda a, t, s: a[0].sum(axis=1),
     "column_sum": lambda a, t, s: a[0].sum(axis=0),
     "dot": lambda a, t, s: (a[0] * a[1]).sum(),
-    "matvec": lambda a, t, s: a[0] @ a[1],
-    "rmatvec": lambda a, t, s: a[0].T @ a[1],
-    "outer": lambda a, t, s: np.outer(a[0], a[1]),
+    "matvec": lambda a, t, s: _at_each(a[0], a[1]),
+    "rmatvec": lambda a, t, s: _at_each(a[0].T, a[1]),
+    "outer": lambda a, t, s: _outer(a[0], a[1]),
     "matmul": lambda a, t, s: a[0] @ a[1],
     "transpose": lambda a, t, s: a[0].T,
     "rows": lambda a, t, s: np.repeat(a[0][:, None], s[1], axis=1),
     "columns": lambda a, t, s: np.repeat(a[0][None, :], s[0], axis=0),
     "fill": lambda a, t, s: np.full(s, a[0]),
+    "patches": lambda a, t, s: np.append(a[0], 0.0)[np.array(Patches.read(t).table)],
+    "overlap": lambda a, t, s: _overlap(a[0], Patches.read(t)),
+    "grid": lambda a, t, s: a[0].reshape(s),
+    "flat": lambda a, t, s: a[0].reshape(s),
 }
 """Every op but the three that only load: `input`, `theta` and `size`."""
 
@@ -81,6 +104,6 @@ def run_updates(
         target = np.asarray(inputs[update.target], dtype=np.float64)
         change = np.zeros_like(target) if update.kappa is None else values[update.kappa] * target
         for u, v in update.pairs:
-            change = change + np.outer(values[u], values[v])
+            change = change + _outer(values[u], values[v])
         changes[update.target] = change if update.dense is None else change + values[update.dense]
     return changes

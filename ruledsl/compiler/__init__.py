@@ -3,6 +3,7 @@
 from ruledsl.compiler.adjoint import StepAdjoint, forward_costs, step_adjoint
 from ruledsl.compiler.cover import minimum_cover
 from ruledsl.compiler.factor import NormalForm, normal_form
+from ruledsl.compiler.positions import Shared, lower_shared
 from ruledsl.compiler.presence import Condition, Presence, presence
 from ruledsl.compiler.rule_program import OtherForm, RuleProgram, check_layers
 
@@ -12,9 +13,11 @@ __all__ = [
     "OtherForm",
     "Presence",
     "RuleProgram",
+    "Shared",
     "StepAdjoint",
     "check_layers",
     "forward_costs",
+    "lower_shared",
     "minimum_cover",
     "normal_form",
     "presence",

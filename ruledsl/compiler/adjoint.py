@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ruledsl.ir import ELEMENTWISE, OPS, Builder, Kind, Program, Slot, Update, verify
+from ruledsl.ir import ELEMENTWISE, OPS, Builder, Kind, Program, Slot, Update, is_of_cells, verify
 
 SAVED_OPS = frozenset({"matvec", "rmatvec", "matmul", "row_sum", "column_sum", "softmax", "pow"}) | {
     f.name for f in ELEMENTWISE.values() if f.is_op and f.kept
@@ -68,7 +68,7 @@ def _reload(forward: Program, builder: Builder) -> list[int]:
     carried = {update.target for update in forward.updates if update.rank == 1}
     values: list[int] = []
     for number, instruction in enumerate(forward.instructions):
-        if (instruction.op in SAVED_OPS and len(instruction.shape) < 2) or (
+        if (instruction.op in SAVED_OPS and is_of_cells(instruction.shape)) or (
             instruction.op == "input" and instruction.parameter in carried
         ):
             values.append(builder.input(Slot(Kind.saved, number), instruction.shape))

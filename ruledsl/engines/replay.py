@@ -46,6 +46,7 @@ class Replayed:
                 name: torch.empty_like(v.transpose(0, 1), memory_format=torch.contiguous_format)
                 for name, v in stream.signals.items()
             },
+            stream.sizes,
         )
         self.theta = torch.empty_like(theta)
         self.gradient = torch.zeros_like(theta)

@@ -45,7 +45,7 @@ class Retied(Engine):
         if programs.network.feedback != "symmetric":
             raise ValueError("the engine `retied` is about backprop; it needs the feedback `symmetric`")
         untied = programs_for(programs.rule, programs.depth, replace(programs.network, feedback="fixed"))
-        told = Case(untied, _Retied(stream.state, stream.constants, stream.signals), case.theta)
+        told = Case(untied, _Retied(stream.state, stream.constants, stream.signals, stream.sizes), case.theta)
         result = Rebuild().run(told, ending)
         lost = result.lost if result.lost is not None else torch.zeros(len(result.loss), dtype=torch.bool)
         gradient = result.gradient.masked_fill(lost.unsqueeze(-1), torch.nan)

@@ -17,7 +17,18 @@ from ruledsl.ir.operators import (
     left_level,
 )
 from ruledsl.ir.ops import ENTRYWISE, LOADS, OPS, Op, program_cost, verify
-from ruledsl.ir.program import Builder, Dims, Instruction, Parameter, Program, Update
+from ruledsl.ir.patches import Patches
+from ruledsl.ir.program import (
+    Builder,
+    Dims,
+    Instruction,
+    Parameter,
+    Program,
+    Update,
+    is_grid,
+    is_of_cells,
+    places_of,
+)
 from ruledsl.ir.slots import Kind, Slot, layers_of, slots
 from ruledsl.ir.source import SourceFile, Span
 from ruledsl.ir.syntax import (
@@ -84,6 +95,7 @@ __all__ = [
     "Op",
     "Operator",
     "Parameter",
+    "Patches",
     "Power",
     "Program",
     "RuleError",
@@ -100,11 +112,14 @@ __all__ = [
     "Update",
     "Value",
     "children",
+    "is_grid",
+    "is_of_cells",
     "latex_call",
     "layers_of",
     "left_level",
     "operands",
     "parse_program",
+    "places_of",
     "program_cost",
     "program_text",
     "raise_errors",

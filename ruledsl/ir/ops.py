@@ -12,7 +12,8 @@ from math import prod
 
 from ruledsl.ir.diagnostics import InternalError
 from ruledsl.ir.functions import FUNCTIONS, Function
-from ruledsl.ir.program import Builder, Dims, Instruction, Parameter, Program
+from ruledsl.ir.patches import Patches
+from ruledsl.ir.program import Builder, Dims, Instruction, Parameter, Program, is_grid
 
 ShapeRule = Callable[[Sequence[Dims], Parameter, Dims], bool]
 AdjointRule = Callable[[Builder, Parameter, Sequence[int], int, int], Sequence[int | None]]
@@ -92,6 +93,29 @@ def _source(shapes: Sequence[Dims], parameter: Parameter, _: Dims) -> bool:
     return not shapes and parameter is not None
 
 
+def _at_each(vector: Dims) -> bool:
+    """Whether a product may take it: a vector, or one at every position."""
+    return len(vector) == 1 or is_grid(vector)
+
+
+def _product(matrix: Dims, vector: Dims, inner: int, shape: Dims) -> bool:
+    fits = len(matrix) == 2 and _at_each(vector) and vector[-1] == matrix[inner]
+    return fits and shape == (*vector[:-1], matrix[1 - inner])
+
+
+def _outer(shapes: Sequence[Dims], _: Parameter, shape: Dims) -> bool:
+    u, v = shapes
+    return _at_each(u) and _at_each(v) and u[:-1] == v[:-1] and shape == (u[-1], v[-1])
+
+
+def _products(arguments: Sequence[Sequence[int]], _: Sequence[int]) -> int:
+    return prod(arguments[0]) * prod(arguments[1][:-1])
+
+
+def _outer_products(arguments: Sequence[Sequence[int]], _: Sequence[int]) -> int:
+    return prod(arguments[0]) * arguments[1][-1]
+
+
 def _function(function: Function) -> Op:
     def adjoint(
         b: Builder, parameter: Parameter, arguments: Sequence[int], result: int, cotangent: int
@@ -145,23 +169,23 @@ _ROWS = (
     Op(
         "matvec",
         2,
-        lambda s, _, shape: len(s[0]) == 2 and s[1] == s[0][1:] and shape == s[0][:1],
+        lambda s, _, shape: _product(s[0], s[1], 1, shape),
         lambda b, t, a, r, c: (b.outer(c, a[1]), b.rmatvec(a[0], c)),
-        _over_first,
+        _products,
     ),
     Op(
         "rmatvec",
         2,
-        lambda s, _, shape: len(s[0]) == 2 and s[1] == s[0][:1] and shape == s[0][1:],
+        lambda s, _, shape: _product(s[0], s[1], 0, shape),
         lambda b, t, a, r, c: (b.outer(a[1], c), b.matvec(a[0], c)),
-        _over_first,
+        _products,
     ),
     Op(
         "outer",
         2,
-        lambda s, _, shape: len(s[0]) == len(s[1]) == 1 and shape == s[0] + s[1],
+        _outer,
         lambda b, t, a, r, c: (b.matvec(c, a[1]), b.rmatvec(c, a[0])),
-        _entrywise,
+        _outer_products,
     ),
     Op(
         "matmul",
@@ -194,6 +218,34 @@ _ROWS = (
         _free,
     ),
     Op("fill", 1, lambda s, _, shape: s[0] == () != shape, lambda b, t, a, r, c: (b.sum(c),), _free),
+    Op(
+        "patches",
+        1,
+        lambda s, _, shape: len(s[0]) == 1 and is_grid(shape),
+        lambda b, t, a, r, c: (b.overlap(c, Patches.read(t), b.shape(a[0])[0]),),
+        _free,
+    ),
+    Op(
+        "overlap",
+        1,
+        lambda s, _, shape: is_grid(s[0]) and len(shape) == 1,
+        lambda b, t, a, r, c: (b.patches(c, Patches.read(t), b.shape(a[0])),),
+        _free,
+    ),
+    Op(
+        "grid",
+        1,
+        lambda s, _, shape: len(s[0]) == 1 and is_grid(shape),
+        lambda b, t, a, r, c: (b.flat(c, b.shape(a[0])[0]),),
+        _free,
+    ),
+    Op(
+        "flat",
+        1,
+        lambda s, _, shape: is_grid(s[0]) and len(shape) == 1,
+        lambda b, t, a, r, c: (b.grid(c, b.shape(a[0])),),
+        _free,
+    ),
 )
 
 OPS: Mapping[str, Op] = {op.name: op for op in _ROWS}
@@ -209,7 +261,8 @@ def verify(program: Program) -> None:
         _verify_instruction(program, number, instruction)
     for update in program.updates:
         shapes = [(program.instructions[u].shape, program.instructions[v].shape) for u, v in update.pairs]
-        if any(len(u) != 1 or len(v) != 1 for u, v in shapes) or len(set(shapes)) > 1:
+        fit = all(_at_each(u) and _at_each(v) and u[:-1] == v[:-1] for u, v in shapes)
+        if not fit or len({(u[-1], v[-1]) for u, v in shapes}) > 1:
             raise InternalError(f"the update of {update.target} has pairs of different shapes: {shapes}")
     for root in program.roots():
         if not 0 <= root < len(program.instructions):
@@ -235,7 +288,7 @@ def program_cost(program: Program, sizes: Mapping[str, int]) -> int:
         for n, i in enumerate(program.instructions)
     )
     for update in program.updates:
-        matrix = [prod(dims[u] + dims[v]) for u, v in update.pairs]
+        matrix = [prod(dims[u]) * dims[v][-1] for u, v in update.pairs]
         dense = [prod(dims[update.dense])] if update.dense is not None else []
         kappa = prod(sizes[d] for d in ("post", "pre")) if update.kappa is not None and "post" in sizes else 0
         total += sum(matrix) + sum(dense) + kappa

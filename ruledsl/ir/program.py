@@ -3,6 +3,9 @@
 A program is a list of instructions in order of dependence. Each has an op of the table in
 `ops`, arguments that are earlier instructions, and a symbolic shape: `()` a scalar, `("post",)`
 a vector, `("post", "pre")` a matrix. Batch axes are not part of a program; backends add them.
+
+In a convolution a vector stands at every position: a grid, `("@1", "c1")`. Products with matrices act at each
+position, and outer products are summed over positions, since all share their synapses.
 """
 
 from __future__ import annotations
@@ -10,10 +13,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ruledsl.ir.patches import Patches
 from ruledsl.ir.slots import Slot
 
 Dims = tuple[str, ...]
 Parameter = str | int | float | None
+_PLACES = "@"
+
+
+def places_of(layer: int) -> str:
+    """The symbolic number of positions of a convolution's layer."""
+    return f"{_PLACES}{layer}"
+
+
+def is_grid(dims: Dims) -> bool:
+    """Whether this is the shape of a vector at every position of a convolution, `("@1", "c1")`."""
+    return len(dims) == 2 and dims[0].startswith(_PLACES)
+
+
+def is_of_cells(dims: Dims) -> bool:
+    """Whether this is a value of cells, at one position or at many; matrices are of synapses."""
+    return len(dims) < 2 or is_grid(dims)
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,8 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Update:
-    """target ← target + κ target + Σ u vᵀ + dense, the one thing a program writes.
+    """target ← target + κ target + Σ u vᵀ + dense, the one thing a program writes; grids u and v are summed
+    over their positions.
 
     A target is a matrix (rank 2) or a vector (rank 1): the weights, or anything else a stream carries along.
     """
@@ -191,16 +212,38 @@ class Builder:
     def matvec(self, matrix: int, vector: int) -> int:
         if self.instructions[vector].op == "neg":
             return self.neg(self.matvec(matrix, self.instructions[vector].arguments[0]))
-        return self.emit("matvec", (matrix, vector), self.shape(matrix)[:1])
+        return self.emit("matvec", (matrix, vector), self.shape(vector)[:-1] + self.shape(matrix)[:1])
 
     def rmatvec(self, matrix: int, vector: int) -> int:
         """Matrixᵀ · vector."""
         if self.instructions[vector].op == "neg":
             return self.neg(self.rmatvec(matrix, self.instructions[vector].arguments[0]))
-        return self.emit("rmatvec", (matrix, vector), self.shape(matrix)[1:])
+        return self.emit("rmatvec", (matrix, vector), self.shape(vector)[:-1] + self.shape(matrix)[1:])
 
     def outer(self, u: int, v: int) -> int:
-        return self.emit("outer", (u, v), self.shape(u) + self.shape(v))
+        return self.emit("outer", (u, v), self.shape(u)[-1:] + self.shape(v)[-1:])
+
+    def patches(self, cells: int, patches: Patches, shape: Dims) -> int:
+        """The grid of a picture's patches."""
+        return self.emit("patches", (cells,), shape, str(patches))
+
+    def overlap(self, grid: int, patches: Patches, cells: str) -> int:
+        """Patches added up where they share a cell of the picture: the transposed map of `patches`."""
+        return self.emit("overlap", (grid,), (cells,), str(patches))
+
+    def grid(self, cells: int, shape: Dims) -> int:
+        """A layer's cells as a grid of positions and channels."""
+        source = self.instructions[cells]
+        if source.op == "flat" and self.shape(source.arguments[0]) == shape:
+            return source.arguments[0]
+        return self.emit("grid", (cells,), shape)
+
+    def flat(self, grid: int, cells: str) -> int:
+        """A grid as its layer's cells, one position after the other."""
+        source = self.instructions[grid]
+        if source.op == "grid" and self.shape(source.arguments[0]) == (cells,):
+            return source.arguments[0]
+        return self.emit("flat", (grid,), (cells,))
 
     def matmul(self, a: int, b: int) -> int:
         return self.emit("matmul", (a, b), self.shape(a)[:1] + self.shape(b)[1:])

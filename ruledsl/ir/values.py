@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ruledsl.ir.ops import ENTRYWISE, LOADS, OPS
-from ruledsl.ir.program import Builder, Dims
+from ruledsl.ir.program import Builder, Dims, is_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ class Value:
         return self._new(self.builder.pow(self.number, float(exponent)))
 
     def __matmul__(self, vector: Value) -> Value:
-        """Matrix · vector."""
-        if len(self.dims) != 2 or vector.dims != self.dims[1:]:
+        """Matrix · vector, at every position where the vector is a grid."""
+        if len(self.dims) != 2 or vector.dims[-1:] != self.dims[1:] or not vector._at_each:
             raise TypeError(f"a {_shown(self.dims)} cannot be applied to a {_shown(vector.dims)}")
         source = self.builder.instructions[self.number]
         if source.op == "transpose":  # no copy of the matrix
@@ -101,9 +101,18 @@ class Value:
         """Σ of the entrywise product."""
         return self._new(self.builder.dot(self.number, self._other(other)))
 
+    @property
+    def is_grid(self) -> bool:
+        """Whether this is a vector at every position of a convolution; outer products are summed over them."""
+        return is_grid(self.dims)
+
+    @property
+    def _at_each(self) -> bool:
+        return len(self.dims) == 1 or self.is_grid
+
     def outer(self, other: Value) -> Value:
-        """self otherᵀ of two vectors."""
-        if len(self.dims) != 1 or len(other.dims) != 1:
+        """self otherᵀ of two vectors, summed over positions where they are grids."""
+        if not (self._at_each and other._at_each and self.dims[:-1] == other.dims[:-1]):
             raise TypeError(
                 f"an outer product needs two vectors, not {_shown(self.dims)} and {_shown(other.dims)}"
             )

@@ -31,7 +31,8 @@ def measure(
 
     α_ℓ is the angle between e_ℓ as the pathway carries it and e_ℓ carried by Wᵀ, from the same activities and
     the same e_L, both averaged over the queries first. E_W = ‖z_ℓ − W Wᵀ y_ℓ‖² (Eq. 10), averaged over
-    the queries. A run whose weights are not finite measures NaN.
+    the queries; in a convolution it is that of each position, summed over them. A run whose weights are not
+    finite measures NaN.
     """
     depth = programs.depth
     carried = probe_values(programs, named, theta, x, y)
@@ -43,8 +44,12 @@ def measure(
     errors = []
     for layer in range(1, depth):
         matrix = named[Slot(Kind.weights, layer - 1)]
-        back = carried[Slot(Kind.activity, layer)] @ matrix
-        errors.append((carried[Slot(Kind.potential, layer)] - back @ matrix.mT).square().sum(-1).mean(-1))
+        y, z = (carried[Slot(kind, layer)] for kind in (Kind.activity, Kind.potential))
+        channels = matrix.shape[1]
+        if y.shape[-1] > channels:  # a convolution: every position is a layer of its own
+            y, z = (v.reshape(len(v), -1, channels) for v in (y, z))
+        squared = (z - y @ matrix @ matrix.mT).square().sum(-1)
+        errors.append(squared.reshape(len(x), x.shape[1], -1).sum(-1).mean(-1))
     ortho = torch.stack(errors, -1) if errors else x.new_zeros(x.shape[0], 0)
     return Measurements(torch.stack(angles, -1), ortho)
 

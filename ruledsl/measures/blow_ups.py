@@ -79,7 +79,7 @@ def inspect_stream(rule: CompiledRule, theta: Tensor, episode: Episode, network:
         seen = stream.part(slice(sample, sample + 1))
         values = probe_values(programs, named, prepared.theta, seen[Kind.input], seen[Kind.target])
         matrix = named[Slot(Kind.weights, layer - 1)]
-        quantities = layer_quantities(values, layer, 0) | signs_of(named, layer)
+        quantities = layer_quantities(values, layer, 0, network) | signs_of(named, layer)
         changes = [
             theta[r] * term_change(rule.program, r, quantities, matrix)
             if rule.program.acts_in(r, layer) and rule.program.forms[r] is not None and float(theta[r])

@@ -40,14 +40,21 @@ def gradient_content(
     for layer in range(1, programs.depth + 1):
         matrix = named[Slot(Kind.weights, layer - 1)]
         for sample in range(shape[2]):
-            quantities = layer_quantities(values, layer, sample)
-            e, y_pre = quantities["e_post"], quantities["y_pre"]
-            reference[:, sample] += e.square().sum(-1) * y_pre.square().sum(-1)
+            quantities = layer_quantities(values, layer, sample, programs.network)
+            e, y_pre = (quantities[q].unflatten(0, (len(matrix), -1)) for q in ("e_post", "y_pre"))
+            reference[:, sample] += _squared(e, y_pre)
             for r in range(shape[0]):
                 if rule.forms[r] is not None and rule.acts_in(r, layer):
                     change = term_change(rule, r, quantities | signs_of(named, layer), matrix)
                     # By two at a time: of three, torch chooses the order by whether opt_einsum is installed,
                     # and the last bits of a training must not depend on that.
-                    told = torch.einsum("nj,nji->ni", e, change)
-                    products[r, :, sample] -= torch.einsum("ni,ni->n", told, y_pre)
+                    told = torch.einsum("npj,nji->npi", e, change)
+                    products[r, :, sample] -= torch.einsum("npi,npi->n", told, y_pre)
     return products.square().mean((1, 2)).sqrt() / reference.mean()
+
+
+def _squared(e: Tensor, y_pre: Tensor) -> Tensor:
+    """‖Σ_p e yᵀ‖² (N,) of vectors (N, P, n) at P positions."""
+    if e.shape[1] == 1:
+        return (e.square().sum(-1) * y_pre.square().sum(-1)).squeeze(1)
+    return (e.mT @ y_pre).square().sum((1, 2))

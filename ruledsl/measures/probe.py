@@ -24,7 +24,7 @@ def probe_values(
     """
     program = programs.probe
     depth = programs.depth
-    sizes = sizes_of(weights_of(named))
+    sizes = sizes_of(weights_of(named), programs.network)
     inputs = {name: value if value.dim() == 3 else value.unsqueeze(1) for name, value in named.items()}
     inputs |= {Kind.input: x, Kind.target: as_targets(y, sizes[f"n{depth}"], x.dtype)}
     for name, number in program.inputs().items():

@@ -3,6 +3,7 @@
 from ruledsl.network.preparation import Prepared, prepare
 from ruledsl.network.programs import StepPrograms, programs_for
 from ruledsl.network.queries import as_targets, query_outputs, query_scores, scores
+from ruledsl.network.shared import convolution_into
 from ruledsl.network.step import Activity, Coefficient, Pathway, SampleView, step_program
 from ruledsl.network.stream import State, Stream, sizes_of, weights_of
 from ruledsl.network.wiring import (
@@ -25,6 +26,7 @@ __all__ = [
     "StepPrograms",
     "Stream",
     "as_targets",
+    "convolution_into",
     "endings_of",
     "network_of",
     "paid_at_samples",

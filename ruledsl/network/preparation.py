@@ -13,6 +13,7 @@ from ruledsl.errors import PluginError
 from ruledsl.ir import Kind, Slot
 from ruledsl.network.programs import StepPrograms, programs_for
 from ruledsl.network.queries import as_targets
+from ruledsl.network.shared import dim, synapse_dims
 from ruledsl.network.stream import State, Stream, sizes_of
 from ruledsl.registry import find, names_of
 from ruledsl.settings import Network
@@ -49,7 +50,7 @@ def prepare(rule: CompiledRule, theta: Tensor, network: Network, given: Episode)
     batch = tuple(theta.shape[:-1])
     checked = _Checker(programs, batch, given)
     checked.samples()
-    stream = Stream(checked.state(), checked.constants(), checked.signals())
+    stream = Stream(checked.state(), checked.constants(), checked.signals(), checked.sizes)
     return Prepared(programs, stream, theta.reshape(prod(batch), count), batch)
 
 
@@ -62,12 +63,13 @@ class _Checker:
     def samples(self) -> None:
         """Shapes of W, x and y, and the labels."""
         W, x, y, batch = self.given.W, self.given.x, self.given.y, self.batch
+        network = self.programs.network
+        self.sizes = sizes_of(W, network)
         for number, weights in enumerate(W):
-            below = W[0].shape[-1] if number == 0 else W[number - 1].shape[-2]
-            _expect(f"W[{number}]", weights, (*batch, weights.shape[-2], below))
-        self.sizes = sizes_of(W)
+            rows, columns = (self.sizes[d] for d in synapse_dims(network, number + 1))
+            _expect(f"W[{number}]", weights, (*batch, rows, columns))
         outputs = W[-1].shape[-2]
-        _expect("x", x, (*batch, x.shape[-2], W[0].shape[-1]))
+        _expect("x", x, (*batch, x.shape[-2], self.sizes[dim(0)]))
         _expect("y", y, (*batch, x.shape[-2], outputs) if y.is_floating_point() else (*batch, x.shape[-2]))
         if not y.is_floating_point() and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < outputs:
             found = f"{int(y.min())} … {int(y.max())}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from ruledsl.compiler import RuleProgram, StepAdjoint, forward_costs, step_adjoint
 from ruledsl.ir import Kind, Program, Slot
+from ruledsl.network.shared import convolution_into, sizes_by_name, synapse_dims
 from ruledsl.network.step import (
     Coefficient,
     pathway_coefficients,
@@ -16,7 +17,7 @@ from ruledsl.network.step import (
     step_program,
 )
 from ruledsl.settings import Network
-from ruledsl.tasks import Needs
+from ruledsl.tasks import MatrixShape, Needs
 
 Shapes = dict[Slot, tuple[str, ...]]
 _STATE = (Kind.weights, Kind.trace, Kind.feedback_trace)
@@ -100,12 +101,17 @@ class StepPrograms:
 
     def needs(self, sizes: Sequence[int]) -> Needs:
         """What has to be drawn for networks of some sizes."""
-        cells = {f"n{n}": size for n, size in enumerate(sizes)}
+        cells = sizes_by_name(sizes, self.network)
         return Needs(
-            {slot: (cells[rows], cells[columns]) for slot, (rows, columns) in self.matrices.items()},
+            {slot: self._drawn(slot, dims, cells) for slot, dims in self.matrices.items()},
             {slot: cells[dims[0]] for slot, dims in self.further_signals.items() if dims},
             Kind.third in self.further_signals,
         )
+
+    def _drawn(self, slot: Slot, dims: tuple[str, ...], cells: Mapping[str, int]) -> MatrixShape:
+        layered = dims == synapse_dims(self.network, slot.number + 1)[::-1]
+        shared = convolution_into(self.network, slot.number + 1) if layered else None
+        return MatrixShape.of(cells[dims[0]], cells[dims[1]], shared)
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from ruledsl.network.stream import sizes_of, weights_of
 
 def query_outputs(programs: StepPrograms, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Pre-activations of the output, (N, Q, n_L), for x (N, Q, n_0)."""
-    sizes = sizes_of(weights_of(state))
+    sizes = sizes_of(weights_of(state), programs.network)
     # Biases get an axis for the samples; matrices act on all samples as they are.
     inputs = {name: value if value.dim() == 3 else value.unsqueeze(1) for name, value in state.items()}
     values = EagerProgram(programs.prediction, sizes).run(inputs | {"x": x}, x.new_zeros(()))

@@ -1,16 +1,26 @@
 """One online learning step of the whole network as one program (Eqs. 1–3 and 6, Algorithm 1).
 
 Layer sizes are the symbolic dimensions n0 … nL. All errors of a sample come from the weights
-before its update: updates are written at the end of the step, after everything that reads W.
+before its update: updates are written at the end of the step, after everything that reads W. Values of a
+layer are vectors of all its cells, also in a convolution, whose synapses see them as a grid of positions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ruledsl.compiler import RuleProgram
+from ruledsl.compiler import RuleProgram, Shared, lower_shared
 from ruledsl.errors import PluginError
-from ruledsl.ir import Builder, Kind, Program, Slot, Update, Value, slope_of, verify
+from ruledsl.ir import Builder, Kind, Program, Slot, Update, Value, places_of, slope_of, verify
+from ruledsl.network.shared import (
+    convolution_into,
+    dim,
+    grid_of,
+    patches_of,
+    synapse_dims,
+    synapses,
+    weights_into,
+)
 from ruledsl.registry import find
 from ruledsl.settings import Network
 
@@ -23,31 +33,29 @@ class Activity:
     y: list[Value]
 
 
-def dim(layer: int) -> str:
-    """The symbolic size of a layer."""
-    return f"n{layer}"
-
-
-def weights_into(b: Builder, layer: int) -> Value:
-    """W of the synapses that enter postsynaptic layer `layer` (from 1)."""
-    return Value(b, b.input(Slot(Kind.weights, layer - 1), (dim(layer), dim(layer - 1))))
-
-
 def forward_layers(b: Builder, depth: int, network: Network) -> Activity:
     """z_ℓ = W y_{ℓ−1} (1), y_ℓ = σ(z_ℓ) (2, 11), softmax or identity at the output; z_0 = y_0 = x."""
     x = Value(b, b.input(Kind.input, (dim(0),)))
     z, y = [x], [x]
     hidden = find("activation", network.activation).item
     for layer in range(1, depth + 1):
-        total = weights_into(b, layer) @ y[-1]
+        total = weights_into(b, layer, network) @ y[-1]
         if network.bias:
-            total = total + Value(b, b.input(Slot(Kind.bias, layer), (dim(layer),)))
+            total = total + _biases(b, layer, network)
         z.append(total)
         if layer < depth:
             y.append(hidden(total, network.beta))
         else:
             y.append(total.apply("softmax") if network.output == "softmax" else total)
     return Activity(z, y)
+
+
+def _biases(b: Builder, layer: int, network: Network) -> Value:
+    """One for each cell; in a convolution one for each channel, at every position."""
+    own = b.input(Slot(Kind.bias, layer), synapse_dims(network, layer)[:1])
+    if convolution_into(network, layer) is None:
+        return Value(b, own)
+    return Value(b, b.flat(b.columns(own, places_of(layer)), dim(layer)))
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,11 @@ class Pathway:
         return self.errors[layer]
 
     def weights(self, layer: int) -> Value:
-        """W from `layer` to `layer + 1`, (n_{ℓ+1}, n_ℓ), as it is before this sample's update."""
-        return weights_into(self.builder, layer + 1)
+        """W from `layer` to `layer + 1`, (n_{ℓ+1}, n_ℓ), as it is before this sample's update.
+
+        In a convolution (channels, patch size); its products with the layers' cells are those of all positions.
+        """
+        return weights_into(self.builder, layer + 1, self.network)
 
     def back(self, layer: int, source: int | None = None, family: str = Kind.feedback) -> Value:
         """A random matrix (n_layer, n_source) drawn once per episode; `source` is the layer above unless
@@ -102,8 +113,18 @@ class Pathway:
 
         Rules for `B` train the family B. Another family is drawn independently.
         """
-        rows, columns = dim(layer), dim(layer + 1 if source is None else source)
-        return Value(self.builder, self.builder.input(Slot(family, layer), (rows, columns)))
+        slot = Slot(family, layer)
+        if source in (None, layer + 1):
+            return synapses(self.builder, slot, layer + 1, self.network, back=True)
+        return Value(self.builder, self.builder.input(slot, (dim(layer), dim(source))))
+
+    def spread(self, layer: int) -> Value:
+        """The standard deviation of Xavier's draw of W from `layer` to `layer + 1`, √(2/(n_in + n_out))."""
+        shared = convolution_into(self.network, layer + 1)
+        if shared is None:
+            cells = self.activity.y[layer].size() + self.activity.y[layer + 1].size()
+            return (0.5 * cells) ** -0.5
+        return Value(self.builder, self.builder.const((2.0 / shared.fans) ** 0.5))
 
     def random(self, layer: int, what: str = Kind.gain) -> Value:
         """A standard normal vector of a layer's size, drawn anew for every sample."""
@@ -171,7 +192,8 @@ class SampleView:
     loss: Value
     """Cross-entropy of the sample (squared error for a linear output), before its update."""
     changes: list[list[tuple[Value, Value]]]
-    """For each synapse layer the pairs (u, v) of ΔW = Σ u vᵀ; without κ W and what is not of that form."""
+    """For each synapse layer the pairs (u, v) of ΔW = Σ u vᵀ; without κ W and what is not of that form. Those
+    of a convolution are grids, summed over positions."""
     weights: list[Value]
 
 
@@ -182,26 +204,17 @@ def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
     errors = backward_errors(b, activity, network, len(rule.names)).errors
     target = Value(b, b.input(Kind.target, (dim(depth),)))
     loss = sample_loss(activity, target, network)
+    heard = _broadcast(network, activity, target, loss)
     updates: list[Update] = []
     for layer in range(1, depth + 1):
-        inputs = {
-            "y_pre": activity.y[layer - 1].number,
-            "y_post": activity.y[layer].number,
-            "z_pre": activity.z[layer - 1].number,
-            "z_post": activity.z[layer].number,
-            "e_pre": errors[layer - 1].number,
-            "e_post": errors[layer].number,
-            "W": weights_into(b, layer).number,
-        }
-        inputs |= _broadcast(network, activity, target, loss) | _populations(b, layer, network)
-        found = rule.lower_into(b, layer, inputs, network.bias)
+        found = _layer_updates(b, layer, rule, network, activity, errors, heard)
         updates += [
-            _sign_kept(b, u, layer) if network.inhibitory and u.target.kind == Kind.weights else u
+            _sign_kept(b, u, layer, network) if network.inhibitory and u.target.kind == Kind.weights else u
             for u in found
         ]
     costs = _cost(b, depth, network, activity, errors, loss, updates)
     # Whatever is carried along stays an input, also where nothing reads it: engines need its shape and place.
-    weights = {Slot(Kind.weights, n): weights_into(b, n + 1).number for n in range(depth)}
+    weights = {Slot(Kind.weights, n): weights_into(b, n + 1, network).number for n in range(depth)}
     loaded = {i.slot: number for number, i in enumerate(b.instructions) if i.op == "input"}
     carried = {update.target: loaded[update.target] for update in updates}
     labels = {Slot(Kind.potential, n): v.number for n, v in enumerate(activity.z) if n}
@@ -210,6 +223,34 @@ def step_program(rule: RuleProgram, depth: int, network: Network) -> Program:
     program = b.finish(weights | carried | costs, updates, labels)
     verify(program)
     return program
+
+
+def _layer_updates(
+    b: Builder,
+    layer: int,
+    rule: RuleProgram,
+    network: Network,
+    activity: Activity,
+    errors: dict[int, Value],
+    heard: dict[str, int],
+) -> list[Update]:
+    """What the rule moves in one layer, from the cells at both of its ends and what every synapse hears."""
+    sides = {"pre": layer - 1, "post": layer}
+    kinds = {"y": activity.y, "z": activity.z, "e": errors}
+    cells = {f"{q}_{side}": values[n] for q, values in kinds.items() for side, n in sides.items()}
+    weights = weights_into(b, layer, network).number
+    shared = convolution_into(network, layer)
+    if shared is None:
+        inputs = {name: value.number for name, value in cells.items()} | {"W": weights}
+        return rule.lower_into(b, layer, inputs | heard | _populations(b, layer, network), network.bias)
+    noise = Slot(Kind.noise, layer - 1)
+    cells[noise] = Value(b, b.input(noise, (dim(layer - 1),)))
+    grids = {
+        name: (grid_of(b, v, layer) if name.endswith("_post") else patches_of(b, v, layer, shared)).number
+        for name, v in cells.items()
+    }
+    dims = dict(zip((dim(layer), dim(layer - 1)), synapse_dims(network, layer), strict=True))
+    return lower_shared(rule, b, Shared(layer, dims, grids | heard), network.bias)
 
 
 def sample_loss(activity: Activity, target: Value, network: Network) -> Value:
@@ -242,12 +283,12 @@ def _populations(b: Builder, layer: int, network: Network) -> dict[str, int]:
     return found
 
 
-def _sign_kept(b: Builder, update: Update, layer: int) -> Update:
+def _sign_kept(b: Builder, update: Update, layer: int, network: Network) -> Update:
     """The update cut off where a weight would leave the sign of its presynaptic cell (Dale's law).
 
     Cutting loses what was cut: such weights cannot be rebuilt, so the change is a dense one.
     """
-    weights = weights_into(b, layer)
+    weights = weights_into(b, layer, network)
     after = weights
     if update.kappa is not None:
         after = after + Value(b, update.kappa) * weights
@@ -281,7 +322,7 @@ def _cost(
         [errors[n] for n in range(depth + 1)],
         loss,
         [by_target.get(Slot(Kind.weights, n - 1), []) for n in layers],
-        [weights_into(b, n) for n in layers],
+        [weights_into(b, n, network) for n in layers],
     )
     total = Value(b, b.const(0.0))
     for name, weight in network.costs:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ruledsl.ir import Kind, Slot, layers_of
+from ruledsl.network.shared import sizes_by_name
+from ruledsl.settings import Network
 
 State = dict[str, Tensor]
 
@@ -22,11 +24,13 @@ class Stream:
         constants: what every step reads and none changes, such as fixed B0 ….
         signals: (N, T, …) what comes anew with every sample: x, target, and others by their names in the
             program.
+        sizes: the symbolic sizes of its network.
     """
 
     state: State
     constants: State
     signals: State
+    sizes: dict[str, int]
 
     @property
     def length(self) -> int:
@@ -44,16 +48,14 @@ class Stream:
 
     def rows(self, rows: Tensor) -> Stream:
         """Some of the runs, by their indices."""
-        parts = ({n: v[rows] for n, v in part.items()} for part in (self.state, self.constants, self.signals))
-        return Stream(*parts)
+        state, constants, signals = (
+            {n: v[rows] for n, v in part.items()} for part in (self.state, self.constants, self.signals)
+        )
+        return Stream(state, constants, signals, self.sizes)
 
     def part(self, times: slice) -> State:
         """The signals of some samples."""
         return {name: value[:, times] for name, value in self.signals.items()}
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return sizes_of(self.weights)
 
     def inputs(self, time: int, state: Mapping[str, Tensor]) -> State:
         """The inputs of the step program at one sample."""
@@ -65,6 +67,10 @@ def weights_of(state: Mapping[str, Tensor]) -> list[Tensor]:
     return [state[Slot(Kind.weights, n)] for n in layers_of(state, Kind.weights)]
 
 
-def sizes_of(weights: Sequence[Tensor]) -> dict[str, int]:
+def sizes_of(weights: Sequence[Tensor], network: Network) -> dict[str, int]:
     """The symbolic sizes n0 … of a network with these weights."""
-    return {"n0": weights[0].shape[-1]} | {f"n{n + 1}": w.shape[-2] for n, w in enumerate(weights)}
+    cells = [weights[0].shape[-1], *(w.shape[-2] for w in weights)]
+    for layer, shared in enumerate(network.convolutions, start=1):
+        if shared is not None:
+            cells[layer - 1 : layer + 1] = shared.patches.cells, shared.cells
+    return sizes_by_name(cells, network)

@@ -8,6 +8,7 @@ from ruledsl.compiler import RuleProgram
 from ruledsl.errors import PluginError, SettingsError
 from ruledsl.ir import Kind, Slot
 from ruledsl.network.programs import StepPrograms, programs_for
+from ruledsl.network.shared import synapse_dims
 from ruledsl.registry import find
 from ruledsl.settings import Network, TrainSettings
 
@@ -44,9 +45,15 @@ def variants_of(settings: TrainSettings) -> list[TrainSettings]:
 
 
 def network_of(settings: TrainSettings) -> Network:
-    """The wiring, with the objectives that are paid at every sample."""
+    """The wiring, with the objectives that are paid at every sample and what synapses share.
+
+    Raises `PluginError` for shared synapses of cells that are excitatory or inhibitory: a weight keeps its
+    cell's sign, and a shared one would have several.
+    """
     costs = tuple((name, weight) for name, weight in settings.objective if paid_at_samples(name))
-    return replace(settings.network, costs=costs)
+    if settings.convolutions and settings.network.inhibitory:
+        raise PluginError("cells of a convolution are not excitatory or inhibitory; leave out --inhibitory")
+    return replace(settings.network, costs=costs, convolutions=settings.convolutions)
 
 
 def paid_at_samples(objective: str) -> bool:
@@ -63,7 +70,7 @@ def programs_of(rule: RuleProgram, settings: TrainSettings) -> StepPrograms:
         raise PluginError("the rule has terms for `bias`; give the network biases with --bias")
     if rule.trains("B"):
         reading = programs_for(without_feedback_terms(rule), depth, replace(network, costs=())).matrices
-        layered = {Slot(Kind.feedback, n): (f"n{n}", f"n{n + 1}") for n in range(depth)}
+        layered = {Slot(Kind.feedback, n): synapse_dims(network, n + 1)[::-1] for n in range(depth)}
         if any(reading.get(name) != dims for name, dims in layered.items()):
             raise PluginError(
                 f"the rule has terms for `B`, the feedback weights from layer to layer, which "

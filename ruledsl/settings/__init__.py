@@ -4,6 +4,7 @@ Plain data."""
 from ruledsl.settings import checks
 from ruledsl.settings.checks import Check, Wrong
 from ruledsl.settings.choices import CHOICES, EVALUATED, EXPORTED, MEASURED, OPTIONS, Choices
+from ruledsl.settings.layers import Convolution, Maps
 from ruledsl.settings.memory import least_bytes, machine_bytes, refuse_too_large
 from ruledsl.settings.records import (
     ACCURACY,
@@ -57,7 +58,9 @@ __all__ = [
     "Check",
     "Choices",
     "Column",
+    "Convolution",
     "EpisodeRecord",
+    "Maps",
     "Network",
     "RunSpec",
     "Setting",

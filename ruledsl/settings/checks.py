@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ruledsl.settings.layers import layers_of
+
 LARGEST = 10**12
 """Of whole numbers: what is counted is smaller, and every sum of such numbers fits 64 bits."""
-WIDEST = 10**7
-"""Cells of a layer."""
 MOST_LAYERS = 1000
 
 
@@ -83,13 +83,10 @@ def _listed(value: Any) -> Sequence[Any]:
 
 def _sizes(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
-        value = _parsed_sizes(value)
-    return tuple(_from(1, WIDEST)(v) for v in _that(2 <= len(_listed(value)) <= MOST_LAYERS, value))
-
-
-def _parsed_sizes(text: str) -> list[int]:
-    parts = text.replace(",", "-").split("-")
-    return [int(_that(p.isascii() and p.isdigit(), p)) for p in parts]
+        parts = value.replace(",", "-").split("-")
+        value = [int(p) if p.isascii() and p.isdigit() else p for p in parts]
+    entries = [v if isinstance(v, str) else _whole(v) for v in _listed(value)]
+    return layers_of(_that(len(entries) <= MOST_LAYERS, entries))
 
 
 def _objective(value: Any) -> tuple[tuple[str, float], ...]:
@@ -169,7 +166,13 @@ def whole_up_to(least: int, most: int) -> Check:
 
 
 numbers = Check("finite numbers from 0, such as 0,0.1,1", _numbers, str, "NUMBERS")
-sizes = Check("at least two layer sizes, such as 784-170-47 or [784, 170, 47]", _sizes, str, "SIZES")
+sizes = Check(
+    "at least two layer sizes, such as 784-170-47 or [784, 170, 47]; 784-8x5/2-47 has a convolution on a "
+    "square picture",
+    _sizes,
+    str,
+    "SIZES",
+)
 objective = Check(
     'objectives with finite weights, such as `query + 0.1*activity` or [["query", 1.0]]',
     _objective,

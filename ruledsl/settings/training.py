@@ -9,6 +9,7 @@ from dataclasses import field as plain
 from typing import Any, Literal
 
 from ruledsl.settings import checks
+from ruledsl.settings.layers import Convolution, Maps, convolutions_of
 from ruledsl.settings.table import Setting, changed, field, flat, known_names, rows_of
 
 PAPER_SIZES = (784, 170, 130, 100, 70, 47)
@@ -68,6 +69,8 @@ class Network:
     )
     costs: tuple[tuple[str, float], ...] = ()
     """Objectives paid at every sample, with their weights: what `wired` takes from a training's objective."""
+    convolutions: tuple[Convolution | None, ...] = ()
+    """For each layer of weights what its synapses share; none listed means that every synapse is its own."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ class TrainSettings:
     """
 
     sizes: tuple[int, ...] = field(
-        PAPER_SIZES, checks.sizes, "Layer sizes, from the input to the output.", group=NETWORK
-    )
+        PAPER_SIZES, checks.sizes,
+        "Layer sizes, from the input to the output; 8x5/2 is a convolution of 8 channels, kernels of 5 x 5, "
+        "stride 2.", group=NETWORK,
+    )  # fmt: skip
     network: Network = plain(default_factory=Network)
     init: str = field(
         "xavier",
@@ -169,8 +174,14 @@ class TrainSettings:
         return changed(self, TABLE, changes)
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by name."""
-        return flat(self, TABLE)
+        """Every setting by name, as it is written: a convolution is a text."""
+        written = tuple(str(n) if isinstance(n, Maps) else n for n in self.sizes)
+        return flat(self, TABLE) | {"sizes": written}
+
+    @property
+    def convolutions(self) -> tuple[Convolution | None, ...]:
+        """See `Network`."""
+        return convolutions_of(self.sizes)
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide numbers and are not the defaults (later versions may add others)."""

@@ -14,6 +14,7 @@ from ruledsl.settings import TrainSettings
 from ruledsl.tasks.sampler import (
     KEYS,
     WEIGHTS,
+    MatrixShape,
     draw_feedback,
     draw_signals,
     draw_task,
@@ -31,7 +32,7 @@ class Needs:
     """What a network's programs read besides weights and samples, with numbers of cells:
     what has to be drawn."""
 
-    matrices: Mapping[str, tuple[int, int]]
+    matrices: Mapping[str, MatrixShape]
     signals: Mapping[str, int]
     """Standard normal vectors, drawn anew for every sample."""
     third: bool

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt, sqrt
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from ruledsl.errors import DataError
 from ruledsl.ir import Kind, Slot
 from ruledsl.registry import find
-from ruledsl.settings import TaskShape, TrainSettings
+from ruledsl.settings import Convolution, Maps, TaskShape, TrainSettings
 from ruledsl.tasks.source import ImageSource, Pixels
 
 TASK, WEIGHTS, FEEDBACK, STREAM, TEACHER, SIGNALS, KEYS = range(7)
@@ -207,32 +208,53 @@ def fit_pixels(images: Pixels, inputs: int) -> Tensor:
 INITS = ("xavier", "kaiming", "orthogonal")
 
 
+class MatrixShape(NamedTuple):
+    """The shape of a matrix that is drawn, and n_in + n_out of its synapses, which bound Xavier's draw."""
+
+    rows: int
+    columns: int
+    fans: int
+
+    @classmethod
+    def of(cls, rows: int, columns: int, shared: Convolution | None = None) -> MatrixShape:
+        return cls(rows, columns, rows + columns if shared is None else shared.fans)
+
+
 def draw_weights(
     sizes: Sequence[int], seed: int, episode: int, purpose: int, task: int = 0, init: str = "xavier"
 ) -> list[Tensor]:
-    """Random weights, (n_{l+1}, n_l) each, or (n_l, n_{l+1}) for feedback.
+    """Random weights, (n_{l+1}, n_l) each, or (n_l, n_{l+1}) for feedback; in a convolution (channels, patch
+    size), or transposed.
 
     `xavier` is uniform in ±√(6/(n_in + n_out)), the paper's; `kaiming` in ±√(6/n_in); `orthogonal` has
     orthonormal rows or columns.
     """
-    pairs = itertools.pairwise(sizes)
-    shapes = [(below, above) if purpose == FEEDBACK else (above, below) for below, above in pairs]
+    shapes = [_synapses(below, above) for below, above in itertools.pairwise(sizes)]
+    if purpose == FEEDBACK:
+        shapes = [MatrixShape(s.columns, s.rows, s.fans) for s in shapes]
     return draw_matrices(shapes, generator(seed, episode, purpose, task), init)
 
 
+def _synapses(below: int, above: int) -> MatrixShape:
+    if not isinstance(above, Maps):
+        return MatrixShape.of(above, below)
+    shared = above.convolution
+    return MatrixShape.of(shared.channels, shared.patches.size, shared)
+
+
 def draw_matrices(
-    shapes: Sequence[tuple[int, int]], random: np.random.Generator, init: str = "xavier"
+    shapes: Sequence[MatrixShape], random: np.random.Generator, init: str = "xavier"
 ) -> list[Tensor]:
     """One matrix after another; see `draw_weights`."""
     matrices = []
-    for rows, columns in shapes:
+    for rows, columns, fans in shapes:
         if init == "orthogonal":
             normal = random.standard_normal((max(rows, columns), min(rows, columns)))
             q, r = np.linalg.qr(normal)
             q = (q * np.sign(np.diag(r))).astype(np.float32)  # Haar measure needs this choice of signs
             matrices.append(torch.from_numpy(np.ascontiguousarray(q if rows >= columns else q.T)))
             continue
-        bound = sqrt(6.0 / columns) if init == "kaiming" else sqrt(6.0 / (rows + columns))
+        bound = sqrt(6.0 / columns) if init == "kaiming" else sqrt(6.0 / fans)
         matrices.append(
             torch.from_numpy(random.random((rows, columns), dtype=np.float32)).mul_(2 * bound).sub_(bound)
         )
@@ -240,7 +262,7 @@ def draw_matrices(
 
 
 def draw_feedback(
-    shapes: Mapping[str, tuple[int, int]], seed: int, episode: int, task: int = 0
+    shapes: Mapping[str, MatrixShape], seed: int, episode: int, task: int = 0
 ) -> dict[str, Tensor]:
     """Random matrices by name, Xavier-uniform. Each family (B0, B1 …; D0 …) has random numbers of its own."""
     families: dict[str, list[Slot]] = {}

@@ -15,14 +15,14 @@ import ruledsl
 from ruledsl.backend import BINARY, KERNELS, REFERENCE_KERNELS, SHAPED, CompiledRule, EagerProgram
 from ruledsl.compiler import step_adjoint
 from ruledsl.engines import kernel_source
-from ruledsl.ir import LOADS, OPS, Builder
+from ruledsl.ir import LOADS, OPS, Builder, Patches
 from ruledsl.network import programs_for, step_program
 from ruledsl.settings import Network
 from tests.algebra.test_algebra import compiled as compiled_term
 from tests.calls import meta_gradient
 from tests.drawing import Episode, draw_episode, terms
 
-SIZES = {"a": 3, "b": 4, "c": 2}
+SIZES = {"a": 3, "b": 4, "c": 2, "@1": 20, "@2": 3, "k": 4, "n": 12}
 SHAPES: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "sum": ((("a", "b"),), ()),
     "row_sum": ((("a", "b"),), ("a",)),
@@ -40,22 +40,32 @@ SHAPES: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     "sub": ((("a",), ()), ("a",)),
     "mul": (((), ("a", "b")), ("a", "b")),
     "softmax": ((("a",),), ("a",)),
+    "patches": ((("n",),), ("@1", "k")),
+    "overlap": ((("@1", "k"),), ("n",)),
+    "grid": ((("n",),), ("@2", "b")),
+    "flat": ((("@2", "b"),), ("n",)),
 }
-ATTRIBUTES = {"pow": 1.5, "softplus": 10.0}
+PATCHES = Patches(height=3, width=4, channels=1, kernel=2, padding=1)
+ATTRIBUTES = {"pow": 1.5, "softplus": 10.0, "patches": str(PATCHES), "overlap": str(PATCHES)}
+AT_POSITIONS = {
+    "matvec": ((("a", "b"), ("@2", "b")), ("@2", "a")),
+    "rmatvec": ((("a", "b"), ("@2", "a")), ("@2", "b")),
+    "outer": ((("@2", "a"), ("@2", "b")), ("a", "b")),
+}
+"""The same ops where a vector stands at every position of a convolution."""
 DIFFERENTIABLE = sorted(set(OPS) - set(LOADS))
 
 
-def build(op: str) -> tuple[Builder, list[int], int]:
-    shapes, shape = SHAPES.get(op, ((("a",),), ("a",)))
+def build(op: str, at_positions: bool) -> tuple[Builder, list[int], int]:
+    shapes, shape = (AT_POSITIONS if at_positions else SHAPES).get(op, ((("a",),), ("a",)))
     b = Builder()
     arguments = [b.input(f"in{n}", s) for n, s in enumerate(shapes)]
     return b, arguments, b.emit(op, arguments, shape, ATTRIBUTES.get(op))
 
 
-def draw_inputs(op: str, seed: int) -> dict[str, torch.Tensor]:
+def draw_inputs(shapes: list[tuple[str, ...]], seed: int) -> dict[str, torch.Tensor]:
     """Positive values: inside every op's domain, and away from the kinks of relu, abs and sign."""
     generator = torch.Generator().manual_seed(seed)
-    shapes, _ = SHAPES.get(op, ((("a",),), ("a",)))
     return {
         f"in{n}": torch.rand([SIZES[d] for d in s], dtype=torch.float64, generator=generator) * 0.3 + 0.1
         for n, s in enumerate(shapes)
@@ -67,15 +77,18 @@ def test_every_backend_has_exactly_the_ops_of_the_table() -> None:
     assert set(REFERENCE_KERNELS) | {"input", "theta", "size"} == set(OPS)
 
 
-@pytest.mark.parametrize("op", DIFFERENTIABLE)
-def test_the_adjoint_of_an_op_satisfies_the_inner_product_identity(op: str) -> None:
+@pytest.mark.parametrize(
+    ("op", "at_positions"), [(op, False) for op in DIFFERENTIABLE] + [(op, True) for op in AT_POSITIONS]
+)
+def test_the_adjoint_of_an_op_satisfies_the_inner_product_identity(op: str, at_positions: bool) -> None:
     """⟨J x, y⟩ = ⟨x, Jᵀ y⟩ with J x by central differences of the op itself."""
-    b, arguments, result = build(op)
+    b, arguments, result = build(op, at_positions)
+    shapes = [b.shape(a) for a in arguments]
     cotangent = b.input("cotangent", b.shape(result))
     pulled = OPS[op].adjoint(b, ATTRIBUTES.get(op), arguments, result, cotangent)
     outputs = {f"bar{n}": p for n, p in enumerate(pulled) if p is not None}
     program = b.finish({"result": result, **outputs})
-    point, direction = draw_inputs(op, 1), draw_inputs(op, 2)
+    point, direction = draw_inputs(shapes, 1), draw_inputs(shapes, 2)
     random = torch.Generator().manual_seed(3)
     weight = torch.randn([SIZES[d] for d in b.shape(result)], dtype=torch.float64, generator=random)
     step = 1e-6

@@ -34,7 +34,8 @@ def stream_of(seed: int, samples: int, feedback: str) -> tuple[Stream, tuple[Ten
     drawn = draw_episode(SIZES, samples, batch=(2,), seed=seed)
     targets = torch.nn.functional.one_hot(drawn.y, SIZES[-1]).double()
     back = {} if feedback == "symmetric" else named("B", drawn.B)
-    return Stream(named("W", drawn.W), back, {"x": drawn.x, "target": targets}), (
+    sizes = {f"n{n}": size for n, size in enumerate(SIZES)}
+    return Stream(named("W", drawn.W), back, {"x": drawn.x, "target": targets}, sizes), (
         drawn.x_query,
         drawn.y_query,
     )
@@ -99,7 +100,8 @@ def fake_episode(programs: StepPrograms, keeps_weights: bool) -> Replayed:
         return torch.zeros(2, *shape, device="cuda")
 
     weights, feedback = named("W", [fake(5, 6), fake(4, 5)]), named("B", [fake(6, 5), fake(5, 4)])
-    stream = Stream(weights, feedback, {"x": fake(9, 6), "target": fake(9, 4)})
+    sizes = {f"n{n}": size for n, size in enumerate(SIZES)}
+    stream = Stream(weights, feedback, {"x": fake(9, 6), "target": fake(9, 4)}, sizes)
     return Replayed(programs, stream, fake(len(programs.rule.names)), keeps_weights)
 
 
