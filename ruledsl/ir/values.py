@@ -103,7 +103,7 @@ class Value:
 
     @property
     def is_grid(self) -> bool:
-        """Whether this is a vector at every position of a convolution; outer products are summed over them."""
+        """Whether this is a vector at every position of a convolution; outer products sum over them."""
         return is_grid(self.dims)
 
     @property

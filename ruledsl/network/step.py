@@ -103,7 +103,7 @@ class Pathway:
     def weights(self, layer: int) -> Value:
         """W from `layer` to `layer + 1`, (n_{ℓ+1}, n_ℓ), as it is before this sample's update.
 
-        In a convolution (channels, patch size); its products with the layers' cells are those of all positions.
+        In a convolution (channels, patch size); products with the layers' cells are those of all positions.
         """
         return weights_into(self.builder, layer + 1, self.network)
 

@@ -153,7 +153,7 @@ class TrainSettings:
     threads: int = field(
         0,
         checks.whole_up_to(0, 512),
-        "CPU threads; 0 is $OMP_NUM_THREADS, else all; with `--at-once` 1.",
+        "CPU threads; 0 is $OMP_NUM_THREADS, else all; 1 with `--at-once` or a convolution.",
         group=RUN,
         deciding=False,
         claimed=False,
@@ -189,9 +189,11 @@ class TrainSettings:
 
     @property
     def threads_used(self) -> int:
-        """`threads`, but one where streams are computed in portions and nobody says otherwise: an executor's
-        workers have one, and sums in another order have other last bits."""
-        return self.threads or int(self.at_once > 0)
+        """`threads`, but one where nobody says otherwise and streams are computed in portions, since an
+        executor's workers have one and sums in another order have other last bits; or a network has
+        convolutions, whose many small tensors gain little by a second thread, and lose all where that one has
+        to wait."""
+        return self.threads or int(self.at_once > 0 or bool(self.convolutions))
 
     @property
     def depth(self) -> int:

@@ -64,7 +64,8 @@ def torch_model(episode: Episode, bias: bool) -> nn.Sequential:
         return nn.Softplus(10, threshold=1000)
 
     model = nn.Sequential(
-        nn.Conv2d(1, 3, 3, padding=1, bias=bias), softplus(), nn.Conv2d(3, 2, 2, stride=2, bias=bias), softplus(),
+        nn.Conv2d(1, 3, 3, padding=1, bias=bias), softplus(),
+        nn.Conv2d(3, 2, 2, stride=2, bias=bias), softplus(),
         nn.Flatten(), nn.Linear(18, 4, bias=bias),
     ).double()  # fmt: skip
     with torch.no_grad():
@@ -200,8 +201,11 @@ def test_layers_are_read_as_they_are_written() -> None:
     assert TrainSettings.of(sizes="784-47").convolutions == ()
 
 
-@pytest.mark.parametrize("text", ["8x5-47", "784-47-8x5-47", "784-8x5", "784-8x30-47", "785-8x5-47", "784-8x5/0-47",
-                                  "784-0x5-47", "784-8x5+5-47", "784-8x-47", "784-8y5-47"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["8x5-47", "784-47-8x5-47", "784-8x5", "784-8x30-47", "785-8x5-47", "784-8x5/0-47", "784-0x5-47",
+     "784-8x5+5-47", "784-8x-47", "784-8y5-47"],
+)  # fmt: skip
 def test_what_is_no_network_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SettingsError, match="784-8x5/2-47 has a convolution on a square picture"):
         TrainSettings.of(sizes=text)
