@@ -1,4 +1,4 @@
-"""Θ meta-learned for networks with convolutions: where feedback alignment is said to fail, what do other rules
+"""Θ meta-learned for networks with convolutions: where feedback alignment is said to struggle, what do others
 do?"""
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def main(
     lines = [
         "# Networks with convolutions",
         "",
-        f"{dataset}, 5 ways, 50 shots, one sample at a time; {episodes} episodes, one task a step, {seeds} seeds,",
-        "`robust`. Accuracy on queries: last fifth, ± 95 % over seeds. Angles to backprop: hidden layers, from the",
-        "first.",
+        f"{dataset}, 5 ways, 50 shots, one sample at a time; {episodes} episodes, one task a step,",
+        f"{seeds} seeds, `robust`. Accuracy on queries: last fifth, ± 95 % over seeds. Angles to backprop:",
+        "hidden layers, from the first.",
     ]
     for key in wanted or NETWORKS:
         lines += ["", f"## {NETWORKS[key]}", "", "| rule | accuracy | above F⁰ | angles | episodes refused |"]

@@ -351,7 +351,7 @@ def explain(rule_or_run: str, input_mean: bool) -> None:
     "form",
     required=True,
     metavar="LANGUAGE",
-    help="numpy, jax, torch, brian2, latex, markdown, or a plugin's.",
+    help="numpy, jax, torch, brian2, nestml, lava, latex, markdown, or a plugin's.",
 )
 @theta_option
 @click.option(

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 
 from ruledsl.exports.code import commented, module
 from ruledsl.exports.header import header
-from ruledsl.exports.refusal import NotExpressible, refuse_other_targets, refuse_whole_populations
+from ruledsl.exports.refusal import (
+    Fault,
+    NotExpressible,
+    refuse_convolutions,
+    refuse_other_targets,
+    refuse_whole_populations,
+)
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import ELEMENTWISE, Builder, Instruction, Kind, Program, Value
 from ruledsl.network import Activity, Pathway
@@ -51,6 +57,7 @@ def brian_file(subject: Subject, proof: str) -> str:
 
 def _refuse(subject: Subject) -> None:
     rule, network = subject.rule, subject.network
+    refuse_convolutions(NAME, subject.settings)
     refuse_other_targets(NAME, rule)
     refuse_whole_populations(NAME, rule, NEAREST)
     if network.feedback not in FEEDBACKS:
@@ -65,7 +72,7 @@ def _refuse(subject: Subject) -> None:
         others = {u for u in unknown if not u.startswith(("1_", "n_"))}
         if others:
             raise NotExpressible(
-                NAME, f"it reads {', '.join(sorted(others))}, which no cell there holds", "", piece
+                NAME, f"it reads {', '.join(sorted(others))}, which no cell there holds", "", Fault(piece)
             )
     if any(u.target.kind == Kind.trace for u in subject.programs.step.updates):
         raise NotExpressible(NAME, "its traces count samples, which time steps there do not")

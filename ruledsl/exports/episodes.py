@@ -8,7 +8,7 @@ from textwrap import dedent
 from ruledsl.backend import targets
 from ruledsl.exports.code import commented, function, module
 from ruledsl.exports.header import header
-from ruledsl.exports.refusal import NotExpressible
+from ruledsl.exports.refusal import NotExpressible, refuse_convolutions
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import Kind, Slot
 
@@ -60,6 +60,7 @@ meta_gradient = jax.jit(jax.grad(meta_loss))
 
 def episode_file(dialect: Dialect, subject: Subject, proof: str) -> str:
     """The text of the file."""
+    refuse_convolutions(dialect.target, subject.settings)
     if subject.network.inhibitory:
         raise NotExpressible(
             dialect.target,

@@ -14,6 +14,8 @@ from ruledsl.exports.cost import cost_of
 from ruledsl.exports.documents import latex_file, markdown_file
 from ruledsl.exports.episodes import JAX, NUMPY, episode_file
 from ruledsl.exports.header import UNVERIFIED
+from ruledsl.exports.lava import lava_file, measure_lava, prove_lava
+from ruledsl.exports.nestml import nestml_file, prove_nestml
 from ruledsl.exports.optimisers import optimiser_file
 from ruledsl.exports.proofs import prove_brian, prove_jax, prove_numpy, prove_torch
 from ruledsl.exports.refusal import NotExpressible
@@ -36,6 +38,8 @@ class Format:
     """(subject, what was verified) → the text of the file."""
     prove: Writer | None = None
     """(subject, text) → what was verified, in a sentence. None for what computes nothing."""
+    measure: Callable[[Subject, Mapping[str, Any]], str] | None = None
+    """(subject, data) → what the file's numbers cost, where they are not ruledsl's."""
 
 
 FORMATS: Mapping[str, Format] = {
@@ -43,6 +47,8 @@ FORMATS: Mapping[str, Format] = {
     "jax": Format(partial(episode_file, JAX), prove_jax),
     "torch": Format(optimiser_file, prove_torch),
     "brian2": Format(brian_file, prove_brian),
+    "nestml": Format(nestml_file, prove_nestml),
+    "lava": Format(lava_file, prove_lava, measure_lava),
     "latex": Format(latex_file),
     "markdown": Format(markdown_file),
 }
@@ -62,13 +68,13 @@ def export(
 
     Args:
         what: a rule, a name or file of one, or a run folder, whose Θ and network are then the default.
-        to: `numpy`, `jax`, `torch`, `brian2`, `latex`, `markdown`, or a target plugin.
+        to: `numpy`, `jax`, `torch`, `brian2`, `nestml`, `lava`, `latex`, `markdown`, or a target plugin.
         out: where the file is written as well.
         theta: coefficients by name, or as text `NAME=VALUE,…`.
         verify: run the file on random networks and compare, before it is given; its header says what was
             found. Without, the header says that nobody did.
-        measure: where a term is refused, say what it costs to leave it out: accuracy with and without, on the
-            `dataset` (and `data_root`) that is given.
+        measure: where a term is refused, say what it costs to leave it out, and where coefficients are
+            rounded, what that does: accuracy with and without, on the `dataset` (and `data_root`) given.
         **given: `sizes`, and settings of the network, as keywords of `ruledsl.train`.
 
     Returns:
@@ -93,8 +99,9 @@ def export(
         if not measure:
             raise
         raise refusal.costing(cost_of(subject, lambda s: form.write(s, UNVERIFIED), data)) from None
-    if verify and form.prove is not None:
-        text = form.write(subject, form.prove(subject, text))
+    said = [form.prove(subject, text)] if verify and form.prove is not None else []
+    said += [form.measure(subject, data)] if measure and form.measure is not None else []
+    text = form.write(subject, "\n".join(said)) if said else text
     if out is not None:
         write_text(Path(out), text)
     return text

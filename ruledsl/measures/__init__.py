@@ -4,6 +4,7 @@ and where streams blow up."""
 from ruledsl.measures.alignment import Measurements, measure
 from ruledsl.measures.blow_ups import Norms, StreamReport, inspect_stream
 from ruledsl.measures.content import gradient_content
+from ruledsl.measures.probe import probe_values
 from ruledsl.measures.views import AdaptedView
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "gradient_content",
     "inspect_stream",
     "measure",
+    "probe_values",
 ]
