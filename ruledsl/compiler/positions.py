@@ -240,38 +240,13 @@ class _AtPositions:
         return _Part(self._times(p.scale, q.scale), self._times(p.u, q.u), self._times(p.v, q.v), x)
 
     def _of_matrices(self, i: Instruction, arguments: list[_At | _Matrices]) -> _At:
-        """Sums over the cells of one side, at every position."""
-        parts = self._parts(arguments[0])
-        if i.op not in ("matvec", "rmatvec", "row_sum", "column_sum"):
-            raise _Unshared(_MATRICES)
-        over_rows = i.op in ("rmatvec", "column_sum")
-        vector = arguments[1] if len(arguments) > 1 else None
-        assert not isinstance(vector, tuple)
-        shape = self._dims(self.instructions[i.arguments[0]].shape)
-        sums = [self._summed_over(part, over_rows, vector, shape) for part in parts]
-        total = sums[0]
-        for one in sums[1:]:
-            total = self.builder.add(total, one)
-        return _At(total, 1, False)
-
-    def _summed_over(self, part: _Part, over_rows: bool, vector: _At | None, shape: Dims) -> int:
-        """Σ over one side of a part times a vector: a grid of the other side."""
+        """Products of a matrix that is the same at all positions with vectors that are not."""
         b = self.builder
-        kept, gone = (part.v, part.u) if over_rows else (part.u, part.v)
-        met = self._times(gone, vector)
-        if part.x is not None:
-            if met is None:
-                sums = _At(b.column_sum(part.x) if over_rows else b.row_sum(part.x), 1, True)
-            else:
-                number = (b.rmatvec if over_rows else b.matvec)(part.x, met.number)
-                sums = _At(number, 1, met.everywhere)
-        elif met is None:
-            sums = _At(b.size(shape[0 if over_rows else 1]), 0, True)
-        else:
-            sums = _At(b.sum(met.number) if met.everywhere else b.row_sum(met.number), 0, met.everywhere)
-        found = self._times(self._times(part.scale, kept), sums)
-        assert found is not None
-        return self._grid(found, shape[1:] if over_rows else shape[:1])
+        first, vector = arguments[0], arguments[-1]
+        if i.op not in ("matvec", "rmatvec") or isinstance(first, tuple) or isinstance(vector, tuple):
+            raise _Unshared(_MATRICES)
+        product_of = b.matvec if i.op == "matvec" else b.rmatvec
+        return _At(product_of(first.number, vector.number), 1, False)
 
     # updates -----------------------------------------------------------------
 

@@ -162,6 +162,26 @@ def test_the_nearest_rule_is_measured() -> None:
     assert f"in place of {whole}" in told
 
 
+def test_where_the_nearest_cannot_be_said_either_the_term_is_left_out() -> None:
+    odd = "term odd = y_post * (e_pre .* (W^T * y_post))^T\nrule both = pseudo_gradient[init = 0.02] + odd"
+    with pytest.raises(NotExpressible) as refused:
+        ruledsl.export(ruledsl.rule(odd), "lava", measure=True, dataset="glyphs", **SMALL)
+    told = refused.value.diagnostics[0].help
+    assert told is not None
+    assert "without `odd`, Θ of the others" in told
+    assert "with `odd`" not in told
+
+
+def test_weights_have_a_unit_where_traces_cannot_help(tmp_path: Path) -> None:
+    """A drift that reads no trace: 0.006 is below 2^-7, and three powers of two reach further down."""
+    rule = ruledsl.rule("term drift = 1_post * 1_pre^T\nrule r = drift[init = 0.006]")
+    path = tmp_path / "drift.py"
+    ruledsl.export(rule, "lava", out=path, **SMALL)
+    names = runpy.run_path(str(path))
+    assert names["UNITS"]["w"][1] > 1
+    assert names["change"](1, W=0.3) == pytest.approx(0.006, rel=0.04)
+
+
 def test_layers_with_other_rules_are_other_synapses() -> None:
     rule = ruledsl.rule("rule deep = pseudo_gradient[init = 0.02] + oja_single[init = 0.001, layers = 2]")
     with pytest.raises(NotExpressible, match="a model there is one synapse"):
