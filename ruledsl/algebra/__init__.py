@@ -29,6 +29,7 @@ from ruledsl.algebra.entries import (
 from ruledsl.algebra.index_form import IndexForm, index_form
 from ruledsl.algebra.locality import Certificate, ReadSet, certify
 from ruledsl.algebra.printing import index_latex, index_text
+from ruledsl.algebra.products import NoProduct, Product, own_part, products_of
 from ruledsl.algebra.sides import as_written, told_to_feedback
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "Entry",
     "Independent",
     "IndexForm",
+    "NoProduct",
+    "Product",
     "ReadSet",
     "TermRelation",
     "Theta",
@@ -64,7 +67,9 @@ __all__ = [
     "index_text",
     "linear_relations",
     "make_sum",
+    "own_part",
     "product_of",
+    "products_of",
     "renamed",
     "side_of",
     "summands_of",

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ruledsl.algebra import Product
 from ruledsl.exports.code import commented, module
 from ruledsl.exports.cost import accuracy_of, told_of
 from ruledsl.exports.header import header
-from ruledsl.exports.products import Language, Product, as_rule, products_of
+from ruledsl.exports.products import Language, as_rule, layer_products
 from ruledsl.exports.proofs import run_file, told
 from ruledsl.exports.refusal import NotExpressible, refuse_convolutions
 from ruledsl.exports.subject import Subject
@@ -53,7 +54,7 @@ def signed_powers(value: float, digits: int = DIGITS) -> list[tuple[int, int]]:
     """(sign, k) of ± 2^k whose sum comes nearest to a value, one after the other.
 
     >>> signed_powers(0.75), signed_powers(-3.0), signed_powers(0.0)
-    ([(1, 0), (-1, -2)], [(-1, 2), (1, 0)], [])
+    ([(1, -1), (1, -2)], [(-1, 1), (-1, 0)], [])
     """
     found: list[tuple[int, int]] = []
     while value and len(found) < digits:
@@ -74,7 +75,7 @@ def quantised(product: Product) -> Product:
 def lava_file(subject: Subject, proof: str) -> str:
     """The text of the file. Raises `NotExpressible` for what a synapse of Loihi cannot hold."""
     refuse_convolutions(NAME, subject.settings)
-    layers = products_of(subject, LOIHI)
+    layers = layer_products(subject, LOIHI)
     used = sorted({f for products in layers for p in products for f in p.factors()} | {"W"})
     if {"z_post", "third"} <= set(used):
         raise NotExpressible(NAME, "it reads z_post and third, and one trace is left for either")
@@ -114,7 +115,7 @@ def prove_lava(subject: Subject, text: str) -> str:
     those are from Θ. Raises `InternalError` when they part."""
     change, worst = run_file(text)["change"], 0.0
     random = np.random.default_rng(0)
-    exact = products_of(subject, LOIHI)
+    exact = layer_products(subject, LOIHI)
     for layer, products in enumerate(exact, start=1):
         for _ in range(20):
             held = {quantity: float(random.standard_normal()) for quantity in (*TRACES, "W")}
@@ -132,7 +133,7 @@ def prove_lava(subject: Subject, text: str) -> str:
 
 def measure_lava(subject: Subject, data: Mapping[str, Any]) -> str:
     """Accuracy by Θ, and by the coefficients that the file has."""
-    rounded = [[quantised(p) for p in products] for products in products_of(subject, LOIHI)]
+    rounded = [[quantised(p) for p in products] for products in layer_products(subject, LOIHI)]
     rule = as_rule(rounded, "rounded")
     other = replace(subject, rule=rule, theta=rule.program.initial)
     before, after = (accuracy_of(s, data).text(".3f") for s in (subject, other))

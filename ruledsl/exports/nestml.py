@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ruledsl.algebra import Product
 from ruledsl.errors import require
 from ruledsl.exports.code import commented
 from ruledsl.exports.header import header
-from ruledsl.exports.products import Language, Product, products_of
+from ruledsl.exports.products import Language, layer_products
 from ruledsl.exports.refusal import NotExpressible, refuse_convolutions
 from ruledsl.exports.subject import Subject
 from ruledsl.ir import InternalError
@@ -39,7 +40,7 @@ SYNAPSE = Language(
 def nestml_file(subject: Subject, proof: str) -> str:
     """The text of the model. Raises `NotExpressible` for what a synapse there cannot hold."""
     refuse_convolutions(NAME, subject.settings)
-    layers = products_of(subject, SYNAPSE)
+    layers = layer_products(subject, SYNAPSE)
     if any(layer != layers[0] for layer in layers[1:]):
         raise NotExpressible(
             NAME, "it differs between layers, and a model there is one synapse", "export it layer by layer"
@@ -111,7 +112,7 @@ def prove_nestml(subject: Subject, text: str) -> str:
         for d in part.get_declarations()
     }
     read = [_read(part.split(" * "), values) for part in said.split(" + ")]
-    if read != products_of(subject, SYNAPSE)[0]:
+    if read != layer_products(subject, SYNAPSE)[0]:
         raise InternalError("PyNESTML reads another rule in the exported model; please report this rule")
     return f"Parsed and checked by PyNESTML {version('nestml')}, which reads this rule in it; not simulated."
 
