@@ -86,7 +86,7 @@ def own_part(form: IndexForm) -> IndexForm:
     """Of each sum over cells what the synapse's own cells add to it.
 
     >>> import ruledsl
-    >>> index_text(own_part(ruledsl.load("oja").pieces[0].form).entry)
+    >>> index_text(own_part(ruledsl.load("oja").pieces[-1].form).entry)
     'y_post[j]^2·W[j,i] - y_post[j]·y_pre[i]'
     """
     own = {"post": POST_CELL, "pre": PRE_CELL}
