@@ -18,7 +18,7 @@ from ruledsl.ir import Kind, Slot
 from ruledsl.measures import StreamReport, gradient_content, inspect_stream
 from ruledsl.meta.optimisers import Coefficients, Optimiser
 from ruledsl.meta.streams import Computer, Crew, Lived, Portion, Streams
-from ruledsl.network import programs_of
+from ruledsl.network import programs_of, sizes_by_name
 from ruledsl.registry import find
 from ruledsl.settings import EpisodeRecord, RunSpec, TrainSettings, refuse_too_large
 from ruledsl.tasks import Episode, ImageSource, StreamKey, draw_episodes
@@ -134,9 +134,9 @@ class MetaTrainer:
 
     def _resting(self, batch: Episode) -> dict[Slot, Tensor]:
         """Biases, and which cells are inhibitory, before anything was learned."""
-        sizes, count = self.settings.sizes, len(batch.x)
-        biases = [slot for slot in self.programs.shapes if slot.kind == Kind.bias]
-        named = {slot: torch.zeros(count, sizes[slot.number]) for slot in biases}
+        sizes, count = sizes_by_name(self.settings.sizes, self.programs.network), len(batch.x)
+        biases = {slot: dims[0] for slot, dims in self.programs.shapes.items() if slot.kind == Kind.bias}
+        named = {slot: torch.zeros(count, sizes[dim]) for slot, dim in biases.items()}
         return named | self.streams.signs(count)
 
     def _new_state(self, spec: RunSpec) -> RunState:

@@ -3,7 +3,7 @@
 from ruledsl.network.preparation import Prepared, prepare
 from ruledsl.network.programs import StepPrograms, programs_for
 from ruledsl.network.queries import as_targets, query_outputs, query_scores, scores
-from ruledsl.network.shared import convolution_into
+from ruledsl.network.shared import convolution_into, sizes_by_name
 from ruledsl.network.step import Activity, Coefficient, Pathway, SampleView, step_program
 from ruledsl.network.stream import State, Stream, sizes_of, weights_of
 from ruledsl.network.wiring import (
@@ -36,6 +36,7 @@ __all__ = [
     "query_outputs",
     "query_scores",
     "scores",
+    "sizes_by_name",
     "sizes_of",
     "step_program",
     "variants_of",

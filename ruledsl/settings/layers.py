@@ -101,6 +101,13 @@ def _picture(below: Sequence[int]) -> tuple[int, int, int]:
     return side, side, 1
 
 
+def synapses_between(below: int, above: int) -> int:
+    """How many weights lead from one layer to the next: those of a convolution are shared."""
+    if isinstance(above, Maps):
+        return above.convolution.channels * above.convolution.patches.size
+    return below * above
+
+
 def convolutions_of(sizes: Iterable[int]) -> tuple[Convolution | None, ...]:
     """For each layer of weights its convolution, None for a fully connected one; nothing where all are."""
     found = tuple(n.convolution if isinstance(n, Maps) else None for n in sizes)[1:]

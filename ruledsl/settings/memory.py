@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ruledsl.errors import SettingsError
+from ruledsl.settings.layers import synapses_between
 from ruledsl.settings.training import TrainSettings
 
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -16,7 +17,7 @@ def least_bytes(settings: TrainSettings, runs: int) -> int:
     """Bytes that no engine can do without: of every stream W, B, ∂/∂W, the inputs, and what is saved of each
     sample."""
     sizes, task = settings.sizes, settings.task
-    weights = sum(a * b for a, b in pairwise(sizes))
+    weights = sum(synapses_between(a, b) for a, b in pairwise(sizes))
     images = task.stream + task.labels * task.queries
     stream = 3 * weights + images * sizes[0] + task.stream * sum(sizes[1:])
     streams = runs * settings.meta_batch

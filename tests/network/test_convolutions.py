@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from ruledsl.ir import Patches
 from ruledsl.language import Term
 from ruledsl.measures import gradient_content, probe_values
 from ruledsl.network import network_of, programs_of
-from ruledsl.settings import Convolution, TrainSettings
+from ruledsl.settings import Convolution, TrainSettings, least_bytes
 from ruledsl.tasks import WEIGHTS, draw_weights
 from tests.algebra.test_algebra import compiled as program_of
 from tests.algebra.test_algebra import term_of
@@ -252,6 +253,21 @@ def test_a_run_with_maps_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
         tmp_path / "whole" / "metrics.csv"
     ).read_bytes()
     assert '"3x3/2"' in (tmp_path / "part" / "config.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["biased", "weight_mirror", "kolen_pollack", "pool"])
+def test_what_has_states_of_its_own_is_trained_too(name: str) -> None:
+    small: dict[str, Any] = {"sizes": "49-3x3/2-47", "labels": 3, "shots": 4, "queries": 3, "episodes": 2}
+    found = ruledsl.train(name, bias=name == "biased", out=None, progress=False, **small)
+    assert all(abs(theta.mean) < 1 for theta in found.theta.values())
+
+
+def test_shared_synapses_are_counted_once() -> None:
+    """By cells, these layers would have 1.6 · 10⁹ weights."""
+    wide = TrainSettings.of(sizes="784-64x3-64x3-47")
+    assert least_bytes(wide, 1) < 4e9
+    weights = 64 * 9 + 64 * 576 + 47 * 24 * 24 * 64
+    assert least_bytes(wide.having(shots=1, labels=1, queries=1), 1) > 2 * 3 * 4 * weights
 
 
 def test_what_would_need_a_matrix_at_each_position_is_refused_by_the_terms_name() -> None:
