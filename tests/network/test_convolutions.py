@@ -256,9 +256,9 @@ def test_a_run_with_maps_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["biased", "weight_mirror", "kolen_pollack", "pool"])
-def test_what_has_states_of_its_own_is_trained_too(name: str) -> None:
+def test_what_has_states_of_its_own_is_trained_too(name: str, tmp_path: Path) -> None:
     small: dict[str, Any] = {"sizes": "49-3x3/2-47", "labels": 3, "shots": 4, "queries": 3, "episodes": 2}
-    found = ruledsl.train(name, bias=name == "biased", out=None, progress=False, **small)
+    found = ruledsl.train(name, bias=name == "biased", out=tmp_path / "run", progress=False, **small)
     assert all(abs(theta.mean) < 1 for theta in found.theta.values())
 
 
