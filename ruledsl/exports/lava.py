@@ -76,6 +76,8 @@ def lava_file(subject: Subject, proof: str) -> str:
     """The text of the file. Raises `NotExpressible` for what a synapse of Loihi cannot hold."""
     refuse_convolutions(NAME, subject.settings)
     layers = layer_products(subject, LOIHI)
+    if not any(p.coefficient for products in layers for p in products):
+        raise NotExpressible(NAME, "every coefficient is 0", "export a run, or give --theta NAME=VALUE,…")
     used = sorted({f for products in layers for p in products for f in p.factors()} | {"W"})
     if {"z_post", "third"} <= set(used):
         raise NotExpressible(NAME, "it reads z_post and third, and one trace is left for either")

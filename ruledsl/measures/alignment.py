@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ruledsl.ir import Kind, Slot
 from ruledsl.measures.probe import exact_of, probe_values
-from ruledsl.network import StepPrograms
+from ruledsl.network import StepPrograms, convolution_into
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ def measure(
     for layer in range(1, depth):
         matrix = named[Slot(Kind.weights, layer - 1)]
         y, z = (carried[Slot(kind, layer)] for kind in (Kind.activity, Kind.potential))
-        channels = matrix.shape[1]
-        if y.shape[-1] > channels:  # a convolution: every position is a layer of its own
-            y, z = (v.reshape(len(v), -1, channels) for v in (y, z))
+        if convolution_into(programs.network, layer) is not None:  # every position is a layer of its own
+            y, z = (v.reshape(len(v), -1, matrix.shape[1]) for v in (y, z))
         squared = (z - y @ matrix @ matrix.mT).square().sum(-1)
         errors.append(squared.reshape(len(x), x.shape[1], -1).sum(-1).mean(-1))
     ortho = torch.stack(errors, -1) if errors else x.new_zeros(x.shape[0], 0)

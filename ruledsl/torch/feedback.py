@@ -21,6 +21,8 @@ from ruledsl.settings import Network
 
 OWN, OUTPUT = Slot(Kind.error, 1), Slot(Kind.error, 2)
 """The error of the layer itself, and that of the network's output."""
+FANS = "fans"
+"""The symbolic size n_in + n_out of a layer's cells, as Xavier's draw counts them."""
 
 
 class _Signals(Pathway):
@@ -34,6 +36,12 @@ class _Signals(Pathway):
 
     def carry(self, layer: int, signal: Value) -> None:
         self.carried[layer] = signal
+
+    def spread(self, layer: int) -> Value:
+        """Of the layer itself, whose synapses may be shared: told how many its fans are when it runs."""
+        if layer != 0:
+            return super().spread(layer)
+        return (0.5 * Value(self.builder, self.builder.size(FANS))) ** -0.5
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ruledsl.errors import ModelError
 from ruledsl.ir import Kind, Slot
 from ruledsl.rules import Rule
 from ruledsl.torch.batches import BEGUN
-from ruledsl.torch.feedback import OUTPUT, OWN, Signal, signal_of
+from ruledsl.torch.feedback import FANS, OUTPUT, OWN, Signal, signal_of
 from ruledsl.torch.geometry import Dense
 from ruledsl.torch.layers import Hook, Wired, Wiring, layers_of, synapses_of, unwire, wire
 from ruledsl.torch.tape import Activation, Synapses, Tape, Visit, Watcher
@@ -158,6 +158,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             return self._from_output(visit, signal, last)
         weights = own.geometry.matrix(own.weight.detach())
         sizes = {"n0": weights.shape[1], "n1": weights.shape[0]}
+        sizes[FANS] = weights.shape[1] + weights.shape[0] * own.geometry.positions
         named = self._matrices(own, signal, sizes) | {Slot(Kind.weights, 0): weights}
         if signal.linear_map is not None:
             return own.geometry.back(signal.map_of(named, sizes), visit.error, visit.x)

@@ -131,6 +131,7 @@ def test_a_model_that_pynestml_reads_otherwise_is_not_given(monkeypatch: pytest.
         ("covariance", "nestml", "is a sum over cells, and a synapse there knows its own two"),
         ("three_factor", "nestml", "trace(y_pre[i], 3) is no product of what a synapse holds"),
         ("weight_mirror", "lava", "it moves B, and only W is moved there"),
+        ("oja_single", "lava", "every coefficient is 0"),
     ],
 )
 def test_a_refusal_names_the_factor_and_the_nearest_that_can_be_said(rule: str, to: str, told: str) -> None:

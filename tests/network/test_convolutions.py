@@ -34,7 +34,8 @@ SAMPLES = 6
 ATTACHED = [*((n, "fixed") for n in ("pool", "competition", "soft_bound", "kolen_pollack",
                                      "rules/discovered/outgoing_rest.rule")),
             ("biased", "fixed"),
-            *(("bio", p) for p in ("fixed", "symmetric", "direct", "sign_fixed"))]  # fmt: skip
+            *(("bio", p)
+              for p in ("fixed", "symmetric", "direct", "sign_fixed", "sign_uniform"))]  # fmt: skip
 EVERY_RULE = ["pool", "bio", "ehebb", "bcm", "covariance", "competition", "oja", "oja_single", "soft_bound",
               "shrunk", "kolen_pollack", "weight_mirror", "rules/discovered/balanced.rule",
               "rules/discovered/outgoing_rest.rule", "rules/discovered/error_gated.rule"]  # fmt: skip

@@ -135,7 +135,8 @@ def loops(
     kernels = [p.detach().clone() for p in model.parameters()]
     W, B = [k.flatten(1) for k in kernels], []
     for w, kernel, group in zip(W, kernels, opt.param_groups, strict=True):
-        uniform = (0.5 * sum(w.shape)) ** -0.5 * w.sign().T
+        fans = nn.init._calculate_fan_in_and_fan_out(group["params"][0])  # as torch counts them
+        uniform = (0.5 * sum(fans)) ** -0.5 * w.sign().T
         B.append(
             uniform if pathway == "sign_uniform" else by_channel(opt.feedback_of(group["name"])["B"], kernel)
         )
