@@ -1,28 +1,38 @@
 """What a search tries next: each is given the rules that the last round kept, and makes others of them."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import islice
 
 from ruledsl.plugin import Idea, Scene, proposer
 
-PROMISING = 4
-"""Terms that are tried two at a time: some help only together."""
+IN_PLACE = 2
+"""Promising terms that are tried in the place of each of a rule's own."""
 SOON, OVER_ALL = 0.1, 0.4
 """Shares of a stream after which plasticity is half of what it was."""
 
 
 @proposer("enumeration")
 def enumeration(scene: Scene) -> Iterator[Idea]:
-    """Every term of the library that a rule lacks, added; the most promising by pairs, or in the place of
-    one of its own; and the rule without each."""
-    promising = [scene.term(name) for name in scene.promising[:PROMISING]]
+    """Every term of the library that a rule lacks, added; the most promising in the place of one of its own;
+    and the rule without each."""
+    promising = [scene.term(name) for name in scene.promising[:IN_PLACE]]
     for parent in scene.parents:
         yield from (parent.adding(item) for item in scene.absent(parent))
-        yield from (parent.adding(*pair) for pair in combinations(promising, 2))
         for item in parent.terms:
-            yield from (parent.replacing(item, other) for other in promising[:2])
+            yield from (parent.replacing(item, other) for other in promising)
             if len(parent.terms) > 2:
                 yield parent.without(item)
+
+
+@proposer("pairs")
+def pairs(scene: Scene) -> Iterator[Idea]:
+    """Two absent terms at once, added to the best rule: some help only together, and neither shows it alone.
+    Those of the most promising terms come first, as many as `--pairs` says."""
+    best = scene.parents[0]
+    absent = {item.name: item for item in scene.absent(best)}
+    order = [absent.pop(name) for name in scene.promising if name in absent] + list(absent.values())
+    both = ((order[n], other) for n in range(len(order)) for other in order[:n])
+    yield from (best.adding(*pair) for pair in islice(both, scene.search.pairs))
 
 
 @proposer("merging")

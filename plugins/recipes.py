@@ -21,8 +21,11 @@ that of F⁰. `robust` is Adam with six changes, each measured in docs/results/r
     cheaper learning rate than θ_0 and outlives every other; with its content alone it costs the same, and
     both stay.
 
-6.  Terms that start at 0 have little room at first, the less the more there are of them. It grows by a tenth
-    with every healthy episode, and slowly once a term was to blame.
+6.  How far a coefficient may be moved is felt for: the first healthy episode is lived through again with each
+    of them elsewhere, to either side, then a fourth of that, and so on, until the loss is no worse than it
+    was (`WORSE`). A step is half of that at most, or of where the coefficient is. Of n terms that start at 0
+    each has an n-th of it for its room at first, which grows by a tenth with every healthy episode, and
+    slowly once a term was to blame.
 
 All of it is in units of the numbers that terms were written with: 1000 F^r with θ_r / 1000 is trained alike.
 """
@@ -34,7 +37,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruledsl.plugin import Adam, Coefficients, Recipe, recipe, vector
+from ruledsl.plugin import Adam, Coefficients, Recipe, Room, reach, recipe, vector
 
 
 @recipe("paper")
@@ -81,7 +84,8 @@ class ProximalPaperRecipe(PaperRecipe):
 
 
 def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
+    """The lower one of two: one wild value beside the first sane one must not be what is usual."""
+    return sorted(values)[(len(values) - 1) // 2]
 
 
 @dataclass
@@ -105,31 +109,6 @@ class _Caution:
     good: list[_Good] = field(default_factory=list)
     refused: int = 0
     """Episodes refused in a row."""
-
-
-@dataclass
-class _Room:
-    """How far from 0 each coefficient may be, below and above: (R,) each."""
-
-    below: Tensor
-    above: Tensor
-    blamed: Tensor
-    """How often a term was found to lose a stream."""
-    slopes: Tensor
-    """Running mean of |∂loss/∂θ| in healthy episodes: with θ, what a term matters."""
-
-    def inside(self, theta: Tensor) -> Tensor:
-        return torch.minimum(torch.maximum(theta, -self.below), self.above)
-
-    def state(self) -> dict[str, Any]:
-        """As JSON, which has no infinity."""
-        values = {name: value.tolist() for name, value in vars(self).items()}
-        return {n: [v if math.isfinite(v) else None for v in listed] for n, listed in values.items()}
-
-    @classmethod
-    def of(cls, state: dict[str, Any]) -> "_Room":
-        listed = (state[name] for name in ("below", "above", "blamed", "slopes"))
-        return cls(*(vector([math.inf if v is None else float(v) for v in each]) for each in listed))
 
 
 @recipe("robust")
@@ -157,9 +136,10 @@ class RobustRecipe(Recipe):
     """Episodes refused in a row after which Θ itself is halved, at each further one."""
     DEATH = 1000.0
     """A gradient so many times shorter than healthy ones, of a stream that knows nothing: it is refused."""
-    ROOM, CROWD = 10.0, 1.75
-    """Steps that a term which starts at 0 may be away from it at first: of n such terms, each n^CROWD times
-    fewer. One alone takes steps of Adam's from the first episode on; many push the same way."""
+    ROOM, STEPS = 10.0, 2.0
+    """How far it is tried to move a coefficient, in steps; and how many it takes for what is fine."""
+    WORSE = 0.1
+    """Nats that an episode may be worse for a term, where one feels how far it may go."""
     WARNED = 0.9
     """What is left to a guilty term that was as large for a while without losing anything; half to others."""
     TRUST, FORGIVENESS = 0.1, 0.03
@@ -178,13 +158,40 @@ class RobustRecipe(Recipe):
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
         self.room = self._first_room()
+        self.felt = not bool(self.absent.any())
         self.done = 0
 
-    def _first_room(self) -> _Room:
-        steps = self.ROOM / max(1, int(self.absent.sum())) ** self.CROWD
-        room = torch.where(self.absent, steps * self.learning_rate * self.scale, math.inf)
-        nothing = torch.zeros_like(self.theta)
-        return _Room(room, room.clone(), nothing, nothing.clone())
+    def _first_room(self) -> Room:
+        size = self._most() / max(1, int(self.absent.sum()))
+        return Room.of_size(torch.where(self.absent, size, math.inf))
+
+    def _most(self) -> Tensor:
+        """How far from 0 each coefficient is tried."""
+        return self.ROOM * self.learning_rate * self.scale
+
+    def _feel(self, losses: Tensor) -> None:
+        """How far each coefficient may be moved, either way: as far as this episode gets no worse for it."""
+        if self.felt or self.again is None:
+            return
+        again, usual, most = self.again, float(losses.mean()), self._most()
+
+        def is_fine(tried: Tensor) -> Tensor:
+            found, _ = again(tried, False)
+            sane = (found < self.coefficients.worst_loss).all(-1)
+            return sane & (found.mean(-1) <= usual + self.WORSE)
+
+        small = (self.theta.abs() < most) & self.coefficients.trainable  # the steps of others are no danger
+        below, above = reach(self.theta, most, small.nonzero().flatten().tolist(), is_fine)
+        crowd = max(1, int(self.absent.sum()))
+        self.room.below = torch.where(self.absent, below / crowd, self.room.below)
+        self.room.above = torch.where(self.absent, above / crowd, self.room.above)
+        self.room.reach = torch.minimum(below, above) / torch.where(self.absent, crowd, 1)
+        self.felt = True
+
+    def _steps(self) -> Tensor:
+        """(R,) what a step of one moves: at most a part of where it is, or of how far it may be moved."""
+        far = torch.maximum(self.room.reach, self.theta.abs())
+        return torch.minimum(self.scale, far / (self.STEPS * self.learning_rate))
 
     def penalty(self) -> float:
         return self.l1 * float((self.theta.abs() * self.weights).sum())
@@ -201,6 +208,7 @@ class RobustRecipe(Recipe):
         if not bool(self._healthy(losses, gradients).all()):
             self._go_back(bool((losses < self.coefficients.worst_loss).all()))
             return False
+        self._feel(losses)
         norms = gradients.norm(dim=-1)
         longest = self.CLIP * self._usual(norms.tolist(), losses.tolist())
         if longest > 0.0:  # where most gradients are exactly zero nothing says what is long
@@ -211,8 +219,9 @@ class RobustRecipe(Recipe):
             _Good(self.theta.tolist(), self.adam.state()),
         ]
         direction, metric = self.adam.direction(gradient)
-        moved = self.theta + rate * self.scale * direction
-        threshold = rate * self.l1 * self.weights * self.scale.square() * metric * self.coefficients.trainable
+        steps = self._steps()
+        moved = self.theta + rate * steps * direction
+        threshold = rate * self.l1 * self.weights * self.scale * steps * metric * self.coefficients.trainable
         self.theta = self.room.inside(moved.sign() * (moved.abs() - threshold).clamp_min(0.0))
         self._bounded()
         self._trust(gradient)
@@ -234,13 +243,8 @@ class RobustRecipe(Recipe):
 
     def _trust(self, gradient: Tensor) -> None:
         """A healthy episode: steps grow back, and so does the room of each term."""
-        room, caution = self.room, self.caution
-        caution.rate, caution.refused = min(1.0, caution.rate * 1.02), 0
-        slow = self.FORGIVENESS / (1 + room.blamed)
-        growth = 1.0 + torch.where(room.blamed > 0, slow, torch.full_like(slow, self.TRUST))
-        self.room = _Room(
-            room.below * growth, room.above * growth, room.blamed, 0.8 * room.slopes + 0.2 * gradient.abs()
-        )
+        self.caution.rate, self.caution.refused = min(1.0, self.caution.rate * 1.02), 0
+        self.room = self.room.grown(gradient, self.TRUST, self.FORGIVENESS)
 
     def _usual(self, norms: list[float], losses: list[float]) -> float:
         """The median of the last gradient norms, these included."""
@@ -323,9 +327,7 @@ class RobustRecipe(Recipe):
         """Leave the guilty half of what they took, on that side of 0; all else goes back one step."""
         room, caution = self.room, self.caution
         for r in guilty:
-            side = room.above if self.theta[r] > 0 else room.below
-            side[r] = float(self.theta[r].abs()) * (self.WARNED if self._lived_with(r) else 0.5)
-            room.blamed[r] += 1
+            room.confine(r, float(self.theta[r]), self.WARNED if self._lived_with(r) else 0.5)
         if caution.good:
             self.theta = vector(caution.good[-1].theta)
         self.theta = room.inside(self.theta)
@@ -356,6 +358,7 @@ class RobustRecipe(Recipe):
             "refused": caution.refused,
             "room": self.room.state(),
             "absent": self.absent.tolist(),
+            "felt": self.felt,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -371,9 +374,10 @@ class RobustRecipe(Recipe):
         self.caution = _Caution(float(state["rate"]), norms, losses, healthy, good, refused)
         if "room" not in state:  # begun before terms were asked who lost a stream: it goes on as it began
             self.absent = torch.zeros_like(self.absent)
-            self.room = self._first_room()
+            self.room, self.felt = self._first_room(), True
             return
         self.absent = torch.tensor([bool(value) for value in state["absent"]])
-        self.room = _Room.of(state["room"])
+        self.felt = bool(state.get("felt", True))  # one begun before that was felt for goes on with its room
+        self.room = Room.of(state["room"])
         if any(len(values) != len(self.theta) for values in (self.absent, *vars(self.room).values())):
             raise ValueError("the room of its terms is not that of this rule")

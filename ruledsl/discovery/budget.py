@@ -23,10 +23,14 @@ class Search:
         shown_default="4, or as many as the budget has time for",
     )  # fmt: skip
     proposers: tuple[str, ...] = field(
-        ("enumeration", "merging", "layers", "slowing", "mutation"), checks.words,
+        ("enumeration", "pairs", "merging", "layers", "slowing", "mutation"), checks.words,
         "Who says what to try next: proposer plugins (`list plugins`).", group=GROUP, kind="proposer",
     )  # fmt: skip
     beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)
+    pairs: int = field(
+        1100, checks.whole, "Pairs of absent terms that are added to the best rule in each round, the most "
+        "promising ones: some terms help only together.", group=GROUP,
+    )  # fmt: skip
     mutants: int = field(
         6, checks.whole, "Of each rule: terms changed at random into others, beyond the library.", group=GROUP
     )
@@ -41,6 +45,11 @@ class Search:
     measure: Literal["accuracy", "loss"] = field(
         "accuracy", checks.choice("accuracy", "loss"), "What rules are raced and chosen by.", group=GROUP
     )
+    starters: int = field(
+        160, checks.count, "Candidates of the first heat; where there are more, one heat before it says "
+        "which.", group=GROUP,
+    )  # fmt: skip
+    qualifying: int = field(12, checks.several, "Episodes of that heat, with one seed.", group=GROUP)
     tries: int = field(16, checks.several, "Episodes of the first heat, for every candidate.", group=GROUP)
     kept: int = field(24, checks.count, "Candidates of the first heat that go on to the second.", group=GROUP)
     heats: int = field(60, checks.several, "Episodes of the second heat.", group=GROUP)

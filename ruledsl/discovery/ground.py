@@ -17,6 +17,9 @@ from ruledsl.runs import Crews, Run, Spec
 from ruledsl.selection import Fit, Recorded, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.studies import Opened, specify
 
+STREAMS = 320
+"""That are trained at once: each needs some 10 MB in the network of the paper."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -83,11 +86,11 @@ class Ground:
         `own`: by a program of their terms only, which pays for long trainings.
         """
         found: dict[int, Trained] = {}
-        for n, party in enumerate(self._parties(contenders)):
+        for n, party in enumerate(self._parties(contenders, len(seeds))):
             chosen = [contenders[k] for k in party]
             spec = self.spec(self._program(chosen, own), chosen[0].ways)
             name = f"{stage.name}-{_suffix(chosen[0].ways, n)}" if n else stage.name
-            text = f"{len(party)} of them, {_reason(chosen[0].ways)}" if n else stage.text
+            text = f"{len(party)} of them, {self._reason(chosen)}" if n else stage.text
             part = replace(stage, name=name, text=text)
             trained = train_groups(
                 Run(self.out / name), spec, [c.terms for c in chosen], [c.theta for c in chosen], seeds,
@@ -107,13 +110,22 @@ class Ground:
             for t in trained
         ]
 
-    def _parties(self, contenders: Sequence[Contender]) -> list[list[int]]:
+    def _parties(self, contenders: Sequence[Contender], seeds: int) -> list[list[int]]:
         """Those that can be trained in one batch: with the same ways, and apart from those whose weights
-        cannot be rebuilt, with whom everybody's would have to be kept."""
+        cannot be rebuilt, with whom everybody's would have to be kept; and no more than there is
+        memory for."""
         found: dict[tuple[Ways, bool], list[int]] = {}
         for n, contender in enumerate(contenders):
             found.setdefault((contender.ways, self.shelf.is_entrywise(contender.terms)), []).append(n)
-        return list(found.values())
+        most = max(1, STREAMS // seeds)
+        return [party[k : k + most] for party in found.values() for k in range(0, len(party), most)]
+
+    def _reason(self, contenders: Sequence[Contender]) -> str:
+        """Why contenders are not in the first party."""
+        one = contenders[0]
+        if one.ways:
+            return f"with {ways_text(one.ways)}"
+        return "in a batch of their own" if self.shelf.is_entrywise(one.terms) else "the next ones"
 
     def _program(self, contenders: Sequence[Contender], own: bool) -> Support:
         """The terms of a party's program: the library's, which is compiled once for all; where terms are
@@ -123,11 +135,6 @@ class Ground:
         return terms if own or not set(terms) <= set(library) else library
 
 
-def _reason(ways: Ways) -> str:
-    """Why contenders are not in the first party."""
-    return f"with {ways_text(ways)}" if ways else "in a batch of their own"
-
-
 def _suffix(ways: Ways, number: int) -> str:
-    words = "-".join(f"{name}-{value}" for name, value in ways) or "apart"
+    words = "-".join(f"{name}-{value}" for name, value in ways) or "part"
     return re.sub(r"[^A-Za-z0-9-]+", "_", f"{words}-{number}")

@@ -23,8 +23,9 @@ from ruledsl.language import RuleDefinition
 from ruledsl.selection import Fit, Stage, Support
 from ruledsl.storage import read_json
 
-SEARCH_SEEDS, ROUND_SEEDS = 1_000_000, 1000
-"""Seeds of one search, and of one round: each round sees tasks of its own."""
+SEARCH_SEEDS, ROUND_SEEDS, QUALIFYING_SEED = 1_000_000, 1000, 900
+"""Seeds of one search, and of one round: each round sees tasks of its own, and so does the heat before its
+first."""
 REFIT_SEED = 900_000
 GROWTH = "growth.json"
 GROWTH_SHARE = 0.6
@@ -124,7 +125,7 @@ class Hunt:
     def _is_late(self, number: int) -> bool:
         """A round that was begun before is gone on with, whatever the clock says."""
         spent = time.monotonic() - self.began
-        begun = (self.out / f"round-{number}-heat-1").exists()
+        begun = (self.out / f"round-{number}-ideas.json").exists()
         return not begun and spent > GROWTH_SHARE * (inf if self.seconds is None else self.seconds)
 
     def _round(
@@ -139,6 +140,8 @@ class Hunt:
         if not moves:
             return []
         more = f", {said.refused} more were no rules ({path.name})" if said.refused else ""
+        if len(moves) > plan.starters:
+            moves = self._qualified(number, moves)
         first = Stage(f"round-{number}-heat-1", f"{len(moves)} candidates{more}", plan.tries)
         heat = self.ground.fits(first, moves, range(seeds, seeds + plan.search_seeds))
         self.promising = _promising(moves, heat)
@@ -147,6 +150,15 @@ class Hunt:
         learned = [replace(moves[n], theta={k: v.mean for k, v in heat[n].theta.items()}) for n in best]
         fits = self.ground.fits(second, learned, range(seeds, seeds + 2 * plan.search_seeds))
         return [self._candidate(c, fit, number) for c, fit in zip(learned, fits, strict=True)]
+
+    def _qualified(self, number: int, moves: Sequence[Contender]) -> list[Contender]:
+        """Those that did best in a short heat, in the order in which they were proposed, as they started:
+        what they learn in it is one seed's."""
+        plan, seed = self.question.search, self.first_seed + number * ROUND_SEEDS + QUALIFYING_SEED
+        stage = Stage(f"round-{number}-heat-0", f"{len(moves)} candidates, to qualify", plan.qualifying)
+        heat = self.ground.fits(stage, moves, range(seed, seed + 1))
+        best = sorted(range(len(moves)), key=lambda n: -heat[n].mean)[: plan.starters]
+        return [moves[n] for n in sorted(best)]
 
     def _moves(self, said: Proposed, known: set[tuple[Support, Ways]]) -> list[Contender]:
         """Ideas as contenders, each rule once and none that raced before."""

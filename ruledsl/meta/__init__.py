@@ -2,6 +2,7 @@
 
 from ruledsl.meta.evaluate import LearningCurve, backend_for, learning_curve, measuring_points
 from ruledsl.meta.optimisers import Adam, Coefficients, Optimiser, Recipe, TorchOptimiser, vector
+from ruledsl.meta.room import Room, reach
 from ruledsl.meta.streams import Computer, Crew, Lived, Portion, Streams
 from ruledsl.meta.trainer import Fresh, MetaTrainer, coefficient_names, naive_networks, worst_loss
 
@@ -17,6 +18,7 @@ __all__ = [
     "Optimiser",
     "Portion",
     "Recipe",
+    "Room",
     "Streams",
     "TorchOptimiser",
     "backend_for",
@@ -24,6 +26,7 @@ __all__ = [
     "learning_curve",
     "measuring_points",
     "naive_networks",
+    "reach",
     "vector",
     "worst_loss",
 ]
