@@ -158,7 +158,7 @@ class RobustRecipe(Recipe):
         self.adam = Adam(torch.zeros_like(self.theta), torch.zeros_like(self.theta))
         self.caution = _Caution()
         self.room = self._first_room()
-        self.felt = not bool(self.absent.any())
+        self.felt = False
         self.done = 0
 
     def _first_room(self) -> Room:

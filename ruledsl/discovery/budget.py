@@ -28,7 +28,7 @@ class Search:
     )  # fmt: skip
     beam: int = field(3, checks.count, "Rules that are grown further in each round.", group=GROUP)
     pairs: int = field(
-        1100, checks.whole, "Pairs of absent terms that are added to the best rule in each round, the most "
+        300, checks.whole, "Pairs of absent terms that are added to the best rule in each round, the most "
         "promising ones: some terms help only together.", group=GROUP,
     )  # fmt: skip
     mutants: int = field(

@@ -102,6 +102,7 @@ class MetaTrainer:
         self.crew = crew
         self.coefficients = self._coefficients()
         self.states = [self._new_state(spec) for spec in runs]
+        self._relived: dict[tuple[int, bytes], Tensor] = {}
 
     def _coefficients(self) -> Coefficients:
         """The coefficients' starts and bounds, and what each holds of F⁰,
@@ -177,6 +178,7 @@ class MetaTrainer:
 
     def step(self, episode: int) -> list[EpisodeRecord]:
         """One episode and one meta-step of every run; the records, in order of runs."""
+        self._relived.clear()
         tasks = self.settings.meta_batch
         asked = torch.stack([state.recipe.ask() for state in self.states])
         present = torch.stack([state.present for state in self.states])
@@ -211,15 +213,25 @@ class MetaTrainer:
         self, state: RunState, episode: int, theta: Tensor, with_gradients: bool
     ) -> tuple[Tensor, Tensor]:
         """An episode of one run lived through again with other Θ; see `ruledsl.meta.optimisers.Again`."""
+        if with_gradients:
+            return self._relive(state, episode, theta, self.engine)
+        # In a heat, hundreds of runs of one seed ask for the same Θ.
+        keys = [(state.spec.seed, row.numpy().tobytes()) for row in theta]
+        new = [n for n, key in enumerate(keys) if key not in self._relived]
+        if new:
+            losses, _ = self._relive(state, episode, theta[new], "none")
+            self._relived |= {keys[n]: row for n, row in zip(new, losses, strict=True)}
+        found = torch.stack([self._relived[key] for key in keys])
+        return found, torch.zeros(*found.shape, theta.shape[1], dtype=torch.float64)
+
+    def _relive(self, state: RunState, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
+        """Losses (K, T) and gradients (K, T, R) of an episode of one run with other Θ."""
         tasks, tried, streams = self.settings.meta_batch, len(theta), self.streams
         keys = self._keys([state.spec.seed], episode)
         batch = streams.draw(keys).repeated(tried)
         rows = streams.rows(theta.repeat(tasks, 1), state.present)
-        engine = self.engine if with_gradients else "none"
         result = streams.with_variants(streams.judged(rows, batch, engine), rows, batch, keys, engine)
         losses = result.loss.double().cpu().reshape(tasks, tried).T
-        if not with_gradients:
-            return losses, torch.zeros(tried, tasks, theta.shape[1], dtype=torch.float64)
         return losses, result.grad.double().cpu().reshape(tasks, tried, -1).transpose(0, 1)
 
     def _per_run(self, values: Tensor) -> Tensor:

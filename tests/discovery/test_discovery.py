@@ -35,7 +35,7 @@ from ruledsl.runs import Metrics, Run, read_metrics
 from ruledsl.tasks import open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
-from tests.discovery.small import ALPHABET, QUESTIONED, SMALL, Stop, stop_at
+from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -96,21 +96,6 @@ def test_as_many_as_are_kept_go_on_to_the_second_heat(front: Front) -> None:
 
     for number in (1, 2):
         assert contenders(f"round-{number}-heat-2") == SMALL.kept < contenders(f"round-{number}-heat-1")
-
-
-def test_what_did_best_in_one_round_is_tried_by_pairs_in_the_next(tmp_path: Path) -> None:
-    alphabet = dataclasses.replace(ALPHABET, quantities=(*ALPHABET.quantities, "1_pre", "1_post"))
-    few = dataclasses.replace(SMALL, beam=1, mutants=0, proposers=("enumeration",))
-    question = dataclasses.replace(QUESTIONED, alphabet=alphabet, search=few)
-    with pytest.raises(Stop):
-        discover(question, tmp_path, listen=stop_at("round-2-heat-1"))
-
-    def pairs(number: int) -> list[str]:
-        rows = json.loads((tmp_path / f"round-{number}-ideas.json").read_text())["ideas"]
-        return [row["why"] for row in rows if row["why"].startswith("adds") and " and " in row["why"]]
-
-    assert pairs(1) == [], "nothing has raced yet"
-    assert len(pairs(2)) == 6, "of the four best"
 
 
 def test_of_two_rules_of_a_kind_the_better_one_is_kept(front: Front) -> None:

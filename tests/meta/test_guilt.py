@@ -108,8 +108,7 @@ def test_a_term_that_was_there_from_the_start_is_not_to_blame() -> None:
 
 def test_the_more_terms_there_are_the_less_room_each_has_at_first() -> None:
     few, many = recipe(3), recipe(30)
-    assert float(few.room.above[1]) > 2 * RATE
-    assert float(many.room.above[1]) < 0.05 * RATE
+    assert float(few.room.above[1]) == pytest.approx(29 / 2 * float(many.room.above[1]))
     assert math.isinf(float(many.room.above[0]))
     for found in (few, many):
         live(found, lambda theta: False, 100)

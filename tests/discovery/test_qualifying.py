@@ -1,0 +1,56 @@
+"""Heats: who starts where too many are proposed, and how many are trained at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from ruledsl.discovery import discover
+from ruledsl.runs import Run
+from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
+
+
+def until(stage: str, folder: Path, **search: Any) -> None:
+    """A search's folder, stopped in a stage."""
+    question = dataclasses.replace(QUESTIONED, search=dataclasses.replace(SMALL, beam=1, **search))
+    with pytest.raises(Stop):
+        discover(question, folder, listen=stop_at(stage))
+
+
+def test_where_too_many_are_proposed_a_short_heat_says_who_starts(tmp_path: Path) -> None:
+    until("round-1-heat-2", tmp_path, starters=3, qualifying=2, proposers=("enumeration", "pairs"))
+    everybody, starters = (Run(tmp_path / f"round-1-heat-{n}") for n in (0, 1))
+    ideas = json.loads((tmp_path / "round-1-ideas.json").read_text())["ideas"]
+    runs = everybody.config.runs
+    assert len(runs) == len(ideas) > 3, "one seed each"
+    scored = {r.terms: fmean(everybody.metrics.column(r.run, "meta_accuracy")[1:]) for r in runs}
+    chosen = {r.terms for r in starters.config.runs}
+    assert len(chosen) == 3
+    assert min(scored[terms] for terms in chosen) >= max(s for t, s in scored.items() if t not in chosen)
+    assert not {r.seed for r in runs} & {r.seed for r in starters.config.runs}, "luck does not last"
+
+
+def test_where_few_are_proposed_all_of_them_start(tmp_path: Path) -> None:
+    until("round-1-heat-2", tmp_path, proposers=("enumeration",))
+    assert not (tmp_path / "round-1-heat-0").exists()
+
+
+def test_however_many_rules_there_are_some_are_trained_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[dict[Any, Any]] = []
+    for streams in (320, 2):
+        monkeypatch.setattr("ruledsl.discovery.ground.STREAMS", streams)
+        folder = tmp_path / str(streams)
+        until("round-1-heat-2", folder, proposers=("enumeration",))
+        heat = [Run(f) for f in sorted(folder.glob("round-1-heat-1*"))]
+        assert max(len(run.config.runs) for run in heat) <= streams
+        said = {r["run"]: r["theta"] for run in heat for r in run.result["runs"]}
+        learned.append({(r.terms, r.seed): said[r.run] for run in heat for r in run.config.runs})
+    one, parts = learned
+    assert one.keys() == parts.keys()

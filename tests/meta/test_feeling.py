@@ -1,0 +1,115 @@
+"""How far a coefficient may be moved is felt for before it is moved: one healthy episode, lived through with
+other Θ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ruledsl.meta import Coefficients, reach
+from ruledsl.registry import find
+
+RobustRecipe = find("recipe", "robust").item
+RATE, WORST = 1e-3, 8.0
+Loss = Callable[[Tensor], float]
+
+
+def recipe(*initial: float, scale: float = 1.0) -> Any:
+    """Each term written with the same number and holding as much of F⁰."""
+    start = torch.tensor(initial, dtype=torch.float64)
+    ones = torch.ones_like(start)
+    full = torch.full_like(start, float("inf"))
+    return RobustRecipe(
+        Coefficients(start, ones.bool(), -full, full, scale * ones, scale * ones, WORST), RATE, 0.0, 10_000
+    )
+
+
+def live(found: Any, loss: Loss, episodes: int) -> list[Tensor]:
+    """Θ after each episode; everything pulls upwards."""
+    gradient = -found.coefficients.written.unsqueeze(0)
+
+    def again(tried: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+        losses = torch.tensor([[loss(theta)] for theta in tried], dtype=torch.float64)
+        return losses, gradient.expand(len(tried), 1, -1) * wanted
+
+    found.again = again
+    seen = [found.theta.clone()]
+    for _ in range(episodes):
+        found.step(torch.tensor([loss(found.theta)], dtype=torch.float64), gradient)
+        seen.append(found.theta.clone())
+    return seen
+
+
+def test_a_term_is_stepped_by_less_than_what_makes_an_episode_worse() -> None:
+    def loss(theta: Tensor) -> float:
+        return 1.0 + 1e5 * max(0.0, float(theta[1]))  # a step of one would cost a hundred nats
+
+    found = recipe(RATE, 0.0)
+    first, second = live(found, loss, 1)
+    assert first[1] == 0.0
+    assert 0.0 < float(second[1]) < 1e-6, "a tenth of a nat at most"
+    assert float(found.room.below[1]) == pytest.approx(11 * RATE), "the other sign does no harm"
+    assert float(second[0] - first[0]) == pytest.approx(RATE), "nor is the first term held back"
+
+
+def test_what_was_learned_before_is_not_thrown_away_by_the_first_step() -> None:
+    def loss(theta: Tensor) -> float:
+        return 99.0 if not 1e-5 < float(theta[1]) < 4e-5 else 1.0
+
+    seen = live(recipe(RATE, 2e-5), loss, 1)
+    assert 2e-5 < float(seen[1][1]) < 4e-5, "a step of one is fifty times what it learned"
+
+
+def test_steps_grow_with_what_they_reached() -> None:
+    seen = live(recipe(RATE, 0.0), lambda theta: 99.0 if float(theta[1]) > 1.0 else 1.0, 60)
+    moved = [float(b[1] - a[1]) for a, b in pairwise(seen)]
+    assert max(moved) <= RATE * 1.0001
+    assert float(seen[-1][1]) > 40 * RATE, "where nothing is lost nobody waits"
+
+
+def test_a_term_written_a_thousandfold_is_felt_for_alike() -> None:
+    def trained(scale: float) -> Tensor:
+        start = recipe(RATE / scale, 0.0, scale=scale)
+        return live(start, lambda theta: 1.0 + 3e4 * scale * abs(float(theta[1])), 20)[-1] * scale
+
+    assert torch.equal(trained(1.0), trained(1024.0))
+    assert torch.allclose(trained(1.0), trained(1e-3), rtol=1e-9, atol=0.0)
+
+
+def test_an_episode_that_is_lost_says_nothing_of_how_far_one_may_go() -> None:
+    found = recipe(RATE, 0.0)
+    live(found, lambda theta: 99.0, 3)
+    assert not found.felt
+    live(found, lambda theta: 1.0, 1)
+    assert found.felt
+
+
+def test_every_side_is_tried_by_itself_until_it_is_fine() -> None:
+    """Against the sizes that a loop finds."""
+    limits = {(0, 0): 0.3, (0, 1): 2.0, (2, 0): 1e-3, (2, 1): 0.0}
+
+    def fine(theta: Tensor) -> bool:
+        moved = (theta - 5.0).tolist()
+        return all(-limits[r, 0] <= moved[r] <= limits[r, 1] for r in (0, 2)) and moved[1] == 0.0
+
+    tried: list[int] = []
+
+    def is_fine(rows: Tensor) -> Tensor:
+        tried.append(len(rows))
+        return torch.tensor([fine(row) for row in rows])
+
+    start = torch.full((3,), 5.0, dtype=torch.float64)
+    below, above = reach(start, torch.ones(3, dtype=torch.float64), [0, 2], is_fine)
+    for (r, side), limit in limits.items():
+        size = 1.0
+        while size > limit and size > 4.0**-8:
+            size /= 4
+        assert float((below, above)[side][r]) == size
+    assert (float(below[1]), float(above[1])) == (1.0, 1.0)
+    assert tried[0] == 4
+    assert tried[-1] == 1, "what is fine is not tried again"
