@@ -113,6 +113,8 @@ def enumerate_(allow: str | None, size: int, out: Path | None, quiet: bool, **al
 @click.option("--size", type=click.IntRange(1, 15), default=5, show_default=True, **SEARCHED,
               help="Symbols in a term.")  # fmt: skip
 @alphabet_options
+@click.option("--also", type=Words(), metavar="TARGETS", default=(), **SEARCHED,
+              help="What terms may move beside W: B, bias.  [default: nothing]")  # fmt: skip
 @setting_options(SEARCH)
 @setting_options(TRAINED)
 @click.option("--budget", type=Duration(), default=None, metavar="TIME",
@@ -142,7 +144,7 @@ def discover(
     with stopping():
         from ruledsl.cli import searching
 
-        asked = {name: options[name] for name in ("start", "allow", "size")}
+        asked = {name: options[name] for name in ("start", "allow", "size", "also")}
         alphabet = {name: options[name] for name in ("quantities", "functions", "traces", "operators")}
         if resume:
             _as_it_began()

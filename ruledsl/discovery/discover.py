@@ -59,7 +59,7 @@ def discover(
     """
     out, given, allow = Path(out), question.given, LOCALITY_NAMES[question.allow]
     first = load(question.start, allow=allow)
-    shelf = Shelf(library_of(first, question.alphabet, allow, question.size))
+    shelf = Shelf(library_of(first, question.alphabet, allow, question.size, question.also))
     known_terms(question.start, question.plant, shelf.library.names, "the planted Θ*")
     ground = Ground(out, shelf, given, question.search.measure, listen, crews)
     settings = ground.spec(shelf.library.names).config.settings

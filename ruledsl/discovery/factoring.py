@@ -40,11 +40,14 @@ class Product:
 
 
 def where(term: RuleTerm | None) -> str:
-    """` in layer 1`, ` in layers 2–4`; nothing for a term that acts in all."""
-    if term is None or not term.options.layers:
+    """` in layer 1`, ` in layers 2–4 for B`; nothing for a term that moves W in all layers."""
+    if term is None:
         return ""
+    moved = "" if term.term.target == "W" else f" for {term.term.target}"
+    if not term.options.layers:
+        return moved
     ranges = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in term.options.layers)
-    return f" in {'layer' if ranges.isdigit() else 'layers'} {ranges}"
+    return f" in {'layer' if ranges.isdigit() else 'layers'} {ranges}{moved}"
 
 
 Pair = tuple[str, str]

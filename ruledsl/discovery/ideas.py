@@ -97,7 +97,7 @@ class Grown:
 
 
 def shown(item: RuleTerm) -> str:
-    """A term as it is written, and the layers that it is confined to."""
+    """A term as it is written, the layers that it is confined to, and what it moves if not W."""
     return print_expression(item.term.expression) + where(item)
 
 

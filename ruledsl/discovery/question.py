@@ -13,6 +13,7 @@ from ruledsl.discovery.budget import SEARCH, TRAINED, Search
 from ruledsl.enumeration import Alphabet
 from ruledsl.errors import RunError, SettingsError
 from ruledsl.ir import LOCALITY_NAMES
+from ruledsl.language import TARGETS
 from ruledsl.runs import checked, read_toml
 from ruledsl.settings import checks, known_names
 from ruledsl.storage import write_text
@@ -25,6 +26,7 @@ QUESTION_FILE = checks.record(
         "search": checks.table,
         "settings": checks.table,
         "plant": checks.coefficients,
+        "also": checks.words,
     },
 )
 LARGEST_SIZE = 15
@@ -47,6 +49,8 @@ class Question:
     plant: Mapping[str, float] = field(default_factory=dict)
     """A planted Θ* by terms of the library: labels of queries come from networks that learned by it, to see
     whether a search finds what is known to be there."""
+    also: tuple[str, ...] = ()
+    """What terms may move beside the alphabet's target: B, bias."""
 
     def __post_init__(self) -> None:
         """Raises `SettingsError` for names and values that mean nothing here."""
@@ -55,6 +59,10 @@ class Question:
             raise SettingsError(f"`{self.allow}` is no locality class; there are {', '.join(LOCALITY_NAMES)}")
         if not 1 <= self.size <= LARGEST_SIZE:
             raise SettingsError(f"terms have from 1 to {LARGEST_SIZE} symbols, not {self.size}")
+        for target in self.also:
+            if target not in TARGETS or target == self.alphabet.target or self.also.count(target) > 1:
+                others = ", ".join(t for t in TARGETS if t != self.alphabet.target)
+                raise SettingsError(f"`{target}` is nothing that terms may also move; there are {others}")
         if "@" in self.dataset:
             raise SettingsError(f"`{self.dataset}` is part of a data set; a search splits it itself")
 
@@ -78,7 +86,9 @@ class Question:
             for name, table in tables.items()
         }
         planted = {"plant": dict(self.plant)} if self.plant else {}
-        own = {"start": self.start, "allow": self.allow, "size": self.size}
+        own: dict[str, Any] = {"start": self.start, "allow": self.allow, "size": self.size}
+        if self.also:
+            own["also"] = list(self.also)
         return tomli_w.dumps({**own, **listed, **planted})
 
     def keep(self, folder: Path) -> None:
@@ -106,6 +116,13 @@ def read_question(folder: Path) -> Question:
             k: TRAINED[k].read(v) if k in TRAINED else v for k, v in found.get("settings", {}).items()
         }
         own = (found["start"], found["allow"], found["size"])
-        return Question(*own, Alphabet(**words), Search(**read), settings, found.get("plant", {}))
+        return Question(
+            *own,
+            Alphabet(**words),
+            Search(**read),
+            settings,
+            found.get("plant", {}),
+            tuple(found.get("also", ())),
+        )
     except (SettingsError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None

@@ -57,7 +57,7 @@ def parts_of(rule: Judged) -> dict[Part, float]:
         for monomial in form.monomials:
             number, inner = monomial.as_coeff_Mul(rational=True)
             product = as_written(inner) if item.term.target == "B" else inner
-            own = where(item) + ("" if item.term.target == "W" else f" for {item.term.target}")
+            own = where(item)
             part = Part(
                 index_text(product) + own, index_latex(product) + (rf"\;\text{{{own}}}" if own else "")
             )

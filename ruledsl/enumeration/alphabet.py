@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ruledsl.errors import SettingsError
 from ruledsl.ir import ELEMENTWISE, WEIGHTS, Shape
@@ -50,6 +50,17 @@ class Alphabet:
         readable = readable_by(self.target)
         usual = dict.fromkeys((*USUAL, self.target))
         return self.quantities or tuple(name for name in usual if name in readable)
+
+    def toward(self, target: str) -> Alphabet:
+        """The same symbols for terms that move something else, of the quantities those that such terms may
+        read; the new target in the old one's place.
+
+        >>> Alphabet(("y_post", "e_post", "W")).toward("B").quantities
+        ('y_post', 'e_post', 'B')
+        """
+        readable = readable_by(target)
+        named = [target if name == self.target else name for name in self.quantities]
+        return replace(self, target=target, quantities=tuple(name for name in named if name in readable))
 
     @property
     def shape(self) -> Shape:
