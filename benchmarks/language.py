@@ -15,7 +15,7 @@ from benchmarks.page import write_page
 from benchmarks.timing import seconds
 from ruledsl import CompiledRule, TrainSettings, compile_rule, load, meta_gradient
 from ruledsl.engines import MetaGradient
-from ruledsl.language import packaged_rules
+from ruledsl.language import packaged_folders
 from ruledsl.network import endings_of, programs_of, variants_of
 from ruledsl.registry import names_of
 from ruledsl.rules import apart
@@ -74,7 +74,7 @@ class Timed:
 
 def cases() -> Iterator[tuple[str, str, TrainSettings, str]]:
     """(label, rule, settings, Θ per …)."""
-    for name in (path.stem for path in sorted(packaged_rules().glob("*.rule"))):
+    for name in (path.stem for path in sorted(packaged_folders()[0].glob("*.rule"))):
         yield f"rule {name}", name, TrainSettings.of(bias=name == "biased"), "network"
     for name in names_of("feedback"):
         yield f"feedback {name}", "bio", TrainSettings.of(feedback=name), "network"

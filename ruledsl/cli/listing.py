@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ruledsl.ir import RuleError
-from ruledsl.language import load_file, packaged_rules, search_folders
+from ruledsl.language import load_file, packaged_folders, search_folders
 from ruledsl.registry import KINDS, check_file, declared, plugin_folders, use_folders
 from ruledsl.reproduction import profiles, read_claims, shipped
 from ruledsl.wording import counted
@@ -16,7 +16,7 @@ from ruledsl.wording import counted
 
 def rules() -> int:
     """One line per rule and term, by file."""
-    for folder in [*search_folders(), packaged_rules()]:
+    for folder in [*search_folders(), *packaged_folders()]:
         for path in sorted(folder.glob("*.rule")):
             try:
                 loaded = load_file(str(path))

@@ -35,20 +35,23 @@ from ruledsl.language.resolver import ModuleResolver
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def packaged_rules() -> Path:
-    """The folder of the rules that ship with ruledsl, in a wheel and in a checkout alike."""
+def packaged_folders() -> tuple[Path, ...]:
+    """The folders of the rules that ship with ruledsl, in a wheel and in a checkout alike: what people wrote,
+    and what searches found."""
     shipped = PACKAGE / "_shipped" / "rules"
-    return shipped if shipped.is_dir() else PACKAGE.parent / "rules"
+    written = shipped if shipped.is_dir() else PACKAGE.parent / "rules"
+    return written, written / "discovered"
 
 
 def search_folders(beside: Path | None = None) -> list[Path]:
-    """The user's folders in order, without repeats; the packaged folder is not among them."""
+    """The user's folders in order, without repeats; the packaged folders are not among them."""
+    shipped = [folder.resolve() for folder in packaged_folders()]
     listed = [beside] if beside else []
     listed.append(Path("rules"))
     listed += [Path(p) for p in os.environ.get("RULEDSL_PATH", "").split(os.pathsep) if p]
     unique: dict[Path, Path] = {}
     for folder in listed:
-        if folder.is_dir() and folder.resolve() != packaged_rules().resolve():
+        if folder.is_dir() and folder.resolve() not in shipped:
             unique.setdefault(folder.resolve(), folder)
     return list(unique.values())
 
@@ -103,11 +106,13 @@ class Library:
             main[Path(source.path).resolve()], found = parse_partly(source)
             faults += found
         library = cls(list(main.values()), faults=faults)
-        shipped = packaged_rules().resolve()
+        shipped = [folder.resolve() for folder in packaged_folders()]
         for resolved, module in main.items():
-            library._add(module, packaged=resolved.parent == shipped)
+            library._add(module, packaged=resolved.parent in shipped)
         folders = dict.fromkeys(f for source in sources for f in search_folders(Path(source.path).parent))
-        library._add_folders([(f, False) for f in folders] + [(packaged_rules(), True)], set(main))
+        library._add_folders(
+            [*((f, False) for f in folders), *((f, True) for f in packaged_folders())], set(main)
+        )
         return library
 
     def _add_folders(self, folders: Iterable[tuple[Path, bool]], seen: set[Path]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ruledsl.ir import Diagnostic, LetStatement, Module, RuleError, RuleStatement, SourceFile, raise_errors
 from ruledsl.language.definitions import RuleDefinition, RuleTerm, Term, scaled
-from ruledsl.language.library import Definition, Library, packaged_rules, search_folders
+from ruledsl.language.library import Definition, Library, search_folders
 from ruledsl.language.messages import closest
 
 
@@ -32,9 +32,8 @@ def locate(spec: str) -> tuple[str, str | None]:
     path, name = split_spec(spec)
     if Path(path).exists() or path.endswith(".rule") or "/" in path or "\\" in path:
         return path, name
-    folders = [*search_folders(), packaged_rules()]
     library = Library.for_files([])
-    library._add_folders([(f, f == packaged_rules()) for f in folders], set())
+    library._add_folders([(folder, False) for folder in search_folders()], set())
     definition = library.find(path)
     if definition is None:
         near = closest(path, library.names())

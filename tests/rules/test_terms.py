@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import ruledsl
-from ruledsl.language import load_file, packaged_rules
+from ruledsl.language import load_file, packaged_folders
 from tests.drawing import layer_quantities
 from tests.oracle import TERMS, Synapses
 
-SHIPPED = {t.name: str(p) for p in sorted(packaged_rules().glob("*.rule")) for t in load_file(str(p)).terms}
+SHIPPED = {
+    t.name: str(p) for p in sorted(packaged_folders()[0].glob("*.rule")) for t in load_file(str(p)).terms
+}
 
 
 IN_EPISODES = {
@@ -78,7 +80,7 @@ def test_the_named_rules_hold_the_papers_terms() -> None:
 def test_every_shipped_file_is_in_canonical_form_and_cites_its_terms() -> None:
     from ruledsl.language import format_source, read_source
 
-    for path in sorted(packaged_rules().glob("*.rule")):
+    for path in sorted(packaged_folders()[0].glob("*.rule")):
         source = read_source(path)
         assert format_source(source) == source.text, path
         for term in load_file(str(path)).terms:
