@@ -10,6 +10,7 @@ from ruledsl.discovery.front import Front
 from ruledsl.discovery.ground import Contender, Ground
 from ruledsl.discovery.judging import baselines, knock_outs, refitted
 from ruledsl.discovery.library import library_of
+from ruledsl.discovery.pruning import pruned
 from ruledsl.discovery.question import Question
 from ruledsl.discovery.search import Hunt, Said, finalists
 from ruledsl.discovery.shelf import Shelf
@@ -69,7 +70,7 @@ def discover(
     with locked(make_folder(out)):
         question.keep(out)
         found, rounds = hunt.search()
-        chosen = finalists(found, question.search.finalists)
+        chosen, raced = pruned(hunt, finalists(found, question.search.finalists), rounds)
         front = Front(
             out,
             question.dataset,
@@ -77,7 +78,7 @@ def discover(
             # A planted rule is no more than what it taught: nobody wrote rules for that.
             () if question.plant else tuple(baselines(hunt, rounds, parts)),
             1 / settings.task.labels,
-            tuple(once_each(found)),
+            tuple(once_each([*found, *raced])),
             question.search.measure,
         )
         front = replace(front, knock_outs=knock_outs(hunt, front.best, rounds, parts["test"]))

@@ -10,11 +10,11 @@ from typing import Any
 from ruledsl.backend import compile_rule
 from ruledsl.discovery.described import Described
 from ruledsl.discovery.ground import Contender, Ground, Trained
-from ruledsl.discovery.ideas import shown
+from ruledsl.discovery.pruning import without_one
 from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.meta import MetaTrainer
-from ruledsl.rules import Rule, load
+from ruledsl.rules import load
 from ruledsl.runs import Run
 from ruledsl.selection import Stage
 from ruledsl.settings import RunSpec
@@ -98,19 +98,6 @@ def refitted(
     start, *others = found
     ordered = [start, *sorted(others, key=lambda rule: rule.complexity)]
     return [replace(rule, name=f"rule-{n}") for n, rule in enumerate(ordered, start=1)]
-
-
-def without_one(contender: Contender, rule: Rule) -> list[Contender]:
-    """A rule without each of its terms; none of a rule with one."""
-    items = {item.name: item for item in rule.definition.terms}
-    found: list[Contender] = []
-    for gone in contender.terms if len(contender.terms) > 1 else ():
-        theta = {term: value for term, value in contender.theta.items() if term != gone}
-        why = f"leaves out {shown(items[gone])}"
-        found.append(
-            replace(contender, terms=tuple(t for t in contender.terms if t != gone), theta=theta, why=why)
-        )
-    return found
 
 
 def knock_outs(hunt: Hunt, rule: Judged, rounds: int, source: ImageSource) -> dict[str, Interval]:

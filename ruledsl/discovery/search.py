@@ -26,7 +26,7 @@ from ruledsl.storage import read_json
 SEARCH_SEEDS, ROUND_SEEDS, QUALIFYING_SEED = 1_000_000, 1000, 900
 """Seeds of one search, and of one round: each round sees tasks of its own, and so does the heat before its
 first."""
-REFIT_SEED = 900_000
+PRUNING_SEED, REFIT_SEED = 800_000, 900_000
 GROWTH = "growth.json"
 GROWTH_SHARE = 0.6
 """Of a budget of time: no round begins later; the rest is for the refits."""
@@ -92,7 +92,7 @@ class Hunt:
         stage = Stage("start", "the rule that the search starts from", plan.start_episodes)
         seeds = range(self.first_seed, self.first_seed + 2 * plan.search_seeds)
         fit = self.ground.fits(stage, [self.start], seeds)[0]
-        found = [self._candidate(self.start, fit, 0)]
+        found = [self.candidate(self.start, fit, 0)]
         parents, done = found, 0
         self.said(0, parents, found)
         for number in range(1, self._last_round() + 1):
@@ -149,7 +149,7 @@ class Hunt:
         second = Stage(f"round-{number}-heat-2", f"the best {len(best)} of them", plan.heats)
         learned = [replace(moves[n], theta={k: v.mean for k, v in heat[n].theta.items()}) for n in best]
         fits = self.ground.fits(second, learned, range(seeds, seeds + 2 * plan.search_seeds))
-        return [self._candidate(c, fit, number) for c, fit in zip(learned, fits, strict=True)]
+        return [self.candidate(c, fit, number) for c, fit in zip(learned, fits, strict=True)]
 
     def _qualified(self, number: int, moves: Sequence[Contender]) -> list[Contender]:
         """Those that did best in a short heat, in the order in which they were proposed, as they started:
@@ -187,7 +187,8 @@ class Hunt:
             Random(),
         )  # fmt: skip
 
-    def _candidate(self, contender: Contender, fit: Fit, number: int) -> Candidate:
+    def candidate(self, contender: Contender, fit: Fit, number: int) -> Candidate:
+        """What a contender is after its heat, in a round."""
         return Candidate(
             rule=self.shelf.rule(contender.terms), theta=fit.theta, ways=contender.ways, why=contender.why,
             round=number, fit=fit,
