@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -25,18 +25,20 @@ def pruned(hunt: Hunt, chosen: Sequence[Candidate], rounds: int) -> tuple[list[C
     """
     plan = hunt.question.search
     seeds = range(hunt.first_seed + PRUNING_SEED, hunt.first_seed + PRUNING_SEED + 2 * plan.search_seeds)
+    found_in = {c.key: c.round for c in chosen}
     known: set[object] = set()
     raced: list[Candidate] = []
-    new = _unknown([c.contender() for c in chosen] + _fewer(chosen), known.__contains__)
+    new = _unknown([c.contender() for c in chosen] + _fewer(chosen), known)
     for number in count(1):
         if not new:
             break
         known |= {c.key for c in new}
         stage = Stage(f"pruning-{rounds}-{number}", f"{counted(len(new), 'rule')}, with less", plan.heats)
         fits = hunt.ground.fits(stage, new, seeds)
-        raced += [hunt.candidate(c, fit, rounds) for c, fit in zip(new, fits, strict=True)]
+        both = zip(new, fits, strict=True)
+        raced += [hunt.candidate(c, fit, found_in.get(c.key, rounds)) for c, fit in both]
         chosen = finalists(raced, plan.finalists)
-        new = _unknown(_fewer(chosen), known.__contains__)
+        new = _unknown(_fewer(chosen), known)
     return list(chosen), raced
 
 
@@ -45,9 +47,13 @@ def _fewer(chosen: Sequence[Candidate]) -> list[Contender]:
     return [fewer for c in chosen[1:] for fewer in without_one(c.contender(), c.rule)]
 
 
-def _unknown(contenders: Sequence[Contender], is_known: Callable[[object], bool]) -> list[Contender]:
-    """Each once."""
-    return list({c.key: c for c in reversed(contenders) if not is_known(c.key)}.values())[::-1]
+def _unknown(contenders: Sequence[Contender], known: Collection[object]) -> list[Contender]:
+    """Each once, in the order in which they came."""
+    found: dict[object, Contender] = {}
+    for contender in contenders:
+        if contender.key not in known:
+            found.setdefault(contender.key, contender)
+    return list(found.values())
 
 
 def without_one(contender: Contender, rule: Rule) -> list[Contender]:

@@ -11,7 +11,7 @@ from ruledsl.settings import EpisodeRecord
 
 SMALL = Search(
     rounds=2, beam=2, kept=5, tries=2, heats=2, start_episodes=2, refit_episodes=2, refit_seeds=2,
-    judged_tasks=2, search_seeds=1, mutants=2,
+    judged_tasks=2, search_seeds=1, mutants=2, measure="loss", seed=3,
 )  # fmt: skip
 TOY = {"sizes": (49, 12, 47), "shots": 4, "queries": 4, "labels": 3, "threads": 1, "backend": "eager"}
 ALPHABET = Alphabet(("y_post", "y_pre", "e_post", "e_pre"))

@@ -329,7 +329,7 @@ def test_a_term_that_does_nothing_is_left_out_of_the_rule_that_is_preferred(tmp_
         "term idle = y_post * y_pre^T [fixed = 0.0]\n"
         "rule r = f + idle\n"
     )
-    few = dataclasses.replace(SMALL, rounds=1, beam=1, kept=1, proposers=("layers",))
+    few = dataclasses.replace(SMALL, rounds=1, beam=1, kept=1, proposers=("merging",))
     front = discover(dataclasses.replace(QUESTIONED, start=str(idle), search=few), tmp_path / "found")
     assert front.rules[0].terms == ("f", "idle")
     left_out = {rule.why: rule for rule in front.rules if rule.why.startswith("leaves out")}

@@ -62,5 +62,5 @@ def test_terms_that_are_more_than_an_expression_are_not_put_together() -> None:
     shown = formula(theta, rule)
     assert shown == (
         "0.1 * y_post * y_pre^T in layer 1 + 0.2 * e_post * y_pre^T in layer 2 + 0.3 * e_post "
-        "- 0.5 * e_post * y_pre^T"
+        "for bias - 0.5 * e_post * y_pre^T"
     )

@@ -71,7 +71,9 @@ def raced(front: Front, number: int = 1) -> list[Candidate]:
 
 
 def test_text_of_a_plugin_becomes_rules_that_race(of_mine: Front) -> None:
-    assert {c.why for c in raced(of_mine)} == {"by a model", "another pathway", "entry by entry"}
+    whys = {c.why for c in raced(of_mine)}
+    proposed = {why for why in whys if not why.startswith("leaves out")}
+    assert proposed == {"by a model", "another pathway", "entry by entry"}
 
 
 def test_what_is_no_rule_of_the_class_is_kept_with_the_reason(of_mine: Front) -> None:

@@ -1,0 +1,41 @@
+"""At the end of a search every finalist is tried with less, on tasks that all of them share."""
+
+from __future__ import annotations
+
+from ruledsl.discovery import Front
+from ruledsl.discovery.ground import Contender
+from ruledsl.discovery.pruning import without_one
+from ruledsl.runs import Run
+
+
+def test_every_rule_of_a_front_was_tried_without_each_of_its_terms(front: Front) -> None:
+    raced = {rule.key for rule in front.archive} | {rule.key for rule in front.rules}
+    grown = [rule for rule in front.rules if len(rule.terms) > 1]
+    assert grown
+    for rule in grown:
+        for fewer in without_one(Contender(rule.terms, rule.means, rule.ways), rule.rule):
+            assert fewer.key in raced
+
+
+def test_rules_of_different_rounds_meet_on_the_same_tasks(front: Front) -> None:
+    first, *later = (Run(folder) for folder in sorted(front.out.glob("pruning-*")) if folder.is_dir())
+    seeds = {run.seed for run in first.config.runs}
+    assert front.rules[0].terms in {run.terms for run in first.config.runs}, "the start among them"
+    rounds = {run.seed for folder in front.out.glob("round-*-heat-*") for run in Run(folder).config.runs}
+    assert not seeds & rounds
+    seen = {run.terms for run in first.config.runs}
+    for stage in later:
+        assert {run.seed for run in stage.config.runs} == seeds
+        new = {run.terms for run in stage.config.runs}
+        assert not new & seen, "nobody races twice"
+        seen |= new
+
+
+def test_what_is_left_keeps_what_it_learned_and_says_what_is_gone(front: Front) -> None:
+    rule = max(front.rules, key=lambda rule: len(rule.terms))
+    whole = Contender(rule.terms, rule.means, rule.ways)
+    for fewer in without_one(whole, rule.rule):
+        (gone,) = set(rule.terms) - set(fewer.terms)
+        assert fewer.theta == {name: value for name, value in rule.means.items() if name != gone}
+        assert fewer.why.startswith("leaves out ")
+    assert without_one(Contender(("pseudo_gradient",), {"pseudo_gradient": 0.1}), rule.rule) == []
