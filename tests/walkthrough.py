@@ -21,7 +21,8 @@ _SHORTER = {"--episodes": "2", "--seeds": "2", "--samples": "40", "--test-images
 """What a page asks for at full size. Everything else is done as it stands."""
 _TOY_STUDY = r"\g<1>2" + '\nshots = 4\nbackend = "eager"\nthreads = 1'
 _STUDY = re.compile(r"(?m)^(episodes = )\d+$")
-_TASK = ("--shots", "4", "--queries", "3", "--threads", "1", "--backend", "eager")
+_TASK = ("--shots", "4", "--queries", "3", "--threads", "1", "--backend", "eager",
+         "--lr", "0.01")  # fmt: skip
 _NETWORK = ("--sizes", "784-12-8-47")
 _DISCOVER = {
     "rounds": 1, "beam": 1, "kept": 2, "tries": 2, "heats": 2, "start-episodes": 2, "refit-episodes": 2,
@@ -99,7 +100,7 @@ def toy(words: list[str]) -> list[str]:
     if words[0] == "evaluate" and words[1].endswith(".rule"):  # a run brings its network along
         made += ["--threads", "1", *_NETWORK]
     if words[0] == "select":
-        made += ["--seeds", "2", "--episodes", "30"]
+        made += ["--seeds", "2", "--episodes", "60"]
     if "discover" in words:
         made += [word for name, value in _DISCOVER.items() for word in (f"--{name}", str(value))]
     return made

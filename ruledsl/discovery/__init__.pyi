@@ -7,6 +7,7 @@ from .ground import Contender, Ground
 from .ideas import WAYS, Grown, Idea, Scene
 from .judging import BASELINES, Judged, preferred
 from .library import library_of
+from .pruning import pruned, without_one
 from .question import QUESTION, Question, read_question
 from .reading import read_archive, read_front
 from .search import GROWTH, Candidate, beam_of, finalists
@@ -53,9 +54,11 @@ __all__ = [
     "once_each",
     "parts_of",
     "preferred",
+    "pruned",
     "read_archive",
     "read_front",
     "read_question",
     "recurring",
     "recurring_pairs",
+    "without_one",
 ]

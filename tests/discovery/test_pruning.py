@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ruledsl.discovery import Front
-from ruledsl.discovery.ground import Contender
-from ruledsl.discovery.pruning import without_one
+from ruledsl.discovery import Contender, Front, without_one
 from ruledsl.runs import Run
 
 
