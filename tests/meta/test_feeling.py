@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from ruledsl.meta import Coefficients, reach
+from ruledsl import TrainSettings, compile_rule, load
+from ruledsl.meta import Coefficients, MetaTrainer, reach
 from ruledsl.registry import find
+from ruledsl.settings import RunSpec
+from ruledsl.tasks import open_dataset
 
 RobustRecipe = find("recipe", "robust").item
 RATE, WORST = 1e-3, 8.0
@@ -113,3 +117,37 @@ def test_every_side_is_tried_by_itself_until_it_is_fine() -> None:
     assert (float(below[1]), float(above[1])) == (1.0, 1.0)
     assert tried[0] == 4
     assert tried[-1] == 1, "what is fine is not tried again"
+
+
+SMALL: dict[str, Any] = {
+    "sizes": (49, 12, 8, 10), "labels": 3, "shots": 4, "queries": 3, "meta_batch": 1, "threads": 1,
+    "backend": "eager", "episodes": 6,
+}  # fmt: skip
+
+
+def trained(runs: list[RunSpec]) -> tuple[dict[int, list[float]], int]:
+    """Θ of each run after a few episodes, and how many Θs were lived through to feel how far one may go."""
+    source = open_dataset("glyphs", Path("data"))
+    trainer = MetaTrainer(compile_rule(load("bio")), TrainSettings.of(**SMALL), runs, source)
+    relive, lived = trainer._relive, 0
+
+    def counted(state: Any, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
+        nonlocal lived
+        lived += len(theta)
+        return relive(state, episode, theta, engine)
+
+    trainer._relive = counted  # type: ignore[method-assign]
+    for episode in range(4):
+        trainer.step(episode)
+    return trainer.theta, lived
+
+
+def test_a_run_learns_the_same_beside_others_and_what_they_share_is_lived_through_once() -> None:
+    whole = ("pseudo_gradient", "error_hebb", "oja_subspace")
+    runs = [RunSpec(0, 3, 0.0, whole), RunSpec(1, 3, 0.0, whole[:2]), RunSpec(2, 4, 0.0, whole)]
+    together, lived = trained(runs)
+    alone = [trained([run]) for run in runs]
+    for run, (theta, _) in zip(runs, alone, strict=True):
+        assert theta[run.run] == pytest.approx(together[run.run], rel=1e-5, abs=1e-9)
+    assert lived < sum(each for _, each in alone), "runs of one seed ask for the same"
+    assert lived > alone[0][1], "and those of another do not"
