@@ -33,7 +33,8 @@ def pruned(hunt: Hunt, chosen: Sequence[Candidate], rounds: int) -> tuple[list[C
         if not new:
             break
         known |= {c.key for c in new}
-        stage = Stage(f"pruning-{rounds}-{number}", f"{counted(len(new), 'rule')}, with less", plan.heats)
+        text = f"{counted(len(new), 'rule')}: finalists, and each with one term less"
+        stage = Stage(f"pruning-{rounds}-{number}", text, plan.heats)
         fits = hunt.ground.fits(stage, new, seeds)
         both = zip(new, fits, strict=True)
         raced += [hunt.candidate(c, fit, found_in.get(c.key, rounds)) for c, fit in both]
