@@ -17,8 +17,8 @@ from ruledsl.runs import Crews, Run, Spec
 from ruledsl.selection import Fit, Recorded, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.studies import Opened, specify
 
-STREAMS = 320
-"""That are trained at once: each needs some 10 MB in the network of the paper."""
+STREAMS = 128
+"""That are trained at once: each needs some 20 MB in the network of the paper."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_however_many_rules_there_are_some_are_trained_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: list[dict[Any, Any]] = []
-    for streams in (320, 2):
+    for streams in (128, 2):
         monkeypatch.setattr("ruledsl.discovery.ground.STREAMS", streams)
         folder = tmp_path / str(streams)
         until("round-1-heat-2", folder, proposers=("enumeration",))
