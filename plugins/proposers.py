@@ -27,7 +27,8 @@ def enumeration(scene: Scene) -> Iterator[Idea]:
 @proposer("pairs")
 def pairs(scene: Scene) -> Iterator[Idea]:
     """Two absent terms at once, added to the best rule: some help only together, and neither shows it alone.
-    Those of the most promising terms come first, as many as `--pairs` says."""
+    Those of the most promising terms come first, as many as `--pairs` says; in the first round, where nothing
+    has raced yet, those of the library's first terms."""
     best = scene.parents[0]
     absent = {item.name: item for item in scene.absent(best)}
     order = [absent.pop(name) for name in scene.promising if name in absent] + list(absent.values())

@@ -23,9 +23,9 @@ that of F⁰. `robust` is Adam with six changes, each measured in docs/results/r
 
 6.  How far a coefficient may be moved is felt for: the first healthy episode is lived through again with each
     of them elsewhere, to either side, then a fourth of that, and so on, until the loss is no worse than it
-    was (`WORSE`). A step is half of that at most, or of where the coefficient is. Of n terms that start at 0
-    each has an n-th of it for its room at first, which grows by a tenth with every healthy episode, and
-    slowly once a term was to blame.
+    was (`WORSE`). A step of one is half of that at most, or of where the coefficient is. Of n terms that
+    start at 0 each has an n-th of it for its room at first, which grows by a tenth with every healthy
+    episode, and slowly once a term was to blame.
 
 All of it is in units of the numbers that terms were written with: 1000 F^r with θ_r / 1000 is trained alike.
 """
@@ -138,8 +138,9 @@ class RobustRecipe(Recipe):
     """A gradient so many times shorter than healthy ones, of a stream that knows nothing: it is refused."""
     ROOM, STEPS = 10.0, 2.0
     """How far it is tried to move a coefficient, in steps; and how many it takes for what is fine."""
-    WORSE = 0.1
-    """Nats that an episode may be worse for a term, where one feels how far it may go."""
+    WORSE = 0.013
+    """By what part of the worst loss an episode may be worse for a term, where one feels how far it may go: a
+    tenth of a nat with 47 classes."""
     WARNED = 0.9
     """What is left to a guilty term that was as large for a while without losing anything; half to others."""
     TRUST, FORGIVENESS = 0.1, 0.03
@@ -174,11 +175,11 @@ class RobustRecipe(Recipe):
         if self.felt or self.again is None:
             return
         again, usual, most = self.again, float(losses.mean()), self._most()
+        worst = self.coefficients.worst_loss
 
         def is_fine(tried: Tensor) -> Tensor:
-            found, _ = again(tried, False)
-            sane = (found < self.coefficients.worst_loss).all(-1)
-            return sane & (found.mean(-1) <= usual + self.WORSE)
+            found, _ = again(self.bounded(tried), False)  # where it may not go there is nothing to fear
+            return (found < worst).all(-1) & (found.mean(-1) <= usual + self.WORSE * worst)
 
         small = (self.theta.abs() < most) & self.coefficients.trainable  # the steps of others are no danger
         below, above = reach(self.theta, most, small.nonzero().flatten().tolist(), is_fine)
@@ -378,6 +379,6 @@ class RobustRecipe(Recipe):
             return
         self.absent = torch.tensor([bool(value) for value in state["absent"]])
         self.felt = bool(state.get("felt", True))  # one begun before that was felt for goes on with its room
-        self.room = Room.of(state["room"])
+        self.room = Room.of({"reach": [None] * len(self.theta), **state["room"]})
         if any(len(values) != len(self.theta) for values in (self.absent, *vars(self.room).values())):
             raise ValueError("the room of its terms is not that of this rule")

@@ -1,4 +1,5 @@
-"""Every rule that reached a second heat: the best of each kind, and all that meet what is required.
+"""Every rule that reached a second heat, or was left of a finalist: the best of each kind, and all that meet
+what is required.
 
 Accuracies are those of the race, on the classes that were searched: what is found here is a candidate, and
 only the front is judged on classes that nobody looked at.

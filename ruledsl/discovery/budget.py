@@ -69,13 +69,18 @@ class Search:
     finalists: int = field(
         6, checks.several, "Rules of the front that are refitted, the start among them.", group=GROUP
     )
+    together: int = field(
+        128, checks.count, "Streams that are trained in one batch: each takes 20 MB in the paper's network.",
+        group=GROUP,
+    )  # fmt: skip
     seed: int = field(
         0, checks.whole_up_to(0, 1000), "Another one sees other tasks and networks.", group=GROUP
     )
 
     def behind(self, rounds: int) -> int:
-        """Episodes behind a rule that grew in every round: what it is beside is trained for as many."""
-        return self.start_episodes + rounds * (self.tries + self.heats) + self.refit_episodes
+        """Episodes behind a rule that grew in every round and was pruned: what it is beside is trained for as
+        many."""
+        return self.start_episodes + rounds * (self.tries + self.heats) + self.heats + self.refit_episodes
 
 
 SEARCH: dict[str, Setting] = {s.name: s for s in rows_of(Search)}

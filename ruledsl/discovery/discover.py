@@ -12,7 +12,7 @@ from ruledsl.discovery.judging import baselines, knock_outs, refitted
 from ruledsl.discovery.library import library_of
 from ruledsl.discovery.pruning import pruned
 from ruledsl.discovery.question import Question
-from ruledsl.discovery.search import Hunt, Said, finalists
+from ruledsl.discovery.search import Hunt, Said
 from ruledsl.discovery.shelf import Shelf
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.rules import load
@@ -62,7 +62,8 @@ def discover(
     first = load(question.start, allow=allow)
     shelf = Shelf(library_of(first, question.alphabet, allow, question.size, question.also))
     known_terms(question.start, question.plant, shelf.library.names, "the planted Θ*")
-    ground = Ground(out, shelf, given, question.search.measure, listen, crews)
+    search = question.search
+    ground = Ground(out, shelf, given, search.measure, listen, crews, search.together)
     settings = ground.spec(shelf.library.names).config.settings
     parts = _parts(question, settings)
     start = Contender(first.names, dict(zip(first.names, first.program.initial, strict=True)))
@@ -70,7 +71,7 @@ def discover(
     with locked(make_folder(out)):
         question.keep(out)
         found, rounds = hunt.search()
-        chosen, raced = pruned(hunt, finalists(found, question.search.finalists), rounds)
+        chosen, raced = pruned(hunt, found, rounds)
         front = Front(
             out,
             question.dataset,

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ruledsl.discovery.budget import Search
 from ruledsl.discovery.described import Ways, ways_text
 from ruledsl.discovery.shelf import Shelf
 from ruledsl.meta import naive_networks, worst_loss
@@ -17,8 +18,8 @@ from ruledsl.runs import Crews, Run, Spec
 from ruledsl.selection import Fit, Recorded, Stage, StageListener, Support, fit_of, train_groups
 from ruledsl.studies import Opened, specify
 
-STREAMS = 128
-"""That are trained at once: each needs some 20 MB in the network of the paper."""
+Key = tuple[Support, Ways]
+"""What makes a rule another one than the next: not where Θ starts."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Contender:
     why: str = ""
 
     @property
-    def key(self) -> tuple[Support, Ways]:
-        """What makes it another rule than the next: not where Θ starts."""
+    def key(self) -> Key:
         return self.terms, self.ways
 
 
@@ -57,6 +57,8 @@ class Ground:
     measure: str
     listen: StageListener
     crews: Crews | None = None
+    together: int = Search.together
+    """See `Search`."""
     opened: Opened = field(default_factory=Opened)
 
     def spec(self, terms: Sequence[str], ways: Ways = ()) -> Spec:
@@ -117,7 +119,8 @@ class Ground:
         found: dict[tuple[Ways, bool], list[int]] = {}
         for n, contender in enumerate(contenders):
             found.setdefault((contender.ways, self.shelf.is_entrywise(contender.terms)), []).append(n)
-        most = max(1, STREAMS // seeds)
+        tasks = self.spec(self.shelf.library.names).config.settings.meta_batch
+        most = max(1, self.together // (seeds * tasks))
         return [party[k : k + most] for party in found.values() for k in range(0, len(party), most)]
 
     def _reason(self, contenders: Sequence[Contender]) -> str:
@@ -129,10 +132,14 @@ class Ground:
 
     def _program(self, contenders: Sequence[Contender], own: bool) -> Support:
         """The terms of a party's program: the library's, which is compiled once for all; where terms are
-        among them that are not in it, those of its contenders only."""
+        among them that are not in it, those of its contenders only. So too with a pathway that may not read
+        what terms of the library move."""
         terms = tuple(dict.fromkeys(name for c in contenders for name in c.terms))
-        library = self.shelf.library.names
-        return terms if own or not set(terms) <= set(library) else library
+        library = self.shelf.library
+        moved = {item.term.target for item in library.definition.terms}
+        if own or not set(terms) <= set(library.names) or (contenders[0].ways and moved != {"W"}):
+            return terms
+        return library.names
 
 
 def _suffix(ways: Ways, number: int) -> str:

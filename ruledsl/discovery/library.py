@@ -23,9 +23,10 @@ def library_of(start: Rule, alphabet: Alphabet, allow: Locality, size: int, also
         also: what terms may move beside the alphabet's target: `B`, `bias`.
     """
     terms = list(start.definition.terms)
-    for symbols in (alphabet, *(alphabet.toward(target) for target in also)):
+    for target in ("", *also):
+        symbols = alphabet.toward(target) if target else alphabet
         for found in _independent(start, symbols, allow, size):
-            terms.append(_item(found, {term.name for term in terms}))
+            terms.append(_item(found, target, {term.name for term in terms}))
     return check(replace(start.definition, name="library", note=None, terms=tuple(terms)), Locality.layer)
 
 
@@ -42,8 +43,8 @@ def _independent(start: Rule, alphabet: Alphabet, allow: Locality, size: int) ->
     ]
 
 
-def _item(found: Found, taken: set[str]) -> RuleTerm:
-    name = found.term.name if found.term.target == "W" else f"{found.term.name}_{found.term.target}"
+def _item(found: Found, target: str, taken: set[str]) -> RuleTerm:
+    name = f"{found.term.name}_{target}" if target else found.term.name
     while name in taken:
         name += "_"
     return RuleTerm(name, replace(found.term, name=name), TermOptions())

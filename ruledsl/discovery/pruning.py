@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from ruledsl.discovery.ground import Contender
+from ruledsl.discovery.ground import Contender, Key
 from ruledsl.discovery.ideas import shown
 from ruledsl.discovery.search import PRUNING_SEED, Candidate, Hunt, finalists
 from ruledsl.rules import Rule
@@ -14,43 +14,50 @@ from ruledsl.selection import Stage
 from ruledsl.wording import counted
 
 
-def pruned(hunt: Hunt, chosen: Sequence[Candidate], rounds: int) -> tuple[list[Candidate], list[Candidate]]:
+def pruned(hunt: Hunt, found: Sequence[Candidate], rounds: int) -> tuple[list[Candidate], list[Candidate]]:
     """Finalists once more, on tasks that they share, each beside itself without one of its terms; of what is
     best then the same, until nothing is left to be tried.
 
-    Rules of different rounds had different tasks, and the last round's were never tried with less.
+    Rules of different rounds had different tasks, and the last round's were never tried with less. Every rule
+    goes through one such heat, from the Θ with which growth left it: none has lived through its tasks before.
+
+    Args:
+        found: all that growth found, the start first.
 
     Returns:
-        The finalists, see `finalists`, and all that raced.
+        The finalists, see `finalists`, and all that raced here and never before.
     """
     plan = hunt.question.search
     seeds = range(hunt.first_seed + PRUNING_SEED, hunt.first_seed + PRUNING_SEED + 2 * plan.search_seeds)
-    found_in = {c.key: c.round for c in chosen}
-    known: set[object] = set()
+    known = {c.key: c for c in found}
+    chosen = finalists(found, plan.finalists)
+    whole = {c.key: c.contender() for c in chosen}
+    source: dict[Key, Contender] = {}
     raced: list[Candidate] = []
-    new = _unknown([c.contender() for c in chosen] + _fewer(chosen), known)
+    new = _unknown([*whole.values(), *_fewer(chosen, whole)], source)
     for number in count(1):
         if not new:
             break
-        known |= {c.key for c in new}
-        text = f"{counted(len(new), 'rule')}: finalists, and each with one term less"
-        stage = Stage(f"pruning-{rounds}-{number}", text, plan.heats)
-        fits = hunt.ground.fits(stage, new, seeds)
-        both = zip(new, fits, strict=True)
-        raced += [hunt.candidate(c, fit, found_in.get(c.key, rounds)) for c, fit in both]
+        source |= {c.key: c for c in new}
+        text = f"{counted(len(new), 'rule')}: finalists, or with one term less"
+        fits = hunt.ground.fits(Stage(f"pruning-{rounds}-{number}", text, plan.heats), new, seeds)
+        for contender, fit in zip(new, fits, strict=True):
+            candidate = hunt.candidate(contender, fit, rounds)
+            before = known.get(contender.key)
+            raced.append(replace(candidate, round=before.round, why=before.why) if before else candidate)
         chosen = finalists(raced, plan.finalists)
-        new = _unknown(_fewer(chosen), known)
-    return list(chosen), raced
+        new = _unknown(_fewer(chosen, source), source)
+    return chosen, [c for c in raced if c.key not in known]
 
 
-def _fewer(chosen: Sequence[Candidate]) -> list[Contender]:
+def _fewer(chosen: Sequence[Candidate], source: Mapping[Key, Contender]) -> list[Contender]:
     """What is left of each but the start without one of its terms."""
-    return [fewer for c in chosen[1:] for fewer in without_one(c.contender(), c.rule)]
+    return [fewer for c in chosen[1:] for fewer in without_one(source[c.key], c.rule)]
 
 
-def _unknown(contenders: Sequence[Contender], known: Collection[object]) -> list[Contender]:
+def _unknown(contenders: Sequence[Contender], known: Collection[Key]) -> list[Contender]:
     """Each once, in the order in which they came."""
-    found: dict[object, Contender] = {}
+    found: dict[Key, Contender] = {}
     for contender in contenders:
         if contender.key not in known:
             found.setdefault(contender.key, contender)

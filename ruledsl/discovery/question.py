@@ -97,6 +97,8 @@ class Question:
         if not path.is_file():
             write_text(path, self.text())
         elif path.read_text(encoding="utf-8") != self.text():
+            if read_question(folder) == self:
+                raise RunError(f"{folder} was begun by earlier code, which searched otherwise; begin anew")
             raise RunError(f"{folder} holds a search with other options; choose another `--out`")
 
 

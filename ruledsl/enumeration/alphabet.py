@@ -53,14 +53,17 @@ class Alphabet:
 
     def toward(self, target: str) -> Alphabet:
         """The same symbols for terms that move something else, of the quantities those that such terms may
-        read; the new target in the old one's place.
+        read; the new target in the old one's place. Raises `SettingsError` where none is left.
 
         >>> Alphabet(("y_post", "e_post", "W")).toward("B").quantities
         ('y_post', 'e_post', 'B')
         """
         readable = readable_by(target)
         named = [target if name == self.target else name for name in self.quantities]
-        return replace(self, target=target, quantities=tuple(name for name in named if name in readable))
+        kept = tuple(name for name in named if name in readable)
+        if self.quantities and not kept:
+            raise SettingsError(f"terms for {target} may read none of {', '.join(self.quantities)}")
+        return replace(self, target=target, quantities=kept)
 
     @property
     def shape(self) -> Shape:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 AT_ONCE = 32
 """Θs that are lived through at once: the networks of each are held in memory."""
+WIDEST = 1e30
 QUARTERINGS = 8
 """Of what a coefficient is tried at; what is too far even then is left there."""
 
@@ -50,7 +51,8 @@ class Room:
         slow = forgiveness / (1 + self.blamed)
         growth = 1.0 + torch.where(self.blamed > 0, slow, torch.full_like(slow, trust))
         slopes = 0.8 * self.slopes + 0.2 * gradient.abs()
-        return Room(self.below * growth, self.above * growth, self.reach * growth, self.blamed, slopes)
+        below, above, reached = (_wider(size, growth) for size in (self.below, self.above, self.reach))
+        return Room(below, above, reached, self.blamed, slopes)
 
     def confine(self, term: int, theta: float, part: float) -> None:
         """Leave a guilty term this part of what it took, on that side of 0."""
@@ -70,6 +72,11 @@ class Room:
         listed = (state[name] for name in ("below", "above", "reach", "blamed", "slopes"))
         numbers = ([math.inf if v is None else float(v) for v in each] for each in listed)
         return cls(*(torch.tensor(each, dtype=torch.float64) for each in numbers))
+
+
+def _wider(size: Tensor, growth: Tensor) -> Tensor:
+    """Finite sizes stay so, however long a training is: a state tells them from those without end."""
+    return torch.where(size.isfinite(), (size * growth).clamp(max=WIDEST), size)
 
 
 def reach(

@@ -227,6 +227,11 @@ class MetaTrainer:
     def _relive(self, state: RunState, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
         """Losses (K, T) and gradients (K, T, R) of an episode of one run with other Θ."""
         tasks, tried, streams = self.settings.meta_batch, len(theta), self.streams
+        most = max(1, self.settings.at_once // tasks)
+        if self.settings.at_once and tried > most:
+            parts = [self._relive(state, episode, rows, engine) for rows in theta.split(most)]
+            losses, gradients = zip(*parts, strict=True)
+            return torch.cat(losses), torch.cat(gradients)
         keys = self._keys([state.spec.seed], episode)
         batch = streams.draw(keys).repeated(tried)
         rows = streams.rows(theta.repeat(tasks, 1), state.present)

@@ -22,11 +22,28 @@ def test_rules_of_different_rounds_meet_on_the_same_tasks(front: Front) -> None:
     rounds = {run.seed for folder in front.out.glob("round-*-heat-*") for run in Run(folder).config.runs}
     assert not seeds & rounds
     seen = {run.terms for run in first.config.runs}
+    assert later
     for stage in later:
         assert {run.seed for run in stage.config.runs} == seeds
         new = {run.terms for run in stage.config.runs}
         assert not new & seen, "nobody races twice"
         seen |= new
+
+
+def test_nobody_lived_through_the_tasks_before_that_it_is_scored_by(front: Front) -> None:
+    """What is left of what was left starts at the Θ with which growth ended."""
+    first, second = (Run(front.out / f"pruning-2-{n}") for n in (1, 2))
+    began = {run.terms: dict(zip(first.config.terms, run.initial, strict=True)) for run in first.config.runs}
+    grown = [theta for terms, theta in began.items() if len(terms) > 1]
+    for run in second.config.runs:
+        start = dict(zip(second.config.terms, run.initial, strict=True))
+        assert any(all(start[name] == theta.get(name) for name in run.terms) for theta in grown)
+
+
+def test_people_have_as_many_episodes_behind_them(front: Front) -> None:
+    """start, two rounds of two heats, pruning, refit: two each, at toy size."""
+    baseline = Run(front.out / "baseline-bio-2").config.settings.episodes
+    assert baseline == 2 + 2 * (2 + 2) + 2 + 2
 
 
 def test_what_is_left_keeps_what_it_learned_and_says_what_is_gone(front: Front) -> None:

@@ -65,3 +65,14 @@ def test_a_mistyped_target_is_told(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "`b` is nothing that terms may also move" in refused.output
     assert not (tmp_path / "found").exists()
+
+
+def test_a_pathway_that_reads_no_feedback_weights_is_tried_with_rules_that_move_none(tmp_path: Path) -> None:
+    few = dataclasses.replace(SMALL, rounds=1, proposers=("pathways",), other_feedback=("direct",))
+    front = discover(dataclasses.replace(QUESTIONED, search=few, also=("B",)), tmp_path)
+    assert any(dict(rule.ways) == {"feedback": "direct"} for rule in front.archive)
+
+
+def test_an_alphabet_of_which_nothing_is_left_is_refused() -> None:
+    with pytest.raises(SettingsError, match="terms for W may read none of noise_pre"):
+        Alphabet(("noise_pre",), target="B").toward("W")

@@ -3,6 +3,9 @@ other Θ."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ruledsl import TrainSettings, compile_rule, load
-from ruledsl.meta import Coefficients, MetaTrainer, reach
+from ruledsl.meta import Coefficients, MetaTrainer, Room, Streams, reach
 from ruledsl.registry import find
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
@@ -85,6 +88,41 @@ def test_a_term_written_a_thousandfold_is_felt_for_alike() -> None:
     assert torch.allclose(trained(1.0), trained(1e-3), rtol=1e-9, atol=0.0)
 
 
+def test_what_a_bound_forbids_is_neither_tried_nor_a_reason_for_small_steps() -> None:
+    tried: list[float] = []
+
+    def loss(theta: Tensor) -> float:
+        tried.append(float(theta[1]))
+        return 99.0 if float(theta[1]) < 0.0 else 1.0
+
+    found = recipe(RATE, 0.0)
+    found.coefficients = dataclasses.replace(
+        found.coefficients, lower=torch.tensor([-1.0, 0.0], dtype=torch.float64)
+    )
+    seen = live(found, loss, 1)
+    assert min(tried) == 0.0
+    assert float(seen[1][1]) == pytest.approx(RATE)
+
+
+def test_a_training_begun_before_goes_on_with_its_own_steps() -> None:
+    state = recipe(RATE, 0.0).state()
+    del state["felt"], state["room"]["reach"]
+    found = recipe(RATE, 0.0)
+    found.restore(json.loads(json.dumps(state)))
+    assert found.felt
+    assert torch.equal(found._steps(), found.scale)
+
+
+def test_room_that_grew_for_ten_thousand_episodes_is_still_a_number() -> None:
+    room = Room.of_size(torch.tensor([1e-3, math.inf], dtype=torch.float64))
+    for _ in range(10_000):
+        room = room.grown(torch.zeros(2, dtype=torch.float64), 0.1, 0.03)
+    said = json.loads(json.dumps(room.state(), allow_nan=False))
+    for side in ("below", "above", "reach"):
+        assert isinstance(said[side][0], float)
+        assert said[side][1] is None
+
+
 def test_an_episode_that_is_lost_says_nothing_of_how_far_one_may_go() -> None:
     found = recipe(RATE, 0.0)
     live(found, lambda theta: 99.0, 3)
@@ -125,10 +163,10 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def trained(runs: list[RunSpec]) -> tuple[dict[int, list[float]], int]:
+def trained(runs: list[RunSpec], **more: Any) -> tuple[dict[int, list[float]], int]:
     """Θ of each run after a few episodes, and how many Θs were lived through to feel how far one may go."""
     source = open_dataset("glyphs", Path("data"))
-    trainer = MetaTrainer(compile_rule(load("bio")), TrainSettings.of(**SMALL), runs, source)
+    trainer = MetaTrainer(compile_rule(load("bio")), TrainSettings.of(**{**SMALL, **more}), runs, source)
     relive, lived = trainer._relive, 0
 
     def counted(state: Any, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
@@ -151,3 +189,23 @@ def test_a_run_learns_the_same_beside_others_and_what_they_share_is_lived_throug
         assert theta[run.run] == pytest.approx(together[run.run], rel=1e-5, abs=1e-9)
     assert lived < sum(each for _, each in alone), "runs of one seed ask for the same"
     assert lived > alone[0][1], "and those of another do not"
+
+
+def test_no_more_streams_are_lived_through_at_once_than_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+    judged = Streams.judged
+
+    def counted(self: Streams, rows: Any, batch: Any, engine: str) -> Any:
+        drawn.append(len(batch.x))
+        return judged(self, rows, batch, engine)
+
+    monkeypatch.setattr(Streams, "judged", counted)
+    runs = [RunSpec(0, 3, 0.0, ("pseudo_gradient", "error_hebb"))]
+    some, _ = trained(runs, at_once=4, meta_batch=2)
+    assert max(drawn) == 4
+    drawn.clear()
+    all_of_them, _ = trained(runs, meta_batch=2)
+    assert max(drawn) > 4
+    assert some[0] == pytest.approx(all_of_them[0], rel=1e-5, abs=1e-9)
