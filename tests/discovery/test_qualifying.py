@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,9 +16,11 @@ from ruledsl.runs import Run
 from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
 
 
-def until(stage: str, folder: Path, **search: Any) -> None:
+def until(stage: str, folder: Path, settings: Mapping[str, Any] | None = None, **search: Any) -> None:
     """A search's folder, stopped in a stage."""
-    question = dataclasses.replace(QUESTIONED, search=dataclasses.replace(SMALL, beam=1, **search))
+    settings = {**QUESTIONED.settings, **(settings or {})}
+    narrow = dataclasses.replace(SMALL, beam=1, **search)
+    question = dataclasses.replace(QUESTIONED, search=narrow, settings=settings)
     with pytest.raises(Stop):
         discover(question, folder, listen=stop_at(stage))
 
@@ -58,3 +61,8 @@ def test_however_many_rules_there_are_some_are_trained_at_a_time(tmp_path: Path)
     for key, theta in one.items():
         own = {name: value for name, value in theta.items() if name in key[0]}
         assert own == pytest.approx({name: parts[key][name] for name in own}, rel=1e-4, abs=1e-8)
+
+
+def test_a_batch_counts_streams_not_runs(tmp_path: Path) -> None:
+    until("round-1-heat-2", tmp_path, {"meta_batch": 2}, proposers=("enumeration",), together=4)
+    assert max(len(Run(f).config.runs) for f in tmp_path.glob("round-1-heat-1*")) == 2

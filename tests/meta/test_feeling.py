@@ -88,6 +88,25 @@ def test_a_term_written_a_thousandfold_is_felt_for_alike() -> None:
     assert torch.allclose(trained(1.0), trained(1e-3), rtol=1e-9, atol=0.0)
 
 
+def test_of_several_new_terms_each_has_a_part_of_what_one_would_have() -> None:
+    one, three = recipe(RATE, 0.0), recipe(RATE, 0.0, 0.0, 0.0)
+    for found in (one, three):
+        live(found, lambda theta: 1.0, 1)
+    for side in ("below", "above", "reach"):
+        alone, among = (getattr(found.room, side) for found in (one, three))
+        assert float(among[1]) == pytest.approx(float(alone[1]) / 3)
+        assert float(among[0]) == pytest.approx(float(alone[0])), "it was there before"
+
+
+def test_a_term_that_lost_a_stream_takes_smaller_steps_too() -> None:
+    room = Room.of_size(torch.tensor([1.0, 1.0], dtype=torch.float64))
+    room.confine(1, -0.01, 0.5)
+    assert room.below.tolist() == [1.0, 0.005]
+    assert room.above.tolist() == [1.0, 1.0]
+    assert room.reach.tolist() == [1.0, 0.005]
+    assert room.blamed.tolist() == [0.0, 1.0]
+
+
 def test_what_a_bound_forbids_is_neither_tried_nor_a_reason_for_small_steps() -> None:
     tried: list[float] = []
 
@@ -163,10 +182,14 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
+def trainer_of(runs: list[RunSpec], **more: Any) -> MetaTrainer:
+    source = open_dataset("glyphs", Path("data"))
+    return MetaTrainer(compile_rule(load("bio")), TrainSettings.of(**{**SMALL, **more}), runs, source)
+
+
 def trained(runs: list[RunSpec], **more: Any) -> tuple[dict[int, list[float]], int]:
     """Θ of each run after a few episodes, and how many Θs were lived through to feel how far one may go."""
-    source = open_dataset("glyphs", Path("data"))
-    trainer = MetaTrainer(compile_rule(load("bio")), TrainSettings.of(**{**SMALL, **more}), runs, source)
+    trainer = trainer_of(runs, **more)
     relive, lived = trainer._relive, 0
 
     def counted(state: Any, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
@@ -209,3 +232,14 @@ def test_no_more_streams_are_lived_through_at_once_than_was_asked_for(
     all_of_them, _ = trained(runs, meta_batch=2)
     assert max(drawn) > 4
     assert some[0] == pytest.approx(all_of_them[0], rel=1e-5, abs=1e-9)
+
+
+def test_what_was_lived_through_is_forgotten_with_its_episode() -> None:
+    trainer = trainer_of([RunSpec(0, 3)])
+    (state,) = trainer.states
+    theta = torch.tensor([[0.01, 0.0, 0.0]], dtype=torch.float64)
+    before, _ = trainer._again(state, 0, theta, False)
+    trainer.step(1)
+    now, _ = trainer._again(state, 1, theta, False)
+    assert torch.equal(now, trainer._relive(state, 1, theta, "none")[0])
+    assert not torch.equal(now, before)
