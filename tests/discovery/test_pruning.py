@@ -40,12 +40,6 @@ def test_nobody_lived_through_the_tasks_before_that_it_is_scored_by(front: Front
         assert any(all(start[name] == theta.get(name) for name in run.terms) for theta in grown)
 
 
-def test_people_have_as_many_episodes_behind_them(front: Front) -> None:
-    """start, two rounds of two heats, pruning, refit: two each, at toy size."""
-    baseline = Run(front.out / "baseline-bio-2").config.settings.episodes
-    assert baseline == 2 + 2 * (2 + 2) + 2 + 2
-
-
 def test_what_is_left_keeps_what_it_learned_and_says_what_is_gone(front: Front) -> None:
     rule = max(front.rules, key=lambda rule: len(rule.terms))
     whole = Contender(rule.terms, rule.means, rule.ways)
