@@ -8,18 +8,19 @@ from itertools import count
 
 from ruledsl.discovery.ground import Contender, Key
 from ruledsl.discovery.ideas import shown
-from ruledsl.discovery.search import PRUNING_SEED, Candidate, Hunt, finalists
+from ruledsl.discovery.search import PRUNING_SEED, Candidate, Hunt, best_of_sizes, finalists
 from ruledsl.rules import Rule
 from ruledsl.selection import Stage
 from ruledsl.wording import counted
 
 
 def pruned(hunt: Hunt, found: Sequence[Candidate], rounds: int) -> tuple[list[Candidate], list[Candidate]]:
-    """Finalists once more, on tasks that they share, each beside itself without one of its terms; of what is
-    best then the same, until nothing is left to be tried.
+    """The best of each complexity once more, on tasks that they share, each beside itself without one of its
+    terms; of the finalists among them the same, until nothing is left to be tried.
 
-    Rules of different rounds had different tasks, and the last round's were never tried with less. Every rule
-    goes through one such heat, from the Θ with which growth left it: none has lived through its tasks before.
+    Rules of different rounds had different tasks: which is better than a smaller one of another round, the
+    start among them, is not known before. And the last round's were never tried with less. Every rule goes
+    through one such heat, from the Θ with which growth left it: none has lived through its tasks before.
 
     Args:
         found: all that growth found, the start first.
@@ -30,7 +31,8 @@ def pruned(hunt: Hunt, found: Sequence[Candidate], rounds: int) -> tuple[list[Ca
     plan = hunt.question.search
     seeds = range(hunt.first_seed + PRUNING_SEED, hunt.first_seed + PRUNING_SEED + 2 * plan.search_seeds)
     known = {c.key: c for c in found}
-    chosen = finalists(found, plan.finalists)
+    start, *grown = best_of_sizes(found)
+    chosen = [start, *grown[-(plan.finalists - 1) :]]
     whole = {c.key: c.contender() for c in chosen}
     source: dict[Key, Contender] = {}
     raced: list[Candidate] = []

@@ -231,16 +231,23 @@ def beam_of(found: Sequence[Candidate], width: int) -> list[Candidate]:
     return kept
 
 
+def best_of_sizes(found: Sequence[Candidate]) -> list[Candidate]:
+    """The start, then the best of each complexity (products, then terms), smaller ones first."""
+    start, grown = found[0], found[1:]
+    sizes = sorted({c.complexity for c in grown})
+    return [start, *(max((c for c in grown if c.complexity == s), key=lambda c: c.fit.mean) for s in sizes)]
+
+
 def finalists(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The start, then the best of each complexity (products, then terms), smaller ones first; a larger one
-    only where it scored higher than every smaller one.
+    """The start, then the best of each complexity, a larger one only where it scored higher than every
+    smaller one: all of them on the same tasks.
 
     The start is always among them: it is what every other rule is beside.
     """
-    start, grown = found[0], found[1:]
+    start, *grown = best_of_sizes(found)
     chosen: list[Candidate] = []
-    for size in sorted({c.complexity for c in grown}):
-        best = max((c for c in grown if c.complexity == size), key=lambda c: c.fit.mean)
-        if best.fit.mean > max((c.fit.mean for c in (*chosen, start) if c.complexity <= size), default=-inf):
+    for best in grown:
+        smaller = (c for c in (*chosen, start) if c.complexity <= best.complexity)
+        if best.fit.mean > max((c.fit.mean for c in smaller), default=-inf):
             chosen.append(best)
     return [start, *chosen[-(count - 1) :]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ruledsl.discovery import Contender, Front, without_one
 from ruledsl.runs import Run
+from tests.discovery.small import SMALL
 
 
 def test_every_rule_of_a_front_was_tried_without_each_of_its_terms(front: Front) -> None:
@@ -48,3 +49,13 @@ def test_what_is_left_keeps_what_it_learned_and_says_what_is_gone(front: Front) 
         assert fewer.theta == {name: value for name, value in rule.means.items() if name != gone}
         assert fewer.why.startswith("leaves out ")
     assert without_one(Contender(("pseudo_gradient",), {"pseudo_gradient": 0.1}), rule.rule) == []
+
+
+def test_of_every_complexity_one_rule_is_there_however_hard_its_own_round_was(front: Front) -> None:
+    """A round's tasks may be harder than the start's: nothing that grew in it scored above the start then."""
+    entered = {run.terms for run in Run(front.out / "pruning-2-1").config.runs}
+    grown = [rule for rule in front.archive if rule.round > 0 and not rule.why.startswith("leaves out")]
+    sizes = sorted({rule.complexity for rule in grown})[-(SMALL.finalists - 1) :]
+    assert len(sizes) > 2
+    for size in sizes:
+        assert any(rule.terms in entered for rule in grown if rule.complexity == size)
