@@ -12,11 +12,11 @@ import click
 from benchmarks.page import write_page
 from benchmarks.training import Trained, seeded, train_in_memory
 from ruledsl import Interval, Locality, Rule, TrainSettings, load
+from ruledsl.language import packaged_files
 from ruledsl.statistics import finite_mean, moving_average
 from ruledsl.tasks import open_dataset
 from ruledsl.theory import explain_rule
 
-ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {"library"}
 """`benchmarks.scales` trains it."""
 NEEDS = {"biased": {"bias": True}}
@@ -24,10 +24,6 @@ NEEDS = {"biased": {"bias": True}}
 HEAD = ("rule", "what", "at", "mean", "half")
 EVERY = 5
 Row = tuple[str, str, str, float, float]
-
-
-def shipped() -> list[Path]:
-    return [p for folder in ("rules", "rules/discovered") for p in sorted((ROOT / folder).glob("*.rule"))]
 
 
 def rows_of(name: str, rule: Rule, trained: Trained) -> Iterator[Row]:
@@ -74,7 +70,7 @@ def main(
     """Train every shipped rule; print accuracies and signs."""
     source = open_dataset("emnist-bymerge/test", data_root)
     kept = known(numbers) if wanted else []
-    for path in shipped():
+    for path in packaged_files():
         if path.stem in ELSEWHERE or (wanted and path.stem not in wanted):
             continue
         rule = load(path, allow=Locality.layer)
@@ -88,7 +84,7 @@ def main(
                 shown = [(*r[:3], *(f"{value:.6g}" for value in r[3:])) for r in kept]
                 csv.writer(file, lineterminator="\n").writerows([HEAD, *shown])
     ends, signs = [], []
-    for path in shipped():
+    for path in packaged_files():
         rows = [row for row in kept if row[0] == path.stem]
         if not rows:
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ruledsl
 from fuzz.attack import Attack
-from ruledsl.language import QUANTITIES, packaged_folders
+from ruledsl.language import QUANTITIES, packaged_files
 
 FUNCTIONS = [
     "exp",
@@ -80,7 +80,7 @@ def _noise(chance: random.Random) -> str:
 
 @cache
 def _shipped() -> tuple[str, ...]:
-    return tuple(p.read_text(encoding="utf-8") for p in sorted(packaged_folders()[0].glob("*.rule")))
+    return tuple(p.read_text(encoding="utf-8") for p in packaged_files())
 
 
 def _mutated(chance: random.Random) -> str:

@@ -2,7 +2,7 @@
 
 from ruledsl.language.definitions import RuleDefinition, RuleTerm, Term, TermOptions
 from ruledsl.language.formatter import format_source
-from ruledsl.language.library import packaged_folders, search_folders, union
+from ruledsl.language.library import packaged_files, packaged_folders, search_folders, union
 from ruledsl.language.loading import (
     LoadedFile,
     load_file,
@@ -48,6 +48,7 @@ __all__ = [
     "load_text",
     "locate",
     "names_in",
+    "packaged_files",
     "packaged_folders",
     "parse",
     "print_expression",

@@ -43,6 +43,11 @@ def packaged_folders() -> tuple[Path, ...]:
     return written, written / "discovered"
 
 
+def packaged_files() -> list[Path]:
+    """Every rule file that ships: what people wrote, then what searches found."""
+    return [path for folder in packaged_folders() for path in sorted(folder.glob("*.rule"))]
+
+
 def search_folders(beside: Path | None = None) -> list[Path]:
     """The user's folders in order, without repeats; the packaged folders are not among them."""
     shipped = [folder.resolve() for folder in packaged_folders()]

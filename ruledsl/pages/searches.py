@@ -15,7 +15,7 @@ from ruledsl.discovery import (
     read_question,
 )
 from ruledsl.figures import Colour, Curve, Guide, Panel, chart
-from ruledsl.language import load_file, packaged_folders
+from ruledsl.language import load_file, packaged_files
 from ruledsl.pages.html import mathml, page_of
 from ruledsl.rules import check, rule_difference, term_latex
 from ruledsl.wording import counted
@@ -117,7 +117,7 @@ def _parts(front: Front) -> list[tuple[Any, str, str]]:
 def _nearest(rule: Judged) -> str:
     """The shipped rule that has most of its terms, in words."""
     found: list[tuple[int, bool, int, str, str]] = []
-    for path in (path for folder in packaged_folders() for path in sorted(folder.glob("*.rule"))):
+    for path in packaged_files():
         for definition in load_file(str(path)).rules:
             other = check(definition)
             rows = rule_difference(other, rule.rule).terms

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ruledsl.discovery import discover
+from ruledsl import RunError
+from ruledsl.discovery import discover, read_question
 from ruledsl.runs import Run
 from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
 
@@ -66,3 +67,14 @@ def test_however_many_rules_there_are_some_are_trained_at_a_time(tmp_path: Path)
 def test_a_batch_counts_streams_not_runs(tmp_path: Path) -> None:
     until("round-1-heat-2", tmp_path, {"meta_batch": 2}, proposers=("enumeration",), together=4)
     assert max(len(Run(f).config.runs) for f in tmp_path.glob("round-1-heat-1*")) == 2
+
+
+def test_a_search_that_earlier_code_began_is_refused_as_such(tmp_path: Path) -> None:
+    until("start", tmp_path)
+    text = (tmp_path / "search.toml").read_text()
+    older = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("starters ="))
+    assert older != text
+    (tmp_path / "search.toml").write_text(older)
+    question = read_question(tmp_path)
+    with pytest.raises(RunError, match="begun by earlier code"):
+        discover(question, tmp_path)

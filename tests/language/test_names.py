@@ -8,7 +8,7 @@ import pytest
 
 import ruledsl
 from ruledsl import RuleError
-from ruledsl.language import load_file, packaged_folders, print_expression
+from ruledsl.language import load_file, packaged_files, packaged_folders, print_expression
 
 
 def test_every_rule_that_ships_is_known_by_its_name() -> None:
@@ -39,8 +39,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest() -> None:
 
 def test_a_name_that_ships_twice_means_the_same() -> None:
     found: dict[str, str] = {}
-    for folder in packaged_folders():
-        for path in sorted(folder.glob("*.rule")):
-            for term in load_file(str(path)).terms:
-                text = print_expression(term.expression)
-                assert found.setdefault(term.name, text) == text, f"{term.name} of {path.name}"
+    for path in packaged_files():
+        for term in load_file(str(path)).terms:
+            text = print_expression(term.expression)
+            assert found.setdefault(term.name, text) == text, f"{term.name} of {path.name}"
