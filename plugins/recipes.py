@@ -37,7 +37,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruledsl.plugin import Adam, Coefficients, Recipe, Room, reach, recipe, vector
+from ruledsl.plugin import Adam, Again, Asking, Coefficients, Recipe, Room, reach, recipe, vector
 
 
 @recipe("paper")
@@ -170,19 +170,17 @@ class RobustRecipe(Recipe):
         """How far from 0 each coefficient is tried."""
         return self.ROOM * self.learning_rate * self.scale
 
-    def _feel(self, losses: Tensor) -> None:
+    def _feel(self, losses: Tensor) -> Asking[None]:
         """How far each coefficient may be moved, either way: as far as this episode gets no worse for it."""
-        if self.felt or self.again is None:
-            return
-        again, usual, most = self.again, float(losses.mean()), self._most()
-        worst = self.coefficients.worst_loss
+        usual, most, worst = float(losses.mean()), self._most(), self.coefficients.worst_loss
 
-        def is_fine(tried: Tensor) -> Tensor:
-            found, _ = again(self.bounded(tried), False)  # where it may not go there is nothing to fear
+        def are_fine(tried: Tensor) -> Asking[Tensor]:
+            found, _ = yield Again(self.bounded(tried))  # where it may not go there is nothing to fear
             return (found < worst).all(-1) & (found.mean(-1) <= usual + self.WORSE * worst)
 
         small = (self.theta.abs() < most) & self.coefficients.trainable  # the steps of others are no danger
-        below, above = reach(self.theta, most, small.nonzero().flatten().tolist(), is_fine)
+        terms = small.nonzero().flatten().tolist()
+        below, above = yield from reach(self.theta, most, terms, are_fine)
         crowd = max(1, int(self.absent.sum()))
         self.room.below = torch.where(self.absent, below / crowd, self.room.below)
         self.room.above = torch.where(self.absent, above / crowd, self.room.above)
@@ -202,14 +200,15 @@ class RobustRecipe(Recipe):
         progress = min(1.0, self.done / self.episodes)
         return self.FLOOR + (1 - self.FLOOR) * (1 + math.cos(math.pi * progress)) / 2
 
-    def step(self, losses: Tensor, gradients: Tensor) -> bool:
+    def step(self, losses: Tensor, gradients: Tensor) -> Asking[bool]:
         rate = self.learning_rate * self.caution.rate * self._schedule()
         self.done += 1
         gradients = self._weighed(gradients)
         if not bool(self._healthy(losses, gradients).all()):
-            self._go_back(bool((losses < self.coefficients.worst_loss).all()))
+            yield from self._go_back(bool((losses < self.coefficients.worst_loss).all()))
             return False
-        self._feel(losses)
+        if not self.felt:
+            yield from self._feel(losses)
         norms = gradients.norm(dim=-1)
         longest = self.CLIP * self._usual(norms.tolist(), losses.tolist())
         if longest > 0.0:  # where most gradients are exactly zero nothing says what is long
@@ -261,11 +260,11 @@ class RobustRecipe(Recipe):
         losses = self.caution.losses
         return bool(losses) and _median(losses) > self.PLATEAU * self.coefficients.worst_loss
 
-    def _go_back(self, by_gradient: bool) -> None:
+    def _go_back(self, by_gradient: bool) -> Asking[None]:
         """An episode was lost, by its gradient alone or by its loss."""
         caution = self.caution
         caution.refused += 1
-        guilty = self._guilty(by_gradient)
+        guilty = yield from self._guilty(by_gradient)
         if guilty:
             self._confine(guilty)
             return
@@ -278,50 +277,50 @@ class RobustRecipe(Recipe):
             self.theta, self.adam = vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
             self.theta = self.room.inside(self.theta)
 
-    def _guilty(self, by_gradient: bool) -> list[int]:
+    def _guilty(self, by_gradient: bool) -> Asking[list[int]]:
         """Terms without which the lost episode would have been healthy; none where that cannot be said.
 
         First those that lose it alone, beside what the rule started from; then, of the others, as few as are
         needed, by how much each matters.
         """
         present = [r for r in range(len(self.theta)) if self.absent[r] and self.theta[r] != 0.0]
-        if self.again is None or not present:
+        if not present:
             return []
-        alone = [] if by_gradient else self._losing_alone(present)
+        alone = [] if by_gradient else (yield from self._losing_alone(present))
         matters = self.room.slopes * self.theta.abs() * self.coefficients.scales
         others = sorted((r for r in present if r not in alone), key=lambda r: -float(matters[r]))
-        if alone and self._saved_without(alone, by_gradient):
+        if alone and (yield from self._saved_without(alone, by_gradient)):
             return alone
         order = [*alone, *others]
-        if not self._saved_without(order, by_gradient):
+        if not (yield from self._saved_without(order, by_gradient)):
             return []
         few, enough = len(alone), len(order)
         while enough - few > 1:
             middle = (few + enough) // 2
-            if self._saved_without(order[:middle], by_gradient):
+            if (yield from self._saved_without(order[:middle], by_gradient)):
                 enough = middle
             else:
                 few = middle
         last = [*alone, order[enough - 1]]  # needed; what lies between may not be
-        return last if self._saved_without(last, by_gradient) else order[:enough]
+        return last if (yield from self._saved_without(last, by_gradient)) else order[:enough]
 
-    def _losing_alone(self, present: list[int]) -> list[int]:
+    def _losing_alone(self, present: list[int]) -> Asking[list[int]]:
         tried = self.theta.repeat(len(present), 1)
         tried[:, present] = 0.0
         for row, r in enumerate(present):
             tried[row, r] = self.theta[r]
-        saved = self._saved(tried, by_gradient=False)
+        saved = yield from self._saved(tried, by_gradient=False)
         return [r for row, r in enumerate(present) if not saved[row]]
 
-    def _saved_without(self, terms: list[int], by_gradient: bool) -> bool:
+    def _saved_without(self, terms: list[int], by_gradient: bool) -> Asking[bool]:
         tried = self.theta.clone()
         tried[terms] = 0.0
-        return bool(self._saved(tried.unsqueeze(0), by_gradient)[0])
+        saved = yield from self._saved(tried.unsqueeze(0), by_gradient)
+        return bool(saved[0])
 
-    def _saved(self, tried: Tensor, by_gradient: bool) -> Tensor:
+    def _saved(self, tried: Tensor, by_gradient: bool) -> Asking[Tensor]:
         """(K,) whether the lost episode is healthy with other Θ."""
-        assert self.again is not None
-        losses, gradients = self.again(tried, by_gradient)
+        losses, gradients = yield Again(tried, by_gradient)
         return self._healthy(losses, self._weighed(gradients), not by_gradient).all(-1)
 
     def _confine(self, guilty: list[int]) -> None:

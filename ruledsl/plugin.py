@@ -49,7 +49,18 @@ _FUNCTIONS = {f.plugin_name or f.name: f.name for f in ELEMENTWISE.values() if f
 """Elementwise functions by the name they have here: those of the op table, each a function of one value."""
 _ELSEWHERE = {
     **dict.fromkeys(
-        ("Adam", "Coefficients", "Optimiser", "Recipe", "Room", "TorchOptimiser", "reach", "vector"),
+        (
+            "Adam",
+            "Again",
+            "Asking",
+            "Coefficients",
+            "Optimiser",
+            "Recipe",
+            "Room",
+            "TorchOptimiser",
+            "reach",
+            "vector",
+        ),
         "ruledsl.meta",
     ),
     "AdaptedView": "ruledsl.measures",

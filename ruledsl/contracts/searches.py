@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ruledsl.backend import compile_rule
 from ruledsl.contracts.toy import SETTINGS, hold, require_exact_gradient
-from ruledsl.meta import Coefficients, Optimiser
+from ruledsl.meta import Coefficients, Optimiser, concluded
 from ruledsl.registry import Registered
 from ruledsl.rules import rule
 
@@ -42,10 +42,15 @@ def meta_step(optimiser: Optimiser, step: int, tasks: int = 2) -> bool:
     asked = optimiser.ask()
     noise = torch.Generator().manual_seed(step)
     shift = 2e-3 * torch.randn(tasks, 3, generator=noise, dtype=torch.float64)
-    away = asked.unsqueeze(1) - GOAL - shift
     curvature = 500.0 * toy_terms().scales.square()
-    losses = 0.5 * (curvature * away.square()).sum(-1)
-    return optimiser.tell(losses, curvature * away if optimiser.needs_gradient else None)
+
+    def lived(theta: Tensor) -> tuple[Tensor, Tensor]:
+        away = theta.unsqueeze(1) - GOAL - shift
+        return 0.5 * (curvature * away.square()).sum(-1), curvature * away
+
+    losses, gradients = lived(asked)
+    told = optimiser.tell(losses, gradients if optimiser.needs_gradient else None)
+    return concluded(told, lambda again: lived(again.theta))
 
 
 def asks_for_candidates(plugin: Registered) -> None:
@@ -88,7 +93,9 @@ def survives_divergence(plugin: Registered) -> None:
     asked = optimiser.ask()
     broken = torch.full((asked.shape[0], 2), math.nan, dtype=torch.float64)
     gradients = broken.unsqueeze(-1).expand(-1, -1, 3) if optimiser.needs_gradient else None
-    hold(optimiser.tell(broken, gradients) is False, "`tell` of losses that are not finite must be False")
+    told = optimiser.tell(broken, gradients)
+    moved = concluded(told, lambda again: (broken[:1].expand(len(again.theta), -1), broken.new_zeros(())))
+    hold(moved is False, "`tell` of losses that are not finite must be False")
     hold(bool(optimiser.theta.isfinite().all()), "Θ is not finite after an episode that was not")
 
 

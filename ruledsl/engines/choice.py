@@ -17,12 +17,12 @@ from ruledsl.engines.ending import Ending
 from ruledsl.engines.forward_mode import Forward
 from ruledsl.engines.loss import EagerLoss
 from ruledsl.engines.rebuild import Rebuild
-from ruledsl.engines.replay import Replay, ReplayKeeping
+from ruledsl.engines.replay import Replay, ReplayKeeping, ReplayLoss
 from ruledsl.engines.retied import Retied
 
 EngineName = Literal["auto", "rebuild", "checkpoint", "autograd", "forward", "none", "retied"]
 OnLost = Literal["again", "drop"]
-LEARNING: tuple[Learning, ...] = (CompiledLoss(), EagerLoss())
+LEARNING: tuple[Learning, ...] = (ReplayLoss(), CompiledLoss(), EagerLoss())
 CANDIDATES: Mapping[str, tuple[Engine, ...]] = {
     "rebuild": (Replay(), CompiledRebuild(), Rebuild()),
     "checkpoint": (ReplayKeeping(), CompiledCheckpoint(), Checkpoint()),

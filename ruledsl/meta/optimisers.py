@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ruledsl.meta.asking import Told
+
 
 @dataclass(frozen=True)
 class Coefficients:
@@ -33,21 +35,14 @@ class Coefficients:
     """A query loss beyond this is that of a stream that diverged."""
 
 
-Again = Callable[[Tensor, bool], tuple[Tensor, Tensor]]
-"""Other Θ (K, R) on the tasks just lived through: losses (K, T), and gradients (K, T, R) that are zero unless
-the second argument asks for them."""
-
-
 class Optimiser(ABC):
     """Owns Θ of one run. Sees losses and gradients *without* penalty.
 
     Attributes:
         theta: (R,) float64, what is reported as this run's Θ.
-        again: what other Θ would have come to, while `tell` runs; None where nobody can say.
     """
 
     needs_gradient: ClassVar[bool] = True
-    again: Again | None = None
 
     def __init__(
         self, coefficients: Coefficients, learning_rate: float, l1: float, episodes: int, seed: int = 0
@@ -66,10 +61,10 @@ class Optimiser(ABC):
         """(P, R) the candidates whose episodes are wanted; P is the same every time."""
 
     @abstractmethod
-    def tell(self, losses: Tensor, gradients: Tensor | None) -> bool:
+    def tell(self, losses: Tensor, gradients: Tensor | None) -> Told:
         """What the candidates led to: losses (P, T) of their T tasks, gradients (P, T, R).
 
-        False when something diverged and Θ was not moved by it.
+        False when something diverged and Θ was not moved by it. It may ask first; see `ruledsl.meta.asking`.
         """
 
     @abstractmethod
@@ -96,15 +91,16 @@ class Recipe(Optimiser):
     def ask(self) -> Tensor:
         return self.theta.unsqueeze(0)
 
-    def tell(self, losses: Tensor, gradients: Tensor | None) -> bool:
+    def tell(self, losses: Tensor, gradients: Tensor | None) -> Told:
         assert gradients is not None
         return self.step(losses[0], gradients[0])
 
     @abstractmethod
-    def step(self, losses: Tensor, gradients: Tensor) -> bool:
+    def step(self, losses: Tensor, gradients: Tensor) -> Told:
         """Move Θ after a meta-step of T tasks, given (T,) losses and (T, R) gradients.
 
-        False when a task diverged and the step was refused: Θ was not moved by its gradient.
+        False when a task diverged and the step was refused: Θ was not moved by its gradient. It may ask
+        first.
         """
 
     def _bounded(self) -> None:

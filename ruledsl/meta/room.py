@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-AT_ONCE = 32
-"""Θs that are lived through at once: the networks of each are held in memory."""
+from ruledsl.meta.asking import Asking
+
 WIDEST = 1e30
 QUARTERINGS = 8
 """Of what a coefficient is tried at; what is too far even then is left there."""
@@ -80,20 +80,14 @@ def _wider(size: Tensor, growth: Tensor) -> Tensor:
 
 
 def reach(
-    theta: Tensor, sizes: Tensor, terms: Sequence[int], is_fine: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
+    theta: Tensor, sizes: Tensor, terms: Sequence[int], are_fine: Callable[[Tensor], Asking[Tensor]]
+) -> Asking[tuple[Tensor, Tensor]]:
     """How far some coefficients may be moved, each by itself, below and above Θ (R,): (R,) each.
 
     Args:
         sizes: (R,) what is tried first; then a fourth of it, and so on until it is fine.
         terms: which of them; the others' reach is their size.
-        is_fine: whether networks live well with each of (K, R) Θs: (K,).
-
-    >>> import torch
-    >>> zero, ones = torch.zeros(2), torch.ones(2)
-    >>> below, above = reach(zero, ones, [0], lambda tried: tried[:, 0] < 0.1)
-    >>> below.tolist(), above.tolist()
-    ([1.0, 1.0], [0.0625, 1.0])
+        are_fine: asks whether networks live well with each of (K, R) Θs: (K,).
     """
     found = sizes.repeat(2, 1)
     sides = [(side, term) for side in (0, 1) for term in terms]
@@ -103,8 +97,8 @@ def reach(
         tried = theta.repeat(len(sides), 1)
         for row, (side, term) in enumerate(sides):
             tried[row, term] += found[side, term] if side else -found[side, term]
-        fine = torch.cat([is_fine(rows) for rows in tried.split(AT_ONCE)]).tolist()
-        sides = [side for side, is_well in zip(sides, fine, strict=True) if not is_well]
+        fine = yield from are_fine(tried)
+        sides = [side for side, is_well in zip(sides, fine.tolist(), strict=True) if not is_well]
         for side in sides:
             found[side] /= 4
     return found[0], found[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ from ruledsl.engines import Backend
 from ruledsl.errors import PluginError
 from ruledsl.ir import Kind, Slot
 from ruledsl.measures import StreamReport, gradient_content, inspect_stream
+from ruledsl.meta.asking import together
 from ruledsl.meta.optimisers import Coefficients, Optimiser
+from ruledsl.meta.reliving import Reliver, Reliving
 from ruledsl.meta.streams import Computer, Crew, Lived, Portion, Streams
 from ruledsl.network import programs_of, sizes_by_name
 from ruledsl.registry import find
@@ -102,7 +104,6 @@ class MetaTrainer:
         self.crew = crew
         self.coefficients = self._coefficients()
         self.states = [self._new_state(spec) for spec in runs]
-        self._relived: dict[tuple[int, bytes], Tensor] = {}
 
     def _coefficients(self) -> Coefficients:
         """The coefficients' starts and bounds, and what each holds of F⁰,
@@ -178,14 +179,18 @@ class MetaTrainer:
 
     def step(self, episode: int) -> list[EpisodeRecord]:
         """One episode and one meta-step of every run; the records, in order of runs."""
-        self._relived.clear()
         tasks = self.settings.meta_batch
         asked = torch.stack([state.recipe.ask() for state in self.states])
         present = torch.stack([state.present for state in self.states])
         wide = (asked.repeat_interleave(tasks, 0), present.repeat_interleave(tasks, 0))
         lived = self._lived(self._keys(self._seeds, episode), *wide)
+        before = [(state.recipe.theta.clone(), state.recipe.penalty()) for state in self.states]
+        moved = self._told(episode, lived)
         measured = [self._per_run(value) for value in lived.measured]
-        return [self._finish(n, episode, lived, [m[n] for m in measured]) for n in range(len(self.states))]
+        return [
+            self._record(n, episode, lived, [m[n] for m in measured], before[n], moved[n])
+            for n in range(len(self.states))
+        ]
 
     def _lived(self, keys: Sequence[StreamKey], theta: Tensor, present: Tensor) -> Lived:
         """Streams, each with its Θs (streams, candidates, coefficients): all at once, or in portions."""
@@ -209,67 +214,65 @@ class MetaTrainer:
         judged = self.streams.judged(self.streams.rows(theta), batch, self.engine)
         return self._per_run(judged.grad.double().cpu())
 
-    def _again(
-        self, state: RunState, episode: int, theta: Tensor, with_gradients: bool
-    ) -> tuple[Tensor, Tensor]:
-        """An episode of one run lived through again with other Θ; see `ruledsl.meta.optimisers.Again`."""
-        if with_gradients:
-            return self._relive(state, episode, theta, self.engine)
-        # In a heat, hundreds of runs of one seed ask for the same Θ.
-        keys = [(state.spec.seed, row.numpy().tobytes()) for row in theta]
-        new = [n for n, key in enumerate(keys) if key not in self._relived]
-        if new:
-            losses, _ = self._relive(state, episode, theta[new], "none")
-            self._relived |= {keys[n]: row for n, row in zip(new, losses, strict=True)}
-        found = torch.stack([self._relived[key] for key in keys])
-        return found, torch.zeros(*found.shape, theta.shape[1], dtype=torch.float64)
-
-    def _relive(self, state: RunState, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
-        """Losses (K, T) and gradients (K, T, R) of an episode of one run with other Θ."""
-        tasks, tried, streams = self.settings.meta_batch, len(theta), self.streams
-        most = max(1, self.settings.at_once // tasks)
-        if self.settings.at_once and tried > most:
-            parts = [self._relive(state, episode, rows, engine) for rows in theta.split(most)]
-            losses, gradients = zip(*parts, strict=True)
-            return torch.cat(losses), torch.cat(gradients)
-        keys = self._keys([state.spec.seed], episode)
-        batch = streams.draw(keys).repeated(tried)
-        rows = streams.rows(theta.repeat(tasks, 1), state.present)
-        result = streams.with_variants(streams.judged(rows, batch, engine), rows, batch, keys, engine)
-        losses = result.loss.double().cpu().reshape(tasks, tried).T
-        return losses, result.grad.double().cpu().reshape(tasks, tried, -1).transpose(0, 1)
-
     def _per_run(self, values: Tensor) -> Tensor:
         """Mean over the streams of a meta-step: (runs · streams, …) to (runs, …)."""
         # A network without hidden layers has no E_W: the streams must be counted, not left to `reshape`.
         streams = len(values) // len(self.states)
         return values.reshape(len(self.states), streams, *values.shape[1:]).mean(1)
 
-    def _finish(self, number: int, episode: int, result: Lived, measured: list[Tensor]) -> EpisodeRecord:
-        state, tasks = self.states[number], self.settings.meta_batch
-        streams = len(result.loss) // len(self.states)
+    def _own(self, number: int, values: Tensor) -> Tensor:
+        """A run's streams, (candidates, tasks, …)."""
+        streams = len(values) // len(self.states)
+        own = values[number * streams : (number + 1) * streams].double()
+        return own.reshape(self.settings.meta_batch, -1, *own.shape[1:]).transpose(0, 1)
+
+    def _told(self, episode: int, lived: Lived) -> list[bool]:
+        """Let Θ of every run move, unless that would make it infinite or NaN: it then goes back to where it
+        was, moments too.
+
+        A rate may be absurd and a recipe may be anybody's; what they do must not be believed.
+        """
+        recipes = [state.recipe for state in self.states]
+        before = [_copied(recipe.state()) for recipe in recipes]
+        told = [
+            recipe.tell(self._own(n, lived.loss), self._own(n, lived.grad) if self.needs_gradient else None)
+            for n, recipe in enumerate(recipes)
+        ]
+        runs = [Reliver(state.spec.seed, state.present) for state in self.states]
+        moved = together(told, Reliving(self.streams, episode, self.engine, runs).answers)
+        for number, recipe in enumerate(recipes):
+            if not bool(recipe.theta.isfinite().all()):
+                recipe.restore(before[number])
+                moved[number] = False
+        return moved
+
+    def _record(
+        self,
+        number: int,
+        episode: int,
+        lived: Lived,
+        measured: list[Tensor],
+        before: tuple[Tensor, float],
+        moved: bool,
+    ) -> EpisodeRecord:
+        """What an episode was for a run, by the Θ and penalty that it had then."""
+        state, (theta, penalty) = self.states[number], before
+        streams = len(lived.loss) // len(self.states)
         own = slice(number * streams, (number + 1) * streams)
-        losses = result.loss[own].double().reshape(tasks, -1).T
-        gradients = result.grad[own].double().reshape(tasks, losses.shape[0], -1).transpose(0, 1)
-        theta = state.recipe.theta.clone()
-        penalty = state.recipe.penalty()
-        state.recipe.again = partial(self._again, state, episode)
-        moved = _told(state.recipe, losses, gradients if self.needs_gradient else None)
-        state.recipe.again = None
         state.diverged += not moved
         alpha, ortho, *diagnostics = measured
         return EpisodeRecord(
             run=state.spec.run,
             seed=state.spec.seed,
             episode=episode,
-            meta_loss=float(losses.mean()) + penalty,
-            meta_accuracy=float(result.accuracy[own].mean()),
+            meta_loss=float(self._own(number, lived.loss).mean()) + penalty,
+            meta_accuracy=float(lived.accuracy[own].mean()),
             diverged=not moved,
             theta=tuple(theta.tolist()),
             alpha=tuple(alpha.tolist()),
             ortho=tuple(ortho.tolist()),
             diagnostics=tuple(float(d) for d in diagnostics),
-            engine=result.engine,
+            engine=lived.engine,
         )
 
     @property
@@ -324,18 +327,9 @@ class MetaTrainer:
         return self.streams.draw(self._keys(self._seeds, episode))
 
 
-def _told(recipe: Optimiser, losses: Tensor, gradients: Tensor | None) -> bool:
-    """Let Θ move, unless that would make it infinite or NaN: it then goes back to where it was, moments too.
-
-    A rate may be absurd and a recipe may be anybody's; what they do must not be believed.
-    """
-    # Lists are copied: a recipe may hand out the one that it goes on writing to.
-    before = {k: list(v) if isinstance(v, list) else v for k, v in recipe.state().items()}
-    moved = recipe.tell(losses, gradients)
-    if bool(recipe.theta.isfinite().all()):
-        return moved
-    recipe.restore(before)
-    return False
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    """Lists are copied: a recipe may hand out the one that it goes on writing to."""
+    return {name: list(value) if isinstance(value, list) else value for name, value in state.items()}
 
 
 def _single(batch: Episode, row: int) -> Episode:

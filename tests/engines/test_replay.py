@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
-from ruledsl.engines import Case, Ending, Replay, Replayed, ReplayKeeping
+from ruledsl.engines import Case, Ending, Learned, Replay, Replayed, ReplayKeeping, ReplayLoss
 from ruledsl.network import StepPrograms, Stream, programs_for, weights_of
 from ruledsl.settings import Network
 from tests.calls import meta_gradient
@@ -59,6 +59,9 @@ def test_replayed_steps_have_autograds_gradient(name: str, feedback: str, sample
         expected = meta_gradient(F, theta, *drawn.arguments(), feedback=feedback, engine="autograd")
         for engine in (ReplayKeeping(), *([] if programs.has_dense_rest else [Replay()])):
             found = engine.run(Case(programs, stream, theta), Ending(programs, *query, samples))
+            alone = ReplayLoss().run(Case(programs, stream, theta), Ending(programs, *query, samples))
+            assert torch.equal(alone.loss, found.loss), "what only learns learns the same"
+            assert not bool(alone.gradient.any())
             assert samples == 0 or float(expected.grad.abs().min()) > 0
             torch.testing.assert_close(found.gradient, expected.grad, rtol=1e-9, atol=1e-15)
             for a, b in zip(weights_of(found.state), expected.weights, strict=True):
@@ -68,7 +71,7 @@ def test_replayed_steps_have_autograds_gradient(name: str, feedback: str, sample
 def test_a_step_works_in_place_on_buffers_that_never_move() -> None:
     programs = programs_for(ruledsl.load("pool").program, len(SIZES) - 1, Network())
     stream, _ = stream_of(1, 5, "fixed")
-    episode = Replayed(programs, stream, theta_of("pool", 2), keeps_weights=False)
+    episode = Replayed(programs, stream, theta_of("pool", 2), keeps_weights=False).captured()
     episode.load(stream, theta_of("pool", 2))
     buffers = buffers_of(episode)
     addresses = [b.data_ptr() for b in buffers]
@@ -95,14 +98,18 @@ class OnDeviceOnly(TorchDispatchMode):
         return result
 
 
-def fake_episode(programs: StepPrograms, keeps_weights: bool) -> Replayed:
-    def fake(*shape: int) -> Tensor:
-        return torch.zeros(2, *shape, device="cuda")
+def fake(*shape: int) -> Tensor:
+    return torch.zeros(2, *shape, device="cuda")
 
+
+def fake_stream() -> Stream:
     weights, feedback = named("W", [fake(5, 6), fake(4, 5)]), named("B", [fake(6, 5), fake(5, 4)])
     sizes = {f"n{n}": size for n, size in enumerate(SIZES)}
-    stream = Stream(weights, feedback, {"x": fake(9, 6), "target": fake(9, 4)}, sizes)
-    return Replayed(programs, stream, fake(len(programs.rule.names)), keeps_weights)
+    return Stream(weights, feedback, {"x": fake(9, 6), "target": fake(9, 4)}, sizes)
+
+
+def fake_episode(programs: StepPrograms, keeps_weights: bool) -> Replayed:
+    return Replayed(programs, fake_stream(), fake(len(programs.rule.names)), keeps_weights).captured()
 
 
 @pytest.mark.parametrize("name", ["pool", "soft_bound", "competition", "bcm", "covariance"])
@@ -111,7 +118,9 @@ def test_steps_can_be_captured(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     programs = programs_for(ruledsl.load(name).program, 2, Network())
     with FakeTensorMode():
         episode = fake_episode(programs, programs.has_dense_rest)
+        learned = Learned(programs, fake_stream(), episode.theta).captured()
         with OnDeviceOnly():
+            learned.forward()
             episode.forward()
             episode.backward()
 
@@ -151,3 +160,5 @@ def test_captured_episodes_have_the_gradient_of_eager_ones(name: str) -> None:
         on_gpu = [[t.cuda() for t in a] if isinstance(a, list) else a.cuda() for a in drawn.arguments()]
         found = meta_gradient(F, theta_of(name, 3).cuda(), *on_gpu)  # type: ignore[arg-type]
         torch.testing.assert_close(found.grad.cpu(), expected.grad, rtol=1e-9, atol=1e-14)
+        learned = meta_gradient(F, theta_of(name, 3).cuda(), *on_gpu, engine="none")  # type: ignore[arg-type]
+        torch.testing.assert_close(learned.loss.cpu(), expected.loss, rtol=1e-9, atol=1e-14)

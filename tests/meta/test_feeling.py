@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,19 @@ import torch
 from torch import Tensor
 
 from ruledsl import TrainSettings, compile_rule, load
-from ruledsl.meta import Coefficients, MetaTrainer, Room, Streams, reach
+from ruledsl.meta import (
+    Again,
+    Asking,
+    Coefficients,
+    MetaTrainer,
+    Reliver,
+    Reliving,
+    Room,
+    Streams,
+    concluded,
+    reach,
+    together,
+)  # fmt: skip
 from ruledsl.registry import find
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
@@ -40,14 +52,13 @@ def live(found: Any, loss: Loss, episodes: int) -> list[Tensor]:
     """Θ after each episode; everything pulls upwards."""
     gradient = -found.coefficients.written.unsqueeze(0)
 
-    def again(tried: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
-        losses = torch.tensor([[loss(theta)] for theta in tried], dtype=torch.float64)
-        return losses, gradient.expand(len(tried), 1, -1) * wanted
+    def answer(again: Again) -> tuple[Tensor, Tensor]:
+        losses = torch.tensor([[loss(theta)] for theta in again.theta], dtype=torch.float64)
+        return losses, gradient.expand(len(losses), 1, -1) * again.with_gradients
 
-    found.again = again
     seen = [found.theta.clone()]
     for _ in range(episodes):
-        found.step(torch.tensor([loss(found.theta)], dtype=torch.float64), gradient)
+        concluded(found.step(torch.tensor([loss(found.theta)], dtype=torch.float64), gradient), answer)
         seen.append(found.theta.clone())
     return seen
 
@@ -160,12 +171,23 @@ def test_every_side_is_tried_by_itself_until_it_is_fine() -> None:
 
     tried: list[int] = []
 
-    def is_fine(rows: Tensor) -> Tensor:
+    def are_fine(rows: Tensor) -> Asking[Tensor]:
         tried.append(len(rows))
-        return torch.tensor([fine(row) for row in rows])
+        losses, _ = yield Again(rows)
+        return losses < 1.0
+
+    def answers(asked: Sequence[tuple[int, Again]]) -> list[tuple[Tensor, Tensor]]:
+        return [(torch.tensor([0.0 if fine(row) else 99.0 for row in a.theta]), a.theta) for _, a in asked]
+
+    def felt() -> Asking[bool]:
+        found.extend((yield from reach(start, torch.ones(3, dtype=torch.float64), [0, 2], are_fine)))
+        return True
+
+    found: list[Tensor] = []
 
     start = torch.full((3,), 5.0, dtype=torch.float64)
-    below, above = reach(start, torch.ones(3, dtype=torch.float64), [0, 2], is_fine)
+    assert together([felt()], answers) == [True]
+    below, above = found
     for (r, side), limit in limits.items():
         size = 1.0
         while size > limit and size > 4.0**-8:
@@ -187,31 +209,33 @@ def trainer_of(runs: list[RunSpec], **more: Any) -> MetaTrainer:
     return MetaTrainer(compile_rule(load("bio")), TrainSettings.of(**{**SMALL, **more}), runs, source)
 
 
-def trained(runs: list[RunSpec], **more: Any) -> tuple[dict[int, list[float]], int]:
-    """Θ of each run after a few episodes, and how many Θs were lived through to feel how far one may go."""
+def trained(runs: list[RunSpec], **more: Any) -> tuple[dict[int, list[float]], list[int]]:
+    """Θ of each run after a few episodes, and how many streams were lived through at once, every time, to
+    feel how far one may go."""
     trainer = trainer_of(runs, **more)
-    relive, lived = trainer._relive, 0
+    judge, lived = trainer.streams.judged, []
 
-    def counted(state: Any, episode: int, theta: Tensor, engine: str) -> tuple[Tensor, Tensor]:
-        nonlocal lived
-        lived += len(theta)
-        return relive(state, episode, theta, engine)
+    def counted(rows: Any, batch: Any, engine: str) -> Any:
+        if engine == "none":
+            lived.append(len(batch.x))
+        return judge(rows, batch, engine)
 
-    trainer._relive = counted  # type: ignore[method-assign]
+    trainer.streams.judged = counted  # type: ignore[method-assign]
     for episode in range(4):
         trainer.step(episode)
     return trainer.theta, lived
 
 
 def test_a_run_learns_the_same_beside_others_and_what_they_share_is_lived_through_once() -> None:
-    whole = ("pseudo_gradient", "error_hebb", "oja_subspace")
-    runs = [RunSpec(0, 3, 0.0, whole), RunSpec(1, 3, 0.0, whole[:2]), RunSpec(2, 4, 0.0, whole)]
-    together, lived = trained(runs)
+    terms = ("pseudo_gradient", "error_hebb", "oja_subspace")
+    runs = [RunSpec(0, 3, 0.0, terms), RunSpec(1, 3, 0.0, terms[:2]), RunSpec(2, 4, 0.0, terms)]
+    whole, lived = trained(runs)
     alone = [trained([run]) for run in runs]
     for run, (theta, _) in zip(runs, alone, strict=True):
-        assert theta[run.run] == pytest.approx(together[run.run], rel=1e-5, abs=1e-9)
-    assert lived < sum(each for _, each in alone), "runs of one seed ask for the same"
-    assert lived > alone[0][1], "and those of another do not"
+        assert theta[run.run] == pytest.approx(whole[run.run], rel=1e-5, abs=1e-9)
+    assert sum(lived) < sum(sum(each) for _, each in alone), "runs of one seed ask for the same"
+    assert sum(lived) > sum(alone[0][1]), "and those of another do not"
+    assert len(lived) == max(len(each) for _, each in alone), "they ask side by side"
 
 
 def test_no_more_streams_are_lived_through_at_once_than_was_asked_for(
@@ -234,12 +258,11 @@ def test_no_more_streams_are_lived_through_at_once_than_was_asked_for(
     assert some[0] == pytest.approx(all_of_them[0], rel=1e-5, abs=1e-9)
 
 
-def test_what_was_lived_through_is_forgotten_with_its_episode() -> None:
+def test_what_was_lived_through_is_known_of_its_episode_alone() -> None:
     trainer = trainer_of([RunSpec(0, 3)])
-    (state,) = trainer.states
-    theta = torch.tensor([[0.01, 0.0, 0.0]], dtype=torch.float64)
-    before, _ = trainer._again(state, 0, theta, False)
-    trainer.step(1)
-    now, _ = trainer._again(state, 1, theta, False)
-    assert torch.equal(now, trainer._relive(state, 1, theta, "none")[0])
-    assert not torch.equal(now, before)
+    run = Reliver(3, trainer.states[0].present)
+    again = Again(torch.tensor([[0.01, 0.0, 0.0]], dtype=torch.float64))
+    zeroth, first = (Reliving(trainer.streams, n, "auto", [run]) for n in (0, 1))
+    before, now = (each.answers([(0, again)])[0] for each in (zeroth, first))
+    assert torch.equal(zeroth.answers([(0, again)])[0][0], before[0])
+    assert not torch.equal(now[0], before[0])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from ruledsl import Interval, Run, RunError, open_run
-from ruledsl.meta import Coefficients
+from ruledsl.meta import Again, Coefficients, concluded
 from ruledsl.registry import find
 from ruledsl.selection import Fit, smallest_as_good
 from tests.commands import run, train
@@ -48,10 +49,17 @@ def thetas(folder: Path) -> list[float]:
 def test_gradients_of_exactly_zero_move_nothing_and_end_nothing(name: str) -> None:
     recipe = find("recipe", name).item(coefficients(), 1e-3, 0.0, 100)
     loss = torch.ones(1, 1, dtype=torch.float64)
+
+    def told(gradients: Tensor) -> bool:
+        def same(again: Again) -> tuple[Tensor, Tensor]:
+            return loss.expand(len(again.theta), 1), gradients.expand(len(again.theta), 1, 2)
+
+        return concluded(recipe.tell(loss, gradients), same)
+
     for _ in range(40):
-        assert recipe.tell(loss, torch.zeros(1, 1, 2, dtype=torch.float64))
+        assert told(torch.zeros(1, 1, 2, dtype=torch.float64))
         assert recipe.theta.tolist() == [0.1, 0.1]
-    assert recipe.tell(loss, torch.ones(1, 1, 2, dtype=torch.float64))
+    assert told(torch.ones(1, 1, 2, dtype=torch.float64))
     assert bool((recipe.theta < 0.1).all()), "after zeros a gradient counts again"
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ruledsl import TrainSettings, compile_rule, load
-from ruledsl.meta import Coefficients, MetaTrainer
+from ruledsl.meta import Again, Asking, Coefficients, MetaTrainer, concluded
 from ruledsl.registry import find
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
@@ -40,14 +40,14 @@ def live(found: Any, losing: Losing, episodes: int) -> int:
     def loss(theta: Tensor) -> float:
         return 99.0 if losing(theta) else 1.0
 
-    def again(tried: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
-        losses = torch.tensor([[loss(theta)] for theta in tried], dtype=torch.float64)
-        return losses, gradient.expand(len(tried), 1, -1) * wanted
+    def answer(again: Again) -> tuple[Tensor, Tensor]:
+        losses = torch.tensor([[loss(theta)] for theta in again.theta], dtype=torch.float64)
+        return losses, gradient.expand(len(losses), 1, -1) * again.with_gradients
 
-    found.again = again
     lost = 0
     for _ in range(episodes):
-        lost += not found.step(torch.tensor([loss(found.theta)], dtype=torch.float64), gradient)
+        told = found.step(torch.tensor([loss(found.theta)], dtype=torch.float64), gradient)
+        lost += not concluded(told, answer)
     return lost
 
 
@@ -119,8 +119,13 @@ def test_a_network_without_any_gradient_is_lost_where_it_knows_nothing() -> None
     found = recipe()
     live(found, lambda theta: False, 30)
     nothing = torch.zeros(1, COUNT, dtype=torch.float64)
-    assert found.step(torch.tensor([0.1], dtype=torch.float64), nothing), "all is learned: nothing to gain"
-    assert not found.step(torch.tensor([3.8], dtype=torch.float64), nothing)
+
+    def step(loss: float) -> bool:
+        told = found.step(torch.tensor([loss], dtype=torch.float64), nothing)
+        return concluded(told, lambda again: (torch.full((len(again.theta), 1), loss), nothing))
+
+    assert step(0.1), "all is learned: nothing to gain"
+    assert not step(3.8)
 
 
 def test_what_was_learned_of_terms_survives_json_bit_for_bit() -> None:
@@ -161,23 +166,25 @@ def test_an_episode_lived_again_is_the_same_episode(objective: tuple[tuple[str, 
     for state in trainer.states:
         told = state.recipe.tell
 
-        def tell(losses: Tensor, gradients: Tensor | None, own: RunSpec = state.spec, told=told) -> bool:
+        def tell(
+            losses: Tensor, gradients: Tensor | None, own: RunSpec = state.spec, told=told
+        ) -> Asking[bool]:
             assert gradients is not None
-            state = trainer.states[own.run]
-            tried = torch.stack([state.recipe.theta * 2, state.recipe.theta])
-            assert state.recipe.again is not None
-            again = state.recipe.again(tried, True)
+            theta = trainer.states[own.run].recipe.theta
+            tried = torch.stack([theta * 2, theta])
+            again = yield Again(tried, True)
             torch.testing.assert_close(again[0][1], losses[0], rtol=1e-12, atol=0)
             torch.testing.assert_close(again[1][1], gradients[0], rtol=1e-9, atol=1e-12)
-            torch.testing.assert_close(state.recipe.again(tried, False)[0], again[0], rtol=1e-12, atol=0)
+            alone = yield Again(tried)
+            torch.testing.assert_close(alone[0], again[0], rtol=1e-12, atol=0)
+            assert not bool(alone[1].any()), "nobody asked for gradients"
             seen[own.run] = again
-            return told(losses, gradients)
+            return (yield from told(losses, gradients))
 
         state.recipe.tell = tell  # type: ignore[method-assign]
     trainer.step(0)
     trainer.step(1)
     assert not torch.equal(seen[0][0], seen[1][0])
-    assert all(state.recipe.again is None for state in trainer.states)
 
 
 def test_plain_hebbian_learning_beside_the_gradient_does_not_ruin_it() -> None:
