@@ -18,6 +18,7 @@ from ruledsl.runs import use_threads
 from ruledsl.tasks import ImageSource, open_dataset
 
 ONE_HIDDEN = (784, 300, 47)
+FOUR_HIDDEN = (784, 170, 130, 100, 70, 47)
 KOLEN_POLLACK = """
 rule both = pseudo_gradient[init = 0.001] + error_hebb + oja_subspace
           + kp_feedback[same = pseudo_gradient] + kp_decay[init = 0.001, sign = positive]
@@ -78,6 +79,17 @@ def _union(*names: str) -> str:
     return "rule both = " + " + ".join(names)
 
 
+def dale(sizes: tuple[int, ...]) -> Example:
+    """Dale's law in a network of so many cells."""
+    return Example(
+        f"Dale's law, a Θ for each pair of populations ({'-'.join(map(str, sizes))})",
+        Contestant(
+            "bio, a fifth of cells inhibitory", "bio", {"inhibitory": 0.2, "sizes": sizes}, "population"
+        ),
+        (Contestant("bio", "bio", {"sizes": sizes}),),
+    )
+
+
 BACKPROP = ("backprop", "backprop", {"feedback": "symmetric"})
 REGRESSION = {"tasks": "teacher_network", "output": "linear", "activation": "tanh", "beta": 1.0,
               "sizes": (784, 100, 47)}  # fmt: skip
@@ -116,11 +128,7 @@ EXAMPLES = {
         "Labels that come late (784-300-47)", DELAYED,
         ("a trace of y_pre, and a third factor", LATE, {}), ("without the trace", AT_ONCE, {}),
     ),
-    "dale": Example(
-        "Dale's law, a Θ for each pair of populations",
-        Contestant("bio, a fifth of cells inhibitory", "bio", {"inhibitory": 0.2}, "population"),
-        (Contestant("bio", "bio", {}),),
-    ),
+    "dale": dale(ONE_HIDDEN), "dale_two": dale((784, 170, 100, 47)), "dale_four": dale(FOUR_HIDDEN),
 }  # fmt: skip
 
 

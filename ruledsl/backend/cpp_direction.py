@@ -98,11 +98,13 @@ class Direction:
         silent = matrix.primal in self.inputs.silent
         some = Rows(f"{s}->active", f"{s}->actives") if silent else None
         given = (place, self._shape(matrix), change, consumers, some)
-        if not self.guards.conditions or not (change or len(consumers) > 1 or consumers[0].when):
+        listed = change or len(consumers) > 1 or consumers[0].when
+        # Gains have no lists: those of absent terms are read as 0.
+        if not self.guards.conditions or not listed or (change and change.gains):
             return Pass(*given).print()
-        listed = ListPass(*given)
-        self.room = max(self.room, listed.room)
-        return listed.print()
+        lists = ListPass(*given)
+        self.room = max(self.room, lists.room)
+        return lists.print()
 
     def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
         rows, columns = (self.sizes[d] for d in dims)
@@ -257,15 +259,17 @@ class Direction:
         scale = None
         if update.kappa is not None:
             kappa = self._ref(update.kappa, s)
-            scale = f"1 + {kappa}" if kind == "apply" else f"1 / (1 + {kappa})"
-        padded = tuple(all(self._is_padded(n) for n in side) for side in zip(*update.pairs, strict=True))
+            scale = f"1 + {kappa}" if kind == "apply" or update.gains else f"1 / (1 + {kappa})"
+        vectors = (*update.pairs, *update.gains)
+        padded = tuple(all(self._is_padded(n) for n in side) for side in zip(*vectors, strict=True))
         border = [self.instructions[n] for n in self.borders.get(update.target, ())]
         rows, columns = (
             tuple(self._ref(i.arguments[0], s) for i in border if i.op == op) for op in ("rows", "columns")
         )
         whens = tuple(self.guards.both(pair) for pair in update.pairs)
-        found = Change(kind, scale, pairs, padded or (True, True), rows, columns, whens)  # type: ignore[arg-type]
-        return found if pairs or scale or border else None
+        gains = tuple((self._ref(p, s), self._ref(q, s)) for p, q in update.gains)
+        found = Change(kind, scale, pairs, padded or (True, True), rows, columns, whens, gains)  # type: ignore[arg-type]
+        return found if pairs or scale or border or gains else None
 
     def _is_padded(self, number: int) -> bool:
         """Whether a vector is 0 up to a whole number of lanes: if computed here, not if it is given."""

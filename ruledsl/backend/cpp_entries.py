@@ -99,6 +99,7 @@ class EntryPass:
         old = f"{place}[row + i]"
         parts = [old if update.kappa is None else f"(1 + {self.ref(update.kappa)}) * {old}"]
         parts += [f"{self.ref(u)}[j] * {self.ref(v)}[i]" for u, v in update.pairs]
+        parts += [f"{self.ref(p)}[j] * {self.ref(q)}[i] * {old}" for p, q in update.gains]
         if update.dense is not None:
             parts.append(self._entry(update.dense))
         return " + ".join(parts)

@@ -21,6 +21,7 @@ class Change:
     """What happens to a matrix first. `scale` is a C expression; pairs are C pointers (u, v).
 
     `apply`: m ← scale · m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ.  `undo`: m ← (m − …) · scale.
+    With gains, `scale` is 1 + κ in both, and it is scale + Σ p qᵀ that is multiplied or divided by.
     """
 
     kind: Literal["apply", "undo"]
@@ -34,12 +35,14 @@ class Change:
     """C pointers b, likewise for columns."""
     whens: tuple[str, ...] = ()
     """Of each pair, the C expression that says whether it is there; empty for always."""
+    gains: tuple[tuple[str, str], ...] = ()
+    """C pointers (p, q)."""
 
     def turned(self) -> Change:
         """The same of the transposed matrix."""
         return replace(
             self, pairs=tuple((v, u) for u, v in self.pairs), padded=self.padded[::-1],
-            rows=self.columns, columns=self.rows,
+            rows=self.columns, columns=self.rows, gains=tuple((q, p) for p, q in self.gains),
         )  # fmt: skip
 
 
@@ -113,6 +116,10 @@ class Pass:
                 f"  const real* __restrict u{k} = {u}; const real* __restrict v{k} = {v};"
                 for k, (u, v) in enumerate(self.change.pairs)
             ]
+            lines += [
+                f"  const real* __restrict f{k} = {p}; const real* __restrict g{k} = {q};"
+                for k, (p, q) in enumerate(self.change.gains)
+            ]
             lines += [f"  const real* __restrict a_{k} = {a};" for k, a in enumerate(self.change.rows)]
             lines += [f"  const real* __restrict b_{k} = {b};" for k, b in enumerate(self.change.columns)]
             if self.change.scale:
@@ -161,6 +168,7 @@ class Pass:
             lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(len(rmatvecs))]
             if self.change:
                 lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(len(self.change.pairs))]
+                lines += [f"  const real f{k}_{b} = f{k}[r{b}];" for k in range(len(self.change.gains))]
                 if self.change.rows:
                     whole = " + ".join(f"a_{k}[r{b}]" for k in range(len(self.change.rows)))
                     lines.append(f"  const real whole{b} = {whole};")
@@ -196,8 +204,11 @@ class Pass:
         products = [f"u{k}_{b} * v{k}[i]" for k in range(len(self.change.pairs))]
         products += [f"whole{b}"] if self.change.rows else []
         products += [f"b_{k}[i]" for k in range(len(self.change.columns))]
+        grown = "scale" if self.change.scale else ""
+        if self.change.gains:
+            gains = (f"f{k}_{b} * g{k}[i]" for k in range(len(self.change.gains)))
+            grown = f"({' + '.join([grown or '1', *gains])})"
         if self.change.kind == "apply":
-            first = f"scale * m{b}" if self.change.scale else f"m{b}"
-            return " + ".join([first, *products])
+            return " + ".join([f"{grown} * m{b}" if grown else f"m{b}", *products])
         difference = " - ".join([f"m{b}", *products])
-        return f"({difference}) * scale" if self.change.scale else difference
+        return f"({difference}) {'/' if self.change.gains else '*'} {grown}" if grown else difference

@@ -211,14 +211,18 @@ def _tensor(value: Operand | None, like: Tensor) -> Tensor:
 
 
 def change_of(update: Update, values: Sequence[Operand | None], target: Tensor) -> Tensor:
-    """κ W + Σ u vᵀ + dense for a target of shape (…, rows, columns), or (…, n) of rank 1."""
+    """κ W + Σ (p qᵀ) ∘ W + Σ u vᵀ + dense for a target of shape (…, rows, columns), or (…, n) of rank 1."""
     change: Tensor | None = None
     if update.pairs:
-        rows, columns = _stacked(update, values, target)
+        rows, columns = _stacked(update.pairs, values, target)
         change = rows @ columns.mT
     if update.kappa is not None:
         decay = _lift(values[update.kappa], update.rank) * target
         change = decay if change is None else change + decay
+    if update.gains:
+        rows, columns = _stacked(update.gains, values, target)
+        grown = (rows @ columns.mT) * target
+        change = grown if change is None else change + grown
     if update.dense is not None:
         dense = _tensor(values[update.dense], target)
         change = dense if change is None else change + dense
@@ -226,25 +230,38 @@ def change_of(update: Update, values: Sequence[Operand | None], target: Tensor) 
 
 
 def apply_update(update: Update, values: Sequence[Operand | None], target: Tensor) -> Tensor:
-    """target + κ target + Σ u vᵀ + dense, out of place (autograd may flow through it)."""
+    """target + κ target + Σ (p qᵀ) ∘ target + Σ u vᵀ + dense, out of place (autograd may flow through it)."""
     if update.dense is not None or not update.pairs or target.dim() != 3:
         return target + change_of(update, values, target)
-    rows, columns = _stacked(update, values, target)
-    scaled = target if update.kappa is None else target * (1.0 + _lift(values[update.kappa], 2))
-    return torch.baddbmm(scaled, rows, columns.mT)
+    rows, columns = _stacked(update.pairs, values, target)
+    growth = _growth(update, values, target)
+    return torch.baddbmm(target if growth is None else target * growth, rows, columns.mT)
+
+
+def _growth(update: Update, values: Sequence[Operand | None], target: Tensor) -> Operand | None:
+    """1 + κ + Σ p qᵀ, by which every entry is multiplied; None for 1."""
+    growth = None if update.kappa is None else 1.0 + _lift(values[update.kappa], 2)
+    if update.gains:
+        rows, columns = _stacked(update.gains, values, target)
+        growth = (1.0 if growth is None else growth) + rows @ columns.mT
+    return growth
 
 
 def undo_update(update: Update, values: Sequence[Operand | None], target: Tensor) -> Tensor:
-    """The matrix before `apply_update`: (target − Σ u vᵀ) / (1 + κ). Only without a dense rest."""
+    """The matrix before `apply_update`: (target − Σ u vᵀ) / (1 + κ + Σ p qᵀ), entry by entry. Only without a
+    dense rest."""
     if update.pairs:
-        rows, columns = _stacked(update, values, target)
+        rows, columns = _stacked(update.pairs, values, target)
         target = torch.baddbmm(target, rows, columns.mT, alpha=-1.0)
-    return target if update.kappa is None else target / (1.0 + _lift(values[update.kappa], 2))
+    growth = _growth(update, values, target)
+    return target if growth is None else target / growth
 
 
-def _stacked(update: Update, values: Sequence[Operand | None], target: Tensor) -> tuple[Tensor, Tensor]:
+def _stacked(
+    pairs: Sequence[tuple[int, int]], values: Sequence[Operand | None], target: Tensor
+) -> tuple[Tensor, Tensor]:
     """The vectors of all pairs side by side, (…, rows, number) and (…, columns, number)."""
-    us, vs = ([_tensor(values[pair[side]], target) for pair in update.pairs] for side in (0, 1))
+    us, vs = ([_tensor(values[pair[side]], target) for pair in pairs] for side in (0, 1))
     batch, grids = target.shape[:-2], any(u.dim() == target.dim() for u in us)
     us = [u if u.dim() == target.dim() else u.expand(*batch, target.shape[-2]) for u in us]
     vs = [v if v.dim() == target.dim() else v.expand(*batch, target.shape[-1]) for v in vs]

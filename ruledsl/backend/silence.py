@@ -82,10 +82,11 @@ class _Walk:
             self.known.append(self._value(instruction))
         for update in self.program.updates:
             if update.target.primal in self.silent:
-                self._kept_silent(update.target.primal, update.kappa, update.dense, update.pairs)
+                pairs = (*update.pairs, *update.gains)
+                self._kept_silent(update.target.primal, update.kappa, update.dense, pairs)
             else:
                 self._read(n for n in (update.kappa, update.dense) if n is not None)
-                self._read(n for two in update.pairs for n in two)
+                self._read(n for two in (*update.pairs, *update.gains) for n in two)
         self._read(number for _, number in self.program.outputs)
         return self.known
 

@@ -1,8 +1,9 @@
 """The adjoint of a step, op by op: reverse differentiation of the program itself.
 
-For W′ = W + κ W + Σ u vᵀ + dense with cotangent Λ of W′:
+For W′ = W + κ W + Σ (p qᵀ) ∘ W + Σ u vᵀ + dense with cotangent Λ of W′:
 
-    ū = Λ v,   v̄ = Λᵀ u,   κ̄ = ⟨Λ, W⟩,   cotangent of dense = Λ,   Λ_W = Λ + κ Λ + what flows back into W.
+    ū = Λ v,   v̄ = Λᵀ u,   κ̄ = ⟨Λ, W⟩,   p̄ = (Λ ∘ W) q,   q̄ = (Λ ∘ W)ᵀ p,   cotangent of dense = Λ,
+    Λ_W = Λ + κ Λ + Σ (p qᵀ) ∘ Λ + what flows back into W.
 
 What flows back into W through products such as z = W y_pre is a sum of outer products, so the
 adjoint of a step has the same form as a step: small vectors, and low-rank updates of matrices.
@@ -87,6 +88,10 @@ def _seed_update(
     for u, v in update.pairs:
         cotangents.setdefault(u, []).append(b.matvec(adjoint, values[v]))
         cotangents.setdefault(v, []).append(b.rmatvec(adjoint, values[u]))
+    for p, q in update.gains:
+        grown = b.mul(adjoint, values[weight])
+        cotangents.setdefault(p, []).append(b.matvec(grown, values[q]))
+        cotangents.setdefault(q, []).append(b.rmatvec(grown, values[p]))
     if update.kappa is not None:
         cotangents.setdefault(update.kappa, []).append(b.dot(adjoint, values[weight]))
     if update.dense is not None:
@@ -138,13 +143,14 @@ def _moved(update: Update, values: list[int]) -> Update:
         tuple((values[u], values[v]) for u, v in update.pairs),
         None if update.dense is None else values[update.dense],
         update.rank,
+        tuple((values[p], values[q]) for p, q in update.gains),
     )
 
 
 def _weight_update(
     forward: Program, b: Builder, update: Update, values: list[int], cotangents: dict[int, list[int]]
 ) -> Update:
-    """Λ before the step: Λ + κ Λ + outer products + whatever is not one."""
+    """Λ before the step: Λ + κ Λ + its own gains + outer products + whatever is not one."""
     weight = forward.inputs()[update.target]
     pairs: list[tuple[int, int]] = []
     dense: list[int] = []
@@ -156,7 +162,8 @@ def _weight_update(
             dense.append(part)
     kappa = None if update.kappa is None else values[update.kappa]
     rest = _total(b, dense) if dense else None
-    return Update(update.target.cotangent, kappa, tuple(pairs), rest, update.rank)
+    gains = _moved(update, values).gains
+    return Update(update.target.cotangent, kappa, tuple(pairs), rest, update.rank, gains)
 
 
 def _outer_pair(b: Builder, number: int) -> tuple[int, int] | None:

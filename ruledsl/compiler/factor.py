@@ -1,4 +1,5 @@
-"""A rule's index form to its update: ΔW = κ W + Σ u vᵀ + dense rest, with as few pairs as possible."""
+"""A rule's index form to its update: ΔW = (κ + Σ p qᵀ) ∘ W + Σ u vᵀ + dense rest, with as few pairs as
+possible."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from ruledsl.algebra import (
     POST_CELL,
     PRE_CELL,
     Contract,
-    Entry,
     IndexForm,
     Theta,
+    entry,
     factors_of,
     free_indices,
     product_of,
@@ -25,23 +26,35 @@ from ruledsl.compiler.lowering import Lowering
 from ruledsl.compiler.nesting import first_steps
 from ruledsl.ir import Slot, Update
 
-WEIGHT = Entry(sp.Symbol("W"), POST_CELL, PRE_CELL)
+WEIGHT = entry("W", POST_CELL, PRE_CELL)
 
 
 @dataclass
 class NormalForm:
-    """κ, the coefficient of each f_j g_i, and the coefficient of each h_ji f_j g_i; all with θ in them."""
+    """κ, and the coefficients of each f_j g_i, each W_ji f_j g_i, and each other h_ji; all with θ in them."""
 
     kappa: sp.Expr = sp.S.Zero
     pairs: dict[tuple[sp.Expr, sp.Expr], sp.Expr] = field(default_factory=dict)
+    gains: dict[tuple[sp.Expr, sp.Expr], sp.Expr] = field(default_factory=dict)
     dense: dict[sp.Expr, sp.Expr] = field(default_factory=dict)
 
     def text(self) -> str:
         """For people: `κ = …` and one line per factor."""
         lines = [f"kappa: {self.kappa}"]
         lines += [f"pair: ({c}) * ({f}) x ({g})" for (f, g), c in self.pairs.items()]
+        lines += [f"gain: ({c}) * ({f}) x ({g})" for (f, g), c in self.gains.items()]
         lines += [f"dense: ({c}) * {h}" for h, c in self.dense.items()]
         return "\n".join(lines)
+
+    @property
+    def is_by_entries(self) -> bool:
+        """Whether more than κ and outer products move W."""
+        return bool(self.gains or self.dense)
+
+    def gains_as_dense(self) -> NormalForm:
+        """The same with nothing said of how W's entries grow."""
+        grown = {product_of(WEIGHT, f, g): c for (f, g), c in self.gains.items()}
+        return NormalForm(self.kappa, self.pairs, {}, self.dense | grown)
 
 
 def normal_form(forms: Iterable[tuple[int, IndexForm]]) -> NormalForm:
@@ -65,13 +78,15 @@ def _add_monomial(normal: NormalForm, theta: sp.Expr, monomial: sp.Expr) -> None
         normal.pairs[post, pre] = normal.pairs.get((post, pre), sp.S.Zero) + coefficient
     elif both == WEIGHT and post == 1 and pre == 1:
         normal.kappa += coefficient
+    elif both == WEIGHT:
+        normal.gains[post, pre] = normal.gains.get((post, pre), sp.S.Zero) + coefficient
     else:
         key = both * post * pre
         normal.dense[key] = normal.dense.get(key, sp.S.Zero) + coefficient
 
 
 def lower_update(normal: NormalForm, lowering: Lowering, target: Slot) -> Update:
-    """Instructions for κ, the pairs and the dense rest.
+    """Instructions for κ, the pairs, gains and the dense rest.
 
     Vectors are lowered before scalars, so that a scalar such as y_postᵀ W e_pre is built from a
     product Wᵀ y_post that is there anyway.
@@ -79,13 +94,16 @@ def lower_update(normal: NormalForm, lowering: Lowering, target: Slot) -> Update
     lowering.demand.update(_demand(normal))
     for expression in _vector_sums(normal):
         lowering.lower(expression)
-    pairs = tuple(_lower_pair(lowering, f, g) for f, g in rank_one_pairs(normal.pairs))
+    pairs, gains = (
+        tuple(_lower_pair(lowering, f, g) for f, g in rank_one_pairs(products))
+        for products in (normal.pairs, normal.gains)
+    )
     kappa = None if normal.kappa == 0 else lowering.scalar(_grouped(normal.kappa))
     dense = None
     for key, coefficient in normal.dense.items():
         part = lowering.builder.mul(lowering.scalar(_grouped(coefficient)), lowering.matrix(key))
         dense = part if dense is None else lowering.builder.add(dense, part)
-    return Update(target, kappa, pairs, dense)
+    return Update(target, kappa, pairs, dense, gains=gains)
 
 
 Side = list[tuple[sp.Expr, sp.Expr]]
@@ -137,8 +155,9 @@ def _grouped(coefficient: sp.Expr) -> sp.Expr:
 
 
 def _all_sums(normal: NormalForm) -> list[Contract]:
-    expressions = [normal.kappa, *normal.dense, *normal.dense.values(), *normal.pairs.values()]
-    expressions += [factor for pair in normal.pairs for factor in pair]
+    expressions = [normal.kappa, *normal.dense, *normal.dense.values()]
+    for products in (normal.pairs, normal.gains):
+        expressions += [*products.values(), *(factor for pair in products for factor in pair)]
     found = {s for e in expressions for s in e.atoms(Contract)}
     return sorted(found, key=sp.default_sort_key)
 

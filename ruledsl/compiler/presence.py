@@ -95,7 +95,7 @@ def _wanted(
         for number in (update.kappa, update.dense):
             if number is not None:
                 users[number].append(alive[number])
-        for pair in update.pairs:
+        for pair in (*update.pairs, *update.gains):
             for number in pair:
                 users[number].append(both(alive[n] for n in pair))
     found: list[Condition] = [None] * len(users)

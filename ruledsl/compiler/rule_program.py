@@ -55,7 +55,7 @@ class RuleProgram:
         return ranges is None or any(low <= layer <= high for low, high in ranges)
 
     def normal_form(self, layer: int | None = None, target: str = "W") -> NormalForm:
-        """κ, pairs and dense rest, of every term or of those that act in one layer."""
+        """κ, pairs, gains and dense rest, of every term or of those that act in one layer."""
         forms = (
             enumerate(self.forms)
             if target == "W"
@@ -75,27 +75,37 @@ class RuleProgram:
         return [o for o in self.others if o.target == target]
 
     def lower_into(
-        self, builder: Builder, layer: int, inputs: dict[str, int], has_bias: bool = False
+        self,
+        builder: Builder,
+        layer: int,
+        inputs: dict[str, int],
+        has_bias: bool = False,
+        with_gains: bool = False,
     ) -> list[Update]:
-        """This rule's updates of one layer inside a larger program;
-        z_post = W y_pre unless there is a bias."""
+        """This rule's updates of one layer inside a larger program; z_post = W y_pre unless there is a bias.
+
+        `with_gains` says how entries grow in proportion to themselves, for those who undo it; else it is a
+        part of the dense rest.
+        """
+        forms = [self.normal_form(layer), self.normal_form(layer, "B")]
+        own, back = forms if with_gains else (form.gains_as_dense() for form in forms)
         dims = {"post": f"n{layer}", "pre": f"n{layer - 1}"}
         lowering = Lowering(
             builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=Slot(Kind.trace, layer)
         )
-        updates = [lower_update(self.normal_form(layer), lowering, Slot(Kind.weights, layer - 1))]
+        updates = [lower_update(own, lowering, Slot(Kind.weights, layer - 1))]
         if has_bias:
             updates += self._lower_bias(lowering, layer)
         updates += lowering.carried
         if self.trains("B"):
-            updates += self._lower_feedback(builder, layer, inputs)
+            updates += self._lower_feedback(builder, layer, inputs, back)
         return updates
 
     def layer_program(self, builder: Builder, layer: int, inputs: dict[str, int]) -> Program:
         """The update of W into one layer by the terms that act there, from instructions for quantities of
         sizes `post` and `pre`."""
         lowering = Lowering(builder, inputs=dict(inputs), z_post_is_product=True)
-        update = lower_update(self.normal_form(layer), lowering, Slot(Kind.weights))
+        update = lower_update(self.normal_form(layer).gains_as_dense(), lowering, Slot(Kind.weights))
         return builder.finish({Kind.weights: inputs["W"]}, [update])
 
     def _lower_bias(self, lowering: Lowering, layer: int) -> list[Update]:
@@ -108,7 +118,9 @@ class RuleProgram:
                 total = part if total is None else b.add(total, part)
         return [Update(target, None, (), total, rank=1)]
 
-    def _lower_feedback(self, b: Builder, layer: int, inputs: dict[str, int]) -> list[Update]:
+    def _lower_feedback(
+        self, b: Builder, layer: int, inputs: dict[str, int], normal: NormalForm
+    ) -> list[Update]:
         """B's update. Its synapse runs from cell j of this layer to cell i of the layer below: pre and post
         change places, and it is W's update from there on."""
         dims = {"post": f"n{layer - 1}", "pre": f"n{layer}"}
@@ -121,14 +133,14 @@ class RuleProgram:
             noise = b.input(Slot(Kind.noise, layer - 1), (f"n{layer - 1}",))
             back |= {"noise_post": noise, "response_pre": b.matvec(inputs["W"], noise)}
         lowering = Lowering(b, dims, back, traces=Slot(Kind.feedback_trace, layer))
-        update = lower_update(self.normal_form(layer, "B"), lowering, Slot(Kind.feedback, layer - 1))
+        update = lower_update(normal, lowering, Slot(Kind.feedback, layer - 1))
         return [update, *lowering.carried]
 
     @cached_property
     def update_program(self) -> Program:
         """One layer's update of `W` from the quantities it reads; every term takes part."""
         builder = Builder()
-        update = lower_update(self.normal_form(), Lowering(builder), Slot(Kind.weights))
+        update = lower_update(self.normal_form().gains_as_dense(), Lowering(builder), Slot(Kind.weights))
         builder_inputs = {i.slot for i in builder.instructions if i.op == "input"}
         outputs: dict[str, int] = (
             {} if Kind.weights in builder_inputs else {Kind.weights: builder.input("W", ("post", "pre"))}

@@ -39,7 +39,7 @@ def _independent(start: Rule, alphabet: Alphabet, allow: Locality, size: int) ->
     return [
         f
         for f in enumerate_terms(alphabet, allow, size).library
-        if not normal_form([(0, f.form)]).dense and independent.add(f.form)
+        if not normal_form([(0, f.form)]).is_by_entries and independent.add(f.form)
     ]
 
 

@@ -71,7 +71,7 @@ class Shelf:
         item, form = rule.definition.terms[number], rule.forms[number]
         item = self._renamed(item)
         self._names.setdefault(_key(item, form), item.name)
-        self._kept[item.name] = Shelved(item, form, bool(normal_form([(0, form)]).dense))
+        self._kept[item.name] = Shelved(item, form, normal_form([(0, form)]).is_by_entries)
         return item.name
 
     def _renamed(self, item: RuleTerm) -> RuleTerm:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from math import isqrt
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import MappingProxyType
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from ruledsl.engines.base import Backend, Case, EngineResult, Learning
 from ruledsl.engines.ending import Ending
 from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded
-from ruledsl.engines.rebuild import lost_runs
+from ruledsl.engines.rebuild import lost_runs, rebuild_tolerance
 from ruledsl.network import State, Stream
 
 Segments = list[tuple[int, int]]
@@ -64,8 +64,12 @@ class CompiledRebuild(CompiledLoss):
 
 
 class CompiledCheckpoint(CompiledLoss):
-    """As `Checkpoint`: everything that a step updates is kept every √T samples; a segment is run again when
-    backward enters it, and leaves its weights before each sample in a room of its thread's."""
+    """As `Checkpoint`: everything that a step updates is kept every √T samples.
+
+    Where updates can be undone, they are, from one border to the one before, which must be met; rounding has
+    no time to grow. Else, or where it was not met, the segment is run again, and leaves its weights before
+    each sample in a room of its thread's.
+    """
 
     name = "checkpoint"
 
@@ -76,10 +80,12 @@ class CompiledCheckpoint(CompiledLoss):
             segments = episode.segments(ending, borders)
             result = episode.judged(ending, segments, borders)
             backward = _Backward(episode, ending, stride)
+            after = episode.copied()
             for border in reversed(borders):
                 block = [pair for pair in segments if border <= pair[0] < border + stride]
                 before = borders[border]
-                episode.each(lambda run, b=block, s=before: backward.unwind_again(run, b, s))
+                episode.each(lambda run, b=block, s=before, e=after: backward.unwind_to(run, b, s, e))
+                after = before
             return backward.result(result, self.name, None)
 
 
@@ -110,7 +116,7 @@ class _Episode:
         """Live through the stream; the ending sees every point, each border takes what is carried there."""
         for start, end in segments:
             if start in borders:
-                borders[start].update({name: value.clone() for name, value in self.buffers.state.items()})
+                borders[start].update(self.copied())
             self.forward(start, end)
             if end in ending.points:
                 ending.see(end, self.buffers.carried(self.stream))
@@ -121,6 +127,10 @@ class _Episode:
         loss, accuracy = ending.total(final)
         none = torch.zeros_like(self.case.theta)
         return EngineResult(loss, accuracy, none, final, "none")
+
+    def copied(self) -> State:
+        """What the step updates, as it is now, padding and all."""
+        return {name: value.clone() for name, value in self.buffers.state.items()}
 
     def lost(self, final: State) -> Tensor:
         """(N,) runs whose matrices did not come back to what they were."""
@@ -136,9 +146,8 @@ class _Backward:
         self.gradient = torch.zeros(episode.case.theta.shape, dtype=torch.float64)
         self.cotangents = {name: torch.zeros_like(value) for name, value in episode.buffers.state.items()}
         self.parts = {end: ending.cotangents(end, episode.stream.state) for end in ending.gradients}
+        self.stride = stride
         self.rooms: SimpleQueue[State] = SimpleQueue()
-        for _ in range(_workers(episode.stream) if stride else 0):
-            self.rooms.put({n: w.new_empty(stride, *w.shape[1:]) for n, w in self.buffers.weights.items()})
 
     def unwind(self, run: int, segments: Segments, kept: State | None = None) -> None:
         """Through some segments of a run; `kept` holds the weights before each of their samples."""
@@ -152,12 +161,39 @@ class _Backward:
                 *self.buffers.backward(run, start, end, self.cotangents, self.gradient, here)
             )
 
-    def unwind_again(self, run: int, segments: Segments, before: State) -> None:
+    def unwind_to(self, run: int, segments: Segments, before: State, after: State) -> None:
+        """As `unwind`, between two states that are known: undone, if that meets the one before."""
+        if self.kernel.source.inputs.rebuilds:
+            moving = [value[run] for value in self.cotangents.values()] + [self.gradient[run]]
+            untouched = [value.clone() for value in moving]
+            self._stand_at(run, after)
+            self.unwind(run, segments)
+            if self._meets(run, before):
+                return
+            for value, saved in zip(moving, untouched, strict=True):
+                value.copy_(saved)
+        self._unwind_again(run, segments, before)
+
+    def _stand_at(self, run: int, state: State) -> None:
+        for name, value in state.items():
+            self.buffers.state[name][run].copy_(value[run])
+
+    def _meets(self, run: int, before: State) -> bool:
+        """Whether the weights of a run were rebuilt."""
+        for name, value in self.buffers.weights.items():
+            true, found = before[name][run], value[run]
+            if not float((found - true).norm()) <= rebuild_tolerance(true.dtype) * float(true.norm()):
+                return False
+        return True
+
+    def _unwind_again(self, run: int, segments: Segments, before: State) -> None:
         """As `unwind`, with weights that are kept on a second way through the segments from the state
         before them."""
-        room = self.rooms.get()
-        for name, value in before.items():
-            self.buffers.state[name][run].copy_(value[run])
+        try:
+            room = self.rooms.get_nowait()
+        except Empty:
+            room = {n: w.new_empty(self.stride, *w.shape[1:]) for n, w in self.buffers.weights.items()}
+        self._stand_at(run, before)
         self.kernel.library.forward(*self.buffers.forward(run, segments[0][0], segments[-1][1], room))
         self.unwind(run, segments, room)
         self.rooms.put(room)

@@ -260,7 +260,8 @@ def verify(program: Program) -> None:
     for number, instruction in enumerate(program.instructions):
         _verify_instruction(program, number, instruction)
     for update in program.updates:
-        shapes = [(program.instructions[u].shape, program.instructions[v].shape) for u, v in update.pairs]
+        both = (*update.pairs, *update.gains)
+        shapes = [(program.instructions[u].shape, program.instructions[v].shape) for u, v in both]
         fit = all(_at_each(u) and _at_each(v) and u[:-1] == v[:-1] for u, v in shapes)
         if not fit or len({(u[-1], v[-1]) for u, v in shapes}) > 1:
             raise InternalError(f"the update of {update.target} has pairs of different shapes: {shapes}")
@@ -289,6 +290,7 @@ def program_cost(program: Program, sizes: Mapping[str, int]) -> int:
     )
     for update in program.updates:
         matrix = [prod(dims[u]) * dims[v][-1] for u, v in update.pairs]
+        matrix += [2 * prod(dims[p]) * dims[q][-1] for p, q in update.gains]
         dense = [prod(dims[update.dense])] if update.dense is not None else []
         kappa = prod(sizes[d] for d in ("post", "pre")) if update.kappa is not None and "post" in sizes else 0
         total += sum(matrix) + sum(dense) + kappa

@@ -54,8 +54,8 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Update:
-    """target ← target + κ target + Σ u vᵀ + dense, the one thing a program writes; grids u and v are summed
-    over their positions.
+    """target ← target + κ target + Σ (p qᵀ) ∘ target + Σ u vᵀ + dense, the one thing a program writes; grids
+    u and v are summed over their positions.
 
     A target is a matrix (rank 2) or a vector (rank 1): the weights, or anything else a stream carries along.
     """
@@ -65,6 +65,8 @@ class Update:
     pairs: tuple[tuple[int, int], ...] = ()
     dense: int | None = None
     rank: int = 2
+    gains: tuple[tuple[int, int], ...] = ()
+    """(p, q): what each entry grows by, in proportion to itself."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Program:
         found = [number for _, number in self.outputs]
         for update in self.updates:
             found += [n for n in (update.kappa, update.dense) if n is not None]
-            found += [n for pair in update.pairs for n in pair]
+            found += [n for pair in (*update.pairs, *update.gains) for n in pair]
         return found
 
 
@@ -290,6 +292,7 @@ class Builder:
                 tuple((number[a], number[b]) for a, b in u.pairs),
                 None if u.dense is None else number[u.dense],
                 u.rank,
+                tuple((number[a], number[b]) for a, b in u.gains),
             )
             for u in program.updates
         )

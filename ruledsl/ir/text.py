@@ -10,7 +10,10 @@ from ruledsl.ir.slots import Slot
 
 _LINE = re.compile(r"%(\d+): \(([^)]*)\) = (\w+)(?:\{([^}]*)\})?((?: %\d+)*)$")
 _OUTPUT = re.compile(r"output (\S+) = %(\d+)$")
-_UPDATE = re.compile(r"update (\S+)(?: rank (\d))? \+=(?: %(\d+) self)?((?: %\d+⊗%\d+)*)(?: dense %(\d+))?$")
+_UPDATE = re.compile(
+    r"update (\S+)(?: rank (\d))? \+=(?: %(\d+) self)?"
+    r"((?: %\d+⊗%\d+)*)((?: %\d+⊗%\d+ self)*)(?: dense %(\d+))?$"
+)
 
 
 def program_text(program: Program) -> str:
@@ -20,6 +23,7 @@ def program_text(program: Program) -> str:
     for update in program.updates:
         kappa = "" if update.kappa is None else f" %{update.kappa} self"
         pairs = "".join(f" %{u}⊗%{v}" for u, v in update.pairs)
+        pairs += "".join(f" %{p}⊗%{q} self" for p, q in update.gains)
         dense = "" if update.dense is None else f" dense %{update.dense}"
         rank = "" if update.rank == 2 else f" rank {update.rank}"
         lines.append(f"update {update.target}{rank} +={kappa}{pairs}{dense}")
@@ -69,9 +73,11 @@ def _read_parameter(op: str, text: str | None) -> Parameter:
 
 
 def _read_update(match: re.Match[str]) -> Update:
-    pairs = tuple((int(a), int(b)) for a, b in re.findall(r"%(\d+)⊗%(\d+)", match[4]))
-    kappa, dense = (int(found) if found else None for found in (match[3], match[5]))
-    return Update(Slot.read(match[1]), kappa, pairs, dense, int(match[2] or 2))
+    pairs, gains = (
+        tuple((int(a), int(b)) for a, b in re.findall(r"%(\d+)⊗%(\d+)", match[n])) for n in (4, 5)
+    )
+    kappa, dense = (int(found) if found else None for found in (match[3], match[6]))
+    return Update(Slot.read(match[1]), kappa, pairs, dense, int(match[2] or 2), gains)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -242,7 +242,9 @@ def _layer_updates(
     shared = convolution_into(network, layer)
     if shared is None:
         inputs = {name: value.number for name, value in cells.items()} | {"W": weights}
-        return rule.lower_into(b, layer, inputs | heard | _populations(b, layer, network), network.bias)
+        return rule.lower_into(
+            b, layer, inputs | heard | _populations(b, layer, network), network.bias, with_gains=True
+        )
     noise = Slot(Kind.noise, layer - 1)
     cells[noise] = Value(b, b.input(noise, (dim(layer - 1),)))
     grids = {
@@ -294,6 +296,8 @@ def _sign_kept(b: Builder, update: Update, layer: int, network: Network) -> Upda
         after = after + Value(b, update.kappa) * weights
     for u, v in update.pairs:
         after = after + Value(b, u).outer(Value(b, v))
+    for p, q in update.gains:
+        after = after + Value(b, p).outer(Value(b, q)) * weights
     if update.dense is not None:
         after = after + Value(b, update.dense)
     signs = Value(b, b.input(Slot(Kind.signs, layer - 1), (dim(layer - 1),))).over_rows(dim(layer))

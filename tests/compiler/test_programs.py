@@ -9,7 +9,7 @@ import ruledsl
 from ruledsl.ir import parse_program, program_text
 from ruledsl.network import programs_for
 
-RULES = ("pool", "bio", "kolen_pollack", "three_factor", "biased")
+RULES = ("pool", "bio", "kolen_pollack", "three_factor", "biased", "oja_single")
 
 
 @pytest.mark.parametrize("name", RULES)

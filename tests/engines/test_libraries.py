@@ -35,6 +35,11 @@ TERMS = {
         1_post * e_pre^T | e_post.^2 * y_pre^T | e_post.^2 * e_pre^T | y_post.^2 * y_pre^T
         e_post * (e_pre.^2)^T | (W * e_pre) * y_pre^T | (y_post .* e_post) * y_pre^T
     """,
+    "rebuilt, entry by entry": """
+        -e_post * y_pre^T | -e_post * e_pre^T | W .* (y_post * y_pre^T) | diag(y_post.^2) * W | W
+        W * diag(y_pre) | y_post * y_pre^T | 1_post * e_pre^T | e_post * e_pre^T | (W * y_pre) * e_pre^T
+        (W * 1_pre) * y_pre^T | W .* (e_post * 1_pre^T) | y_post * (W^T * y_post)^T
+    """,
     "kept, entry by entry": """
         -e_post * y_pre^T | abs(W) .* (y_post * y_pre^T) | W .* W | diag(y_post.^2) * W | sign(W)
         y_post * (y_post^T * abs(W)) | y_post * y_pre^T | 1_post * e_pre^T | W | e_post * e_pre^T
