@@ -19,7 +19,8 @@ import click
 import torch
 
 import ruledsl
-from benchmarks import bandwidth, cuda, literal, memory
+from benchmarks import bandwidth, cuda, language, literal, memory
+from benchmarks.quiet import Watch
 from benchmarks.timing import seconds
 from benchmarks.work import PAPER, WIDE, draw_work, small_theta
 from ruledsl import CompiledRule, Episode, Network, TrainSettings
@@ -134,6 +135,10 @@ def training_seconds(engine: str, episodes: int, seeds: int) -> float:
     return (time.perf_counter() - started) / (episodes * seeds)
 
 
+def _ms(time: float) -> str:
+    return f"{time * 1e3:.1f} ms"
+
+
 def at_least(figure: str, mine: float, theirs: float, limit: float) -> Row:
     ratio = theirs / mine
     return Row(figure, f"{mine * 1e3:.1f} ms", f"{theirs * 1e3:.1f} ms", ratio, f"≥ {limit}×", ratio >= limit)
@@ -153,14 +158,12 @@ def gradients(threads: int) -> Iterator[Row]:
     eight = draw_work(8)
     pool8, bio8, one8 = (ours(n, eight) for n in ("pool", "bio", "feedback_alignment"))
     pool1 = ours("pool", draw_work(1))
-    yield at_least("bio, batch of 8, per episode, against literal", bio8, literal_seconds("bio"), 20)
-    yield at_least("pool, batch of 8, per episode, against literal", pool8, literal_seconds("pool"), 90)
+    yield at_least("bio, batch of 8, per episode, against literal", bio8, literal_seconds("bio"), 60)
+    yield at_least("pool, batch of 8, per episode, against literal", pool8, literal_seconds("pool"), 150)
     jax_times = {n: t for n in (1, 4, 8, 16) if (t := jax_seconds(n)) is not None}
     if jax_times:
         best = min(jax_times, key=lambda n: jax_times[n])
-        yield at_least(
-            f"pool, batch of 8, against jax at its best batch ({best})", pool8, jax_times[best], 3.5
-        )
+        yield at_least(f"pool, batch of 8, against jax at its best batch ({best})", pool8, jax_times[best], 5)
         yield at_least("pool, single episode, against jax single", pool1, jax_times[1], 1.2)
     alone = "pool against pseudo_gradient alone, batch of 8, which touches no weight of a pixel that is 0"
     yield reported(alone, f"{pool8 * 1e3:.1f} ms", f"{one8 * 1e3:.1f} ms", pool8 / one8)
@@ -171,8 +174,11 @@ def gradients(threads: int) -> Iterator[Row]:
         ("bio", bio8),
     ):
         other = ours(name, full)
-        figure = f"{name}, batch of 8, against images without a pixel that is 0"
-        yield reported(figure, f"{mine * 1e3:.1f} ms", f"{other * 1e3:.1f} ms", mine / other)
+        figure, a, b = f"{name}, batch of 8, against images without a pixel that is 0", _ms(mine), _ms(other)
+        if name == "bio":
+            yield reported(figure, a, b, mine / other)
+        else:
+            yield at_most(figure, a, b, mine / other, 0.5)
     long = ours("pool", draw_work(1, 2500), 2)
     longer = "2 500 samples against 250, time"
     yield at_most(longer, f"{long * 1e3:.0f} ms", f"{pool1 * 1e3:.1f} ms", long / pool1, 10.5)
@@ -181,7 +187,7 @@ def gradients(threads: int) -> Iterator[Row]:
         ("width × 4, time over roofline, batch of 8", WIDE, ours("pool", draw_work(8, sizes=WIDE), 2)),
     ):
         bound = roofline(sizes, threads)
-        yield at_most(figure, f"{mine * 1e3:.1f} ms", f"{bound * 1e3:.1f} ms", mine / bound, 2.5)
+        yield at_most(figure, f"{mine * 1e3:.1f} ms", f"{bound * 1e3:.1f} ms", mine / bound, 1.3)
 
 
 def memories(_: int) -> Iterator[Row]:
@@ -207,6 +213,17 @@ def whole_trainings(_: int) -> Iterator[Row]:
     yield reported(figure, f"{cold:.1f} s", f"{warm:.2f} s", cold / warm)
 
 
+def whole_language(_: int) -> Iterator[Row]:
+    """Each shipped rule, pathway, activation, objective and option beside `bio`, and whether it is exact."""
+    for found in language.measured(open_dataset("glyphs", Path("data"))):
+        limit = 2.5 if found.engine == "rebuild" else 4.0
+        figure, ratio = f"{found.label}, {found.engine}, against bio", found.ours / found.bio
+        yield at_most(figure, _ms(found.ours), _ms(found.bio), ratio, limit)
+        for dtype, error, limit in (("float64", found.error64, 1e-9), ("float32", found.error32, 1e-5)):
+            figure = f"{found.label}: error of the gradient in {dtype}, in units of what is allowed"
+            yield at_most(figure, f"{error:.0e}", f"{limit:.0e}", error / limit, 1.0)
+
+
 def captured_episodes(_: int) -> Iterator[Row]:
     """CUDA graphs beside eager launches, where there is a device."""
     for t in cuda.timings():
@@ -225,13 +242,15 @@ def main(threads: int, out: Path | None) -> None:
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     rows: list[Row] = []
-    for measurement in (gradients, memories, whole_trainings, captured_episodes):
+    watch = Watch()
+    watch.warn()
+    for measurement in (gradients, memories, whole_trainings, whole_language, captured_episodes):
         for row in measurement(threads):
             rows.append(row)
             click.echo(
                 f"{row.figure}: {row.ours} / {row.reference} → {row.value:.2f} ({row.limit})", err=True
             )
-    table = report(rows, threads)
+    table = report(rows, threads, watch.said())
     click.echo(table)
     if out:
         out.write_text(table, encoding="utf-8")
@@ -241,8 +260,8 @@ def eight_sizes() -> dict[str, int]:
     return {f"n{n}": size for n, size in enumerate(PAPER)}
 
 
-def report(rows: list[Row], threads: int) -> str:
-    """The table as Markdown, with the machine and the command."""
+def report(rows: list[Row], threads: int, quiet: str) -> str:
+    """The table as Markdown, with the machine, whether it was `quiet`, and the command."""
     cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.split(":")[1].strip() for line in cpu if line.startswith("model name")), "unknown")
     lines = [
@@ -265,6 +284,8 @@ def report(rows: list[Row], threads: int) -> str:
             f"| {row.figure} | {row.ours} | {row.reference} | {row.value:.2f} | {row.limit} | {holds} |"
         )
     lines += [
+        "",
+        quiet,
         "",
         f"{date.today().isoformat()}; {model}, {threads} threads, {platform.system()}; torch "
         f"{torch.__version__}.",

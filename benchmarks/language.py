@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.page import write_page
+from benchmarks.quiet import Watch
 from benchmarks.timing import seconds
 from ruledsl import CompiledRule, TrainSettings, compile_rule, load, meta_gradient
 from ruledsl.engines import MetaGradient
@@ -88,7 +89,33 @@ def cases() -> Iterator[tuple[str, str, TrainSettings, str]]:
         yield label, name, settings, per
 
 
-def row_of(label: str, name: str, settings: TrainSettings, per: str, source: ImageSource, bio: Timed) -> str:
+@dataclass(frozen=True)
+class Measured:
+    """A case beside `bio`: seconds an episode of each, and the largest relative error of a gradient."""
+
+    label: str
+    engine: str
+    ours: float
+    bio: float
+    error64: float
+    error32: float
+
+    def text(self) -> str:
+        times = f"{self.ours * 1e3:.0f} | {self.ours / self.bio:.2f}"
+        return f"| {self.label} | {self.engine} | {times} | {self.error64:.0e} | {self.error32:.0e} |"
+
+
+def measured(source: ImageSource, only: str = "") -> Iterator[Measured]:
+    """Every case whose label begins so."""
+    bio = Timed.of("bio", TrainSettings.of(), "network", source)
+    for case in cases():
+        if case[0].startswith(only):
+            yield _measured(*case, source, bio)
+
+
+def _measured(
+    label: str, name: str, settings: TrainSettings, per: str, source: ImageSource, bio: Timed
+) -> Measured:
     case = Timed.of(name, settings, per, source)
     engine = case.differentiated("auto", "compiled").engine
     # By turns: the machine may be slower in one minute than in the next.
@@ -98,8 +125,7 @@ def row_of(label: str, name: str, settings: TrainSettings, per: str, source: Ima
         Timed.of(name, settings.put(dtype=dtype, **SMALL), per, source).error()
         for dtype in ("float64", "float32")
     ]
-    found = " | ".join(f"{e:.0e}" for e in errors)
-    return f"| {label} | {engine} | {ours / BATCH * 1e3:.0f} | {ours / base:.2f} | {found} |"
+    return Measured(label, engine, ours / BATCH, base / BATCH, *errors)
 
 
 @click.command()
@@ -110,8 +136,9 @@ def row_of(label: str, name: str, settings: TrainSettings, per: str, source: Ima
 def main(dataset: str, data_root: str, only: str, out: Path | None) -> None:
     """Measure every row and print one table."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    watch = Watch()
+    watch.warn()
     source = open_dataset(dataset, Path(data_root))
-    bio = Timed.of("bio", TrainSettings.of(), "network", source)
     lines = [
         "# Every part of the language, compiled",
         "",
@@ -122,11 +149,10 @@ def main(dataset: str, data_root: str, only: str, out: Path | None) -> None:
         "| case | engine | ms an episode | × bio | error, float64 | error, float32 |",
         "|---|---|---|---|---|---|",
     ]
-    for label, name, settings, per in cases():
-        if label.startswith(only):
-            lines.append(row_of(label, name, settings, per, source, bio))
-            click.echo(lines[-1], err=True)
-    write_page("language", lines, out)
+    for found in measured(source, only):
+        lines.append(found.text())
+        click.echo(lines[-1], err=True)
+    write_page("language", [*lines, "", watch.said()], out)
 
 
 if __name__ == "__main__":
