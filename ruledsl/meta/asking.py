@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ruledsl.errors import PluginError
+
 
 @dataclass(frozen=True)
 class Again:
@@ -19,6 +21,12 @@ class Again:
 
     theta: Tensor
     with_gradients: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `PluginError` for anything but rows of coefficients."""
+        if not isinstance(self.theta, Tensor) or self.theta.dim() != 2:
+            shape = tuple(self.theta.shape) if isinstance(self.theta, Tensor) else type(self.theta).__name__
+            raise PluginError(f"`Again` asks about Θs of shape (K, R), a row for each; it was given {shape}")
 
 
 Answer = tuple[Tensor, Tensor]
@@ -33,7 +41,7 @@ Answers = Callable[[Sequence[tuple[int, Again]]], Sequence[Answer]]
 
 
 def together(told: Sequence[Told], answers: Answers) -> list[bool]:
-    """What each comes to, all of them asking side by side.
+    """What each comes to, all of them asking side by side. Raises `PluginError` for what is no question.
 
     >>> import torch
     >>> def careful():
@@ -54,7 +62,7 @@ def together(told: Sequence[Told], answers: Answers) -> list[bool]:
         for number, each in list(asking.items()):
             try:
                 answer = answered[number]
-                asked.append((number, next(each) if answer is None else each.send(answer)))
+                asked.append((number, _question(next(each) if answer is None else each.send(answer))))
             except StopIteration as end:
                 found[number] = end.value
                 del asking[number]
@@ -62,6 +70,13 @@ def together(told: Sequence[Told], answers: Answers) -> list[bool]:
             given = answers(asked)
             answered = {number: answer for (number, _), answer in zip(asked, given, strict=True)}
     return found
+
+
+def _question(given: object) -> Again:
+    if not isinstance(given, Again):
+        kind = type(given).__name__
+        raise PluginError(f"a recipe asks by `losses, gradients = yield Again(thetas)`; it yielded a {kind}")
+    return given
 
 
 def concluded(told: Told, answer: Callable[[Again], Answer]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ruledsl.errors import PluginError
 from ruledsl.meta.asking import Again, Answer
 from ruledsl.meta.streams import Streams
 
@@ -49,7 +50,7 @@ class Reliving:
         self._known: dict[tuple[object, ...], Answer] = {}
 
     def answers(self, asked: Sequence[tuple[int, Again]]) -> list[Answer]:
-        """See `Answers`; askers are runs, by their places."""
+        """See `Answers`; askers are runs, by their places. Raises `PluginError` for Θs of another rule."""
         lives = [self._lives(self.runs[number], again) for number, again in asked]
         for engine in (self.engine, "none"):
             new = {life.key: life for own in lives for life in own if life.engine == engine}
@@ -57,6 +58,10 @@ class Reliving:
         return [self._joined([self._known[life.key] for life in own]) for own in lives]
 
     def _lives(self, run: Reliver, again: Again) -> list[_Life]:
+        if again.theta.shape[1] != len(run.present):
+            raise PluginError(
+                f"`Again` asks about {again.theta.shape[1]} coefficients; the rule has {len(run.present)}"
+            )
         engine = self.engine if again.with_gradients else "none"
         return [_Life(run.seed, run.present, row, engine) for row in again.theta.double()]
 
