@@ -48,7 +48,7 @@ def _busy() -> float | None:
     """Seconds of all cores that were not idle, since the start of the system."""
     try:
         user, nice, system, _, _, *others = STAT.read_text(encoding="utf-8").splitlines()[0].split()[1:9]
-    except OSError:
+    except (OSError, ValueError):
         return None
     return sum(map(int, (user, nice, system, *others))) / os.sysconf("SC_CLK_TCK")
 

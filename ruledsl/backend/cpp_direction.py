@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from ruledsl.backend.cpp_entries import EntryPass
 from ruledsl.backend.cpp_guards import Guards, guarded
@@ -12,7 +11,8 @@ from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import ListPass
 from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass, Rows
 from ruledsl.backend.cpp_structure import Structure
-from ruledsl.backend.cpp_text import cell_text
+from ruledsl.backend.cpp_text import scalar_text
+from ruledsl.backend.cpp_values import Values
 from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
 
@@ -41,16 +41,25 @@ class Direction:
         self.dense = {t: u for t, u in changes.items() if t not in self.undone and t not in self.applied}
         self.moved = {u.target: u for u in self.program.updates if u.rank == 1}
         self.early = self.structure.early(self.applied)
+        self.users: list[list[int]] = [[] for _ in self.instructions]
+        for number, instruction in enumerate(self.instructions):
+            for argument in instruction.arguments:
+                self.users[argument].append(number)
+        self.kept = frozenset([*self.program.roots(), *self.traced])
         self.room = 0
         """The longest list of a pass that was printed, see `ListPass`."""
 
-    def _values(self, numbers: Iterable[int], s: str) -> list[str]:
+    def _values(self, numbers: Sequence[int], s: str) -> list[str]:
         """Values of cells, those that are needed."""
-        lines: list[str] = []
-        for when, several in groupby(numbers, self.guards.when):
-            own = [line for n in several for line in self._instruction(n, s)]
-            lines += guarded(when, own)
-        return lines
+        return Values(
+            self.instructions, lambda n: self._ref(n, s), self._entries, self.guards.when,
+            lambda n: self._alone(n, s), guarded, self.users, self.kept,
+        ).print(numbers)  # fmt: skip
+
+    def _entries(self, number: int) -> int:
+        """How many entries a vector has; 0 of a scalar."""
+        instruction = self.instructions[number]
+        return self._length(instruction) if instruction.shape else 0
 
     # names -------------------------------------------------------------------
 
@@ -312,6 +321,7 @@ class Direction:
         one matrix. Weights in `fresh` are undone when they are first read."""
         plain = [n for n in ready if self.structure.matrix_of(n) is None and not self.structure.by_entries(n)]
         if plain:
+            plain = self._plain(remaining, set(plain))
             return self._values(plain, "c"), plain
         entries = [n for n in ready if self.structure.by_entries(n)]
         if entries:
@@ -328,6 +338,18 @@ class Direction:
             fresh.discard(matrix)
             return self._undo(matrix, consumers), chosen
         return self._pass(matrix, self._place(matrix), None, consumers, "c"), chosen
+
+    def _plain(self, remaining: Sequence[int], ready: set[int]) -> list[int]:
+        """Values that need no matrix any more, and those that follow from them."""
+        waiting = set(remaining)
+        found: list[int] = []
+        for number in remaining:
+            instruction = self.instructions[number]
+            known = number in ready or waiting.isdisjoint(instruction.arguments)
+            if known and self.structure.matrix_of(number) is None and not self.structure.by_entries(number):
+                found.append(number)
+                waiting.discard(number)
+        return found
 
     def _undo(self, matrix: Slot, consumers: list[Consumer]) -> list[str]:
         """The first pass over a weight in a sample: undone on the way, unless it was kept."""
@@ -346,7 +368,8 @@ class Direction:
         matrix = min(matrices, key=lambda m: waiting[m])
         return matrix, [n for n in ready if of[n] == matrix]
 
-    def _instruction(self, number: int, s: str) -> list[str]:
+    def _alone(self, number: int, s: str) -> list[str]:
+        """What is in no loop with others: what is loaded, scalars, and a softmax."""
         instruction = self.instructions[number]
         if self.structure.is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
             return []
@@ -355,10 +378,7 @@ class Direction:
             return [f"std::memcpy({out}, {instruction.slot}, {self._length(instruction)} * sizeof(real));"]
         if instruction.op == "softmax":
             return [f"softmax({self._length(instruction)}, {self._ref(instruction.arguments[0], s)}, {out});"]
-        operands = [self._operand(a, s) for a in instruction.arguments]
-        summed = instruction.op in ("sum", "dot")
-        vector = self.instructions[instruction.arguments[0]] if summed else instruction
-        return cell_text(instruction, out, operands, self._length(vector) if vector.shape else 0)
+        return [f"{out} = {scalar_text(instruction, [self._operand(a, s) for a in instruction.arguments])};"]
 
     def _operand(self, number: int, s: str) -> str:
         reference = self._ref(number, s)

@@ -197,6 +197,8 @@ class Pass:
         met = [c.padded for c in self.consumers if c.kind == "matvec"]
         # Beyond the last column stays 0 what is added to a whole row.
         met += [self.change.padded[1], not self.change.rows] if self.change else []
+        # What is undone is divided by 1 + κ there, which may be 0 where entries with gains are alive.
+        met += [not (self.change.gains and self.change.kind == "undo")] if self.change else []
         return self.shape.stride if all(met) else self.shape.columns
 
     def _changed(self, b: int) -> str:

@@ -1,4 +1,4 @@
-"""Ops in C++: one entry, and values of cells."""
+"""Ops in C++: one entry."""
 
 from __future__ import annotations
 
@@ -15,20 +15,6 @@ def scalar_text(instruction: Instruction, operands: Sequence[str]) -> str:
     if text is None:
         raise InternalError(f"there is no C++ for op `{instruction.op}`")
     return text(operands, instruction)
-
-
-def cell_text(instruction: Instruction, out: str, operands: Sequence[str], length: int) -> list[str]:
-    """A scalar or a vector: an entrywise op, or a sum over vectors. `length` is that of the vectors, 0 for
-    none."""
-    loop = f"for (int i = 0; i < {length}; ++i)"
-    if instruction.op in ("sum", "dot"):
-        return [
-            f"{out} = [&] {{ real sum = 0;",
-            "#pragma omp simd reduction(+: sum)",
-            f"{loop} sum += {' * '.join(operands)}; return sum; }}();",
-        ]
-    value = scalar_text(instruction, operands)
-    return ["#pragma omp simd", f"{loop} {out}[i] = {value};"] if length else [f"{out} = {value};"]
 
 
 def _power(operands: Sequence[str], instruction: Instruction) -> str:

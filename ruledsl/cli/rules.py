@@ -101,7 +101,9 @@ def _sympy(rule: Rule) -> str:
 
 def _program(rule: Rule) -> str:
     forward = rule.program.update_program
-    parts = ["# update", program_text(forward)]
+    gains = rule.program.normal_form().gains
+    note = "; W ∘ (p qᵀ), which networks undo entry by entry, is among what is dense" if gains else ""
+    parts = [f"# update{note}", program_text(forward)]
     parts += [
         "# adjoint: adjoint_W is the cotangent of the updated weights",
         program_text(step_adjoint(forward).backward),
@@ -121,10 +123,11 @@ def _cost(rule: Rule) -> str:
             f"{name:<26}{written:>16,}{program_cost(rule.program.single_program(number), sizes):>14,}"
         )
     rows.append(f"{'the whole rule':<26}{total:>16,}{program_cost(rule.program.update_program, sizes):>14,}")
-    update = rule.program.update_program.updates[0]
-    dense = "a dense rest" if update.dense is not None else "no dense rest"
+    update, normal = rule.program.update_program.updates[0], rule.program.normal_form()
+    dense = "a dense rest" if normal.dense else "no dense rest"
     decay = "κW, " if update.kappa is not None else ""
-    rows.append(f"update: {decay}{len(update.pairs)} outer product(s), {dense}")
+    gains = "W ∘ (p qᵀ), " if normal.gains else ""
+    rows.append(f"update: {decay}{gains}{len(update.pairs)} outer product(s), {dense}")
     return "\n".join([*rows, _silent(rule)])
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ruledsl.backend import compile_rule
 from ruledsl.contracts.toy import SETTINGS, hold, require_exact_gradient
-from ruledsl.meta import Coefficients, Optimiser, concluded
+from ruledsl.meta import Again, Coefficients, Optimiser, concluded
 from ruledsl.registry import Registered
 from ruledsl.rules import rule
 
@@ -50,7 +50,12 @@ def meta_step(optimiser: Optimiser, step: int, tasks: int = 2) -> bool:
 
     losses, gradients = lived(asked)
     told = optimiser.tell(losses, gradients if optimiser.needs_gradient else None)
-    return concluded(told, lambda again: lived(again.theta))
+
+    def answer(again: Again) -> tuple[Tensor, Tensor]:
+        losses, gradients = lived(again.theta)
+        return losses, gradients * again.with_gradients
+
+    return concluded(told, answer)
 
 
 def asks_for_candidates(plugin: Registered) -> None:
@@ -94,7 +99,12 @@ def survives_divergence(plugin: Registered) -> None:
     broken = torch.full((asked.shape[0], 2), math.nan, dtype=torch.float64)
     gradients = broken.unsqueeze(-1).expand(-1, -1, 3) if optimiser.needs_gradient else None
     told = optimiser.tell(broken, gradients)
-    moved = concluded(told, lambda again: (broken[:1].expand(len(again.theta), -1), broken.new_zeros(())))
+
+    def answer(again: Again) -> tuple[Tensor, Tensor]:
+        losses = broken[:1].expand(len(again.theta), -1)
+        return losses, losses.unsqueeze(-1).expand(-1, -1, 3)
+
+    moved = concluded(told, answer)
     hold(moved is False, "`tell` of losses that are not finite must be False")
     hold(bool(optimiser.theta.isfinite().all()), "Θ is not finite after an episode that was not")
 

@@ -15,7 +15,7 @@ from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult
 from ruledsl.engines.choice import CANDIDATES, ENGINES, EngineName, compute
 from ruledsl.engines.ending import DEFAULT, Ending, EndView
 from ruledsl.engines.kernels import build_step, forget_kernels, kernel_source
-from ruledsl.engines.replay import Learned, Replay, Replayed, ReplayKeeping, ReplayLoss
+from ruledsl.engines.replay import Replay, Replayed, ReplayedForward, ReplayKeeping, ReplayLoss
 from ruledsl.engines.stepping import moved, run_stream
 
 __all__ = [
@@ -31,13 +31,13 @@ __all__ = [
     "Engine",
     "EngineName",
     "EngineResult",
-    "Learned",
     "Learner",
     "MetaGradient",
     "Replay",
     "ReplayKeeping",
     "ReplayLoss",
     "Replayed",
+    "ReplayedForward",
     "adapt",
     "build_step",
     "compute",

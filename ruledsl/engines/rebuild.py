@@ -13,7 +13,7 @@ from ruledsl.engines.stepping import Backward, forward_saving, plus
 
 
 class Rebuild(Engine):
-    """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ); `lost` names runs where that lost
+    """Weights rebuilt backwards: W_t = (W_{t+1} − Σ u vᵀ)/(1 + κ + Σ p qᵀ); `lost` names runs where that lost
     precision.
 
     The rebuilt W_0 is compared with the true one; beyond `rebuild_tolerance` a run's gradient is not to be

@@ -35,7 +35,7 @@ WARM_UP = 3
 """Runs before a capture, so that libraries have chosen their kernels and workspaces (torch's advice)."""
 
 
-class Learned:
+class ReplayedForward:
     """Buffers of fixed address for one shape of stream, and a step that learns in them."""
 
     def __init__(self, programs: StepPrograms, stream: Stream, theta: Tensor) -> None:
@@ -109,7 +109,7 @@ class Learned:
         self.time.add_(1)
 
 
-class Replayed(Learned):
+class Replayed(ReplayedForward):
     """The same with what a gradient needs, and the step back."""
 
     def __init__(self, programs: StepPrograms, stream: Stream, theta: Tensor, keeps_weights: bool) -> None:
@@ -223,10 +223,11 @@ def recorded(step: Step, prepare: Step, on: Tensor) -> Step:
 
 
 _KEPT = 4
-_episodes: OrderedDict[tuple[object, ...], Learned] = OrderedDict()
-"""The last few shapes of episodes: capturing takes longer than an episode, and their buffers take memory."""
+_episodes: OrderedDict[tuple[object, ...], ReplayedForward] = OrderedDict()
+"""The last few shapes of episodes, of each kind: capturing takes longer than an episode, and buffers take
+memory."""
 
-Buffers = TypeVar("Buffers", bound=Learned)
+Buffers = TypeVar("Buffers", bound=ReplayedForward)
 
 
 def _loaded(case: Case, made: Callable[[], Buffers], *which: object) -> Buffers:
@@ -238,8 +239,9 @@ def _loaded(case: Case, made: Callable[[], Buffers], *which: object) -> Buffers:
     key = (case.programs, which, theta.shape, theta.dtype, theta.device, shapes)
     if key not in _episodes:
         _episodes[key] = made().captured()
-        while len(_episodes) > _KEPT:
-            _episodes.popitem(last=False)
+        alike = [k for k, kept in _episodes.items() if type(kept) is type(_episodes[key])]
+        for oldest in alike[:-_KEPT]:
+            del _episodes[oldest]
     _episodes.move_to_end(key)
     episode = cast(Buffers, _episodes[key])
     episode.load(stream, theta)
@@ -296,8 +298,8 @@ class ReplayLoss(Learning):
     def advance(self, case: Case) -> State:
         return self._played(case, None).final() if case.stream.length else dict(case.stream.state)
 
-    def _played(self, case: Case, ending: Ending | None) -> Learned:
-        episode = _loaded(case, partial(Learned, case.programs, case.stream, case.theta))
+    def _played(self, case: Case, ending: Ending | None) -> ReplayedForward:
+        episode = _loaded(case, partial(ReplayedForward, case.programs, case.stream, case.theta))
         episode.play(range(case.stream.length), ending)
         return episode
 

@@ -55,7 +55,7 @@ def together(told: Sequence[Told], answers: Answers) -> list[bool]:
     [False, True, False]
     """
     asking = {n: each for n, each in enumerate(told) if isinstance(each, Generator)}
-    found = [n not in asking and bool(each) for n, each in enumerate(told)]
+    found = [n not in asking and _verdict(each) for n, each in enumerate(told)]
     answered: dict[int, Answer | None] = dict.fromkeys(asking)
     while asking:
         asked: list[tuple[int, Again]] = []
@@ -64,7 +64,7 @@ def together(told: Sequence[Told], answers: Answers) -> list[bool]:
                 answer = answered[number]
                 asked.append((number, _question(next(each) if answer is None else each.send(answer))))
             except StopIteration as end:
-                found[number] = end.value
+                found[number] = _verdict(end.value)
                 del asking[number]
         if asked:
             given = answers(asked)
@@ -76,6 +76,12 @@ def _question(given: object) -> Again:
     if not isinstance(given, Again):
         kind = type(given).__name__
         raise PluginError(f"a recipe asks by `losses, gradients = yield Again(thetas)`; it yielded a {kind}")
+    return given
+
+
+def _verdict(given: object) -> bool:
+    if not isinstance(given, bool):
+        raise PluginError(f"`tell` and `step` say whether Θ was moved, True or False; one gave {given!r}")
     return given
 
 

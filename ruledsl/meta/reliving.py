@@ -51,17 +51,19 @@ class Reliving:
 
     def answers(self, asked: Sequence[tuple[int, Again]]) -> list[Answer]:
         """See `Answers`; askers are runs, by their places. Raises `PluginError` for Θs of another rule."""
-        lives = [self._lives(self.runs[number], again) for number, again in asked]
+        lives = [self._questions(self.runs[number], again) for number, again in asked]
         for engine in (self.engine, "none"):
             new = {life.key: life for own in lives for life in own if life.engine == engine}
-            self._live([life for key, life in new.items() if key not in self._known], engine)
+            self._compute([life for key, life in new.items() if key not in self._known], engine)
         return [self._joined([self._known[life.key] for life in own]) for own in lives]
 
-    def _lives(self, run: Reliver, again: Again) -> list[_Life]:
+    def _questions(self, run: Reliver, again: Again) -> list[_Life]:
         if again.theta.shape[1] != len(run.present):
             raise PluginError(
                 f"`Again` asks about {again.theta.shape[1]} coefficients; the rule has {len(run.present)}"
             )
+        if again.with_gradients and self.engine == "none":
+            raise PluginError("an optimiser that needs no gradient is given none: ask for losses alone")
         engine = self.engine if again.with_gradients else "none"
         return [_Life(run.seed, run.present, row, engine) for row in again.theta.double()]
 
@@ -69,16 +71,16 @@ class Reliving:
         losses, gradients = zip(*parts, strict=True)
         return torch.stack(losses), torch.stack(gradients)
 
-    def _live(self, lives: list[_Life], engine: str) -> None:
+    def _compute(self, lives: list[_Life], engine: str) -> None:
         """Some at a time: their networks are held in memory, no more of them than of a meta-step."""
         streams = self.streams.settings.at_once or max(FEWEST, len(self.runs) * self.tasks)
         most = max(1, streams // self.tasks)
         for start in range(0, len(lives), most):
             part = lives[start : start + most]
-            answers = zip(*self._lived(part, engine), strict=True)
+            answers = zip(*self._computed(part, engine), strict=True)
             self._known |= {life.key: answer for life, answer in zip(part, answers, strict=True)}
 
-    def _lived(self, lives: list[_Life], engine: str) -> Answer:
+    def _computed(self, lives: list[_Life], engine: str) -> Answer:
         """Losses (lives, tasks) and gradients (lives, tasks, R)."""
         seeds, streams = list(dict.fromkeys(life.seed for life in lives)), self.streams
         place = {seed: n * self.tasks for n, seed in enumerate(seeds)}

@@ -122,7 +122,8 @@ class Streams:
         coefficients = self.rows(theta, portion.present.repeat_interleave(candidates, 0))
         result = self.judged(coefficients, batch, portion.engine)
         measured = list(self._measured(batch, result, theta))
-        result = self.with_variants(result, coefficients, batch, portion.keys, portion.engine)
+        keys = [key for key in portion.keys for _ in range(candidates)]
+        result = self.with_variants(result, coefficients, batch, keys, portion.engine)
         found = (result.loss, result.accuracy, result.grad)
         loss, accuracy, grad = (value.detach().cpu() for value in found)
         return Lived(loss, accuracy, grad, [m.detach().cpu() for m in measured], result.engine)
@@ -169,7 +170,8 @@ class Streams:
     def with_variants(
         self, result: MetaGradient, rows: Rows, batch: Episode, keys: Sequence[StreamKey], engine: str
     ) -> MetaGradient:
-        """Losses and gradients with those of networks that live otherwise, on the same tasks, added."""
+        """Losses and gradients with those of networks that live otherwise, on the same tasks, added. `keys`:
+        of every stream of the batch."""
         for variant in self.variants[1:]:
             heard = self._heard(variant, batch, keys)
             other = self._judged(variant, rows, heard, engine)
@@ -179,8 +181,9 @@ class Streams:
     def _heard(self, variant: TrainSettings, batch: Episode, keys: Sequence[StreamKey]) -> Episode:
         """The same tasks and networks, with what else a variant of them hears, such as noise."""
         needs = programs_of(self.rule.program, variant).needs(variant.sizes)
-        drawn = draw_episodes(needs, variant, self.source, keys)
-        return batch.hearing(drawn.repeated(len(batch.x) // len(keys)))
+        place = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+        drawn = draw_episodes(needs, variant, self.source, list(place))
+        return batch.hearing(drawn.rows(torch.tensor([place[key] for key in keys])))
 
     def signs(self, count: int) -> dict[Slot, Tensor]:
         """Which cells are inhibitory, of so many streams."""

@@ -233,6 +233,29 @@ def test_weights_that_cannot_be_undone_even_between_two_borders_are_kept(kept: f
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
 
 
+def test_what_is_undone_stays_0_beyond_the_last_column() -> None:
+    """κ = −1 with gains that keep the weights alive: in the padding of a row that would be 0 / 0."""
+    text = "term f = -e_post * y_pre^T\nterm d = -W\nterm h = diag(tanh(10 * y_post)) * W\nrule r = f + d + h"
+    F = ruledsl.compile_rule(ruledsl.rule(text))
+    episode = draw_episode((20, 18, 4), 30)
+    theta = torch.tensor([0.02, 1.0, 1.0], dtype=torch.float64)
+    expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    for engine in ("rebuild", "checkpoint"):
+        found = meta_gradient(F, theta, *episode.arguments(), engine=engine, backend="compiled")  # type: ignore[arg-type]
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-8, atol=1e-13)
+
+
+def test_every_matrix_must_be_met_when_a_segment_is_undone() -> None:
+    """Only the last layer forgets its weights."""
+    text = "term f0 = -e_post * y_pre^T\nterm decay = -W\nrule r = f0 + decay[layers = 2]"
+    F = ruledsl.compile_rule(ruledsl.rule(text))
+    episode = draw_episode((6, 5, 4), 40)
+    theta = torch.tensor([0.05, 1.0 - 1e-4], dtype=torch.float64)
+    expected = meta_gradient(F, theta, *episode.arguments(), engine="autograd")
+    found = meta_gradient(F, theta, *episode.arguments(), engine="checkpoint", backend="compiled")
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-9, atol=1e-14)
+
+
 def test_a_diverged_run_says_so_and_leaves_its_neighbours_alone() -> None:
     F = ruledsl.compile_rule(ruledsl.load("pool"))
     episode = draw_episode((6, 5, 4), 60, batch=(2,), dtype=torch.float32)

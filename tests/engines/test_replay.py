@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
-from ruledsl.engines import Case, Ending, Learned, Replay, Replayed, ReplayKeeping, ReplayLoss
+from ruledsl.engines import Case, Ending, Replay, Replayed, ReplayedForward, ReplayKeeping, ReplayLoss
 from ruledsl.network import StepPrograms, Stream, programs_for, weights_of
 from ruledsl.settings import Network
 from tests.calls import meta_gradient
@@ -118,7 +118,7 @@ def test_steps_can_be_captured(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     programs = programs_for(ruledsl.load(name).program, 2, Network())
     with FakeTensorMode():
         episode = fake_episode(programs, programs.has_dense_rest)
-        learned = Learned(programs, fake_stream(), episode.theta).captured()
+        learned = ReplayedForward(programs, fake_stream(), episode.theta).captured()
         with OnDeviceOnly():
             learned.forward()
             episode.forward()

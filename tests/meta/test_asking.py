@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ruledsl import TrainSettings, compile_rule, load
+from ruledsl import Locality, TrainSettings, compile_rule, load
 from ruledsl.errors import PluginError
 from ruledsl.meta import Again, Asking, MetaTrainer, Reliver, Reliving, Told, together
 from ruledsl.settings import RunSpec
@@ -57,3 +57,28 @@ def test_coefficients_of_another_rule_are_refused() -> None:
     reliving = Reliving(trainer.streams, 0, "auto", [Reliver(1, trainer.states[0].present)])
     with pytest.raises(PluginError, match="asks about 2 coefficients; the rule has 3"):
         reliving.answers([(0, Again(torch.zeros(1, 2)))])
+
+
+def test_a_gradient_is_that_of_the_terms_that_a_run_has() -> None:
+    """Two runs of one seed, of which one lacks a term: their questions are not one question."""
+    rule = compile_rule(load("library", allow=max(Locality)))
+    settings = TrainSettings.of(
+        sizes=(49, 8, 10), labels=3, shots=2, queries=2, meta_batch=1, threads=1, backend="compiled"
+    )
+    few = ("pseudo_gradient", rule.names[1])
+    runs = [RunSpec(0, 1, 0.0, few[:1]), RunSpec(1, 1, 0.0, few)]
+    trainer = MetaTrainer(rule, settings, runs, open_dataset("glyphs", Path("data")))
+    reliving = Reliving(trainer.streams, 0, "auto", [Reliver(1, state.present) for state in trainer.states])
+    theta = torch.zeros(1, len(trainer.names), dtype=torch.float64)
+    theta[0, trainer.names.index("pseudo_gradient")] = 0.01
+    lacking, having = reliving.answers([(n, Again(theta, with_gradients=True)) for n in (0, 1)])
+    added = trainer.names.index(few[1])
+    assert torch.equal(lacking[0], having[0])
+    assert float(lacking[1][0, 0, added]) == 0.0
+    assert float(having[1][0, 0, added]) != 0.0
+
+
+@pytest.mark.parametrize("given", [None, 1, "yes"])
+def test_a_verdict_is_true_or_false(given: object) -> None:
+    with pytest.raises(PluginError, match="True or False; one gave"):
+        together([given], lambda asked: [])  # type: ignore[list-item]
