@@ -97,12 +97,14 @@ def evaluate(
 def run_updates(
     program: Program, inputs: Mapping[str, Array], theta: Sequence[float], sizes: Mapping[str, int]
 ) -> dict[str, Array]:
-    """The change of every matrix the program updates: κ W + Σ u vᵀ + dense."""
+    """The change of every matrix the program updates: κ W + Σ (p qᵀ) ∘ W + Σ u vᵀ + dense."""
     values = evaluate(program, inputs, theta, sizes)
     changes: dict[str, Array] = {}
     for update in program.updates:
         target = np.asarray(inputs[update.target], dtype=np.float64)
         change = np.zeros_like(target) if update.kappa is None else values[update.kappa] * target
+        for p, q in update.gains:
+            change = change + _outer(values[p], values[q]) * target
         for u, v in update.pairs:
             change = change + _outer(values[u], values[v])
         changes[update.target] = change if update.dense is None else change + values[update.dense]

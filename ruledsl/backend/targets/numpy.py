@@ -44,6 +44,7 @@ class NumpyTarget(Target):
             return self.named(program, number)
 
         parts = [f"{name(update.kappa)} * {update.target}"] if update.kappa is not None else []
+        parts += [f"{self.module}.outer({name(p)}, {name(q)}) * {update.target}" for p, q in update.gains]
         parts += [f"{self.module}.outer({name(u)}, {name(v)})" for u, v in update.pairs]
         parts += [name(update.dense)] if update.dense is not None else []
         return " + ".join(parts) or "0.0"

@@ -58,6 +58,7 @@ class TorchTarget(Target):
             return self.named(program, number)
 
         parts = [f"{name(update.kappa)}[..., None, None] * W"] if update.kappa is not None else []
+        parts += [f"{name(p)}[..., :, None] * {name(q)}[..., None, :] * W" for p, q in update.gains]
         parts += [f"{name(u)}[..., :, None] * {name(v)}[..., None, :]" for u, v in update.pairs]
         parts += [name(update.dense)] if update.dense is not None else []
         return " + ".join(parts)
