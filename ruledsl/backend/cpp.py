@@ -6,7 +6,7 @@ one pass over it; between samples, the update of a matrix shares its pass with t
 *next* sample whose operands are known by then (the input of the first layer in the forward
 direction; Λ v and Λᵀ u everywhere in the backward direction, since u and v come from saved values).
 What is no product of a given matrix (functions of W, sums of outer products) is taken entry by entry
-(`cpp_entries`).
+(`cpp_entries`); values of cells share loops (`cpp_values`).
 
 The backward direction undoes the updates of matrices, or reads what `forward` kept of them when it is
 given a place for that.
