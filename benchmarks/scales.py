@@ -97,6 +97,14 @@ def main(data_root: Path, episodes: int, seeds: int, pair_seeds: int, out: Path 
     page = [
         "# Any term, at any scale",
         "",
+        *(page_of_rules(rows, episodes, seeds) if seeds else []),
+        *(page_of_pairs(source, pair_seeds) if pair_seeds else []),
+    ]
+    write_page("scales", page, out)
+
+
+def page_of_rules(rows: list[str], episodes: int, seeds: int) -> list[str]:
+    return [
         f"EMNIST by-merge, recipe `robust`, {episodes} episodes of one task, seeds 0 to {seeds - 1}.",
         "Accuracy: mean of the last fifth, ± 95 % over seeds. *First*: streams lost in the first",
         f"{FIRST} episodes of all seeds.",
@@ -104,9 +112,7 @@ def main(data_root: Path, episodes: int, seeds: int, pair_seeds: int, out: Path 
         "| rule | accuracy | by seed | episodes refused | first |",
         "|---|---|---|---|---|",
         *rows,
-        *(page_of_pairs(source, pair_seeds) if pair_seeds else []),
     ]
-    write_page("scales", page, out)
 
 
 def page_of_pairs(source: ImageSource, seeds: int) -> list[str]:

@@ -265,10 +265,7 @@ class Direction:
 
     def _change(self, update: Update, kind: str, s: str) -> Change | None:
         pairs = tuple((self._ref(u, s), self._ref(v, s)) for u, v in update.pairs)
-        scale = None
-        if update.kappa is not None:
-            kappa = self._ref(update.kappa, s)
-            scale = f"1 + {kappa}" if kind == "apply" or update.gains else f"1 / (1 + {kappa})"
+        scale = None if update.kappa is None else f"1 + {self._ref(update.kappa, s)}"
         vectors = (*update.pairs, *update.gains)
         padded = tuple(all(self._is_padded(n) for n in side) for side in zip(*vectors, strict=True))
         border = [self.instructions[n] for n in self.borders.get(update.target, ())]
@@ -319,9 +316,8 @@ class Direction:
     def _next(self, ready: list[int], remaining: list[int], fresh: set[Slot]) -> tuple[list[str], list[int]]:
         """What comes next of what is ready, and its lines: values of cells, sums over entries, or products of
         one matrix. Weights in `fresh` are undone when they are first read."""
-        plain = [n for n in ready if self.structure.matrix_of(n) is None and not self.structure.by_entries(n)]
+        plain = self._plain(remaining)
         if plain:
-            plain = self._plain(remaining, set(plain))
             return self._values(plain, "c"), plain
         entries = [n for n in ready if self.structure.by_entries(n)]
         if entries:
@@ -339,13 +335,12 @@ class Direction:
             return self._undo(matrix, consumers), chosen
         return self._pass(matrix, self._place(matrix), None, consumers, "c"), chosen
 
-    def _plain(self, remaining: Sequence[int], ready: set[int]) -> list[int]:
+    def _plain(self, remaining: Sequence[int]) -> list[int]:
         """Values that need no matrix any more, and those that follow from them."""
         waiting = set(remaining)
         found: list[int] = []
         for number in remaining:
-            instruction = self.instructions[number]
-            known = number in ready or waiting.isdisjoint(instruction.arguments)
+            known = waiting.isdisjoint(self.instructions[number].arguments)
             if known and self.structure.matrix_of(number) is None and not self.structure.by_entries(number):
                 found.append(number)
                 waiting.discard(number)

@@ -44,8 +44,8 @@ class ListPass(Pass):
 
 def _listed(change: Change) -> list[str]:
     lines = ["all.undo = true;"] if change.kind == "undo" else []
-    if change.scale:
-        lines.append(f"all.scale = {change.scale};")
+    if change.factor:
+        lines.append(f"all.scale = {change.factor};")
     pairs = zip(change.pairs, change.whens or ("",) * len(change.pairs), strict=True)
     lines += [_guarded(when, f"all.pair({u}, {v});") for (u, v), when in pairs]
     lines += [f"all.whole({a});" for a in change.rows]

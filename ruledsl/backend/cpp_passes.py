@@ -18,10 +18,9 @@ LANES = 16
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to a matrix first. `scale` is a C expression; pairs are C pointers (u, v).
+    """What happens to a matrix first. `scale`, 1 + κ, is a C expression; pairs are C pointers (u, v).
 
-    `apply`: m ← scale · m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ.  `undo`: m ← (m − …) · scale.
-    With gains, `scale` is 1 + κ in both, and it is scale + Σ p qᵀ that is multiplied or divided by.
+    `apply`: m ← (scale + Σ p qᵀ) ∘ m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ.  `undo`: m ← (m − …) / (scale + Σ p qᵀ).
     """
 
     kind: Literal["apply", "undo"]
@@ -37,6 +36,11 @@ class Change:
     """Of each pair, the C expression that says whether it is there; empty for always."""
     gains: tuple[tuple[str, str], ...] = ()
     """C pointers (p, q)."""
+
+    @property
+    def factor(self) -> str | None:
+        """What `scale` is computed as, once a pass: where all entries are divided by it, its inverse."""
+        return f"1 / ({self.scale})" if self.scale and self.kind == "undo" and not self.gains else self.scale
 
     def turned(self) -> Change:
         """The same of the transposed matrix."""
@@ -122,8 +126,8 @@ class Pass:
             ]
             lines += [f"  const real* __restrict a_{k} = {a};" for k, a in enumerate(self.change.rows)]
             lines += [f"  const real* __restrict b_{k} = {b};" for k, b in enumerate(self.change.columns)]
-            if self.change.scale:
-                lines.append(f"  const real scale = {self.change.scale};")
+            if self.change.factor:
+                lines.append(f"  const real scale = {self.change.factor};")
         for head, rows in self._loops():
             lines.append(f"  {head} {{")
             lines += ["  " + line for line in self._block(rows, matvecs, rmatvecs, dots)]

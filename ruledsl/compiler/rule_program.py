@@ -87,8 +87,8 @@ class RuleProgram:
         `with_gains` says how entries grow in proportion to themselves, for those who undo it; else it is a
         part of the dense rest.
         """
-        forms = [self.normal_form(layer), self.normal_form(layer, "B")]
-        own, back = forms if with_gains else (form.gains_as_dense() for form in forms)
+        forms = (self.normal_form(layer), self.normal_form(layer, "B"))
+        own, back = (form if with_gains else form.gains_as_dense() for form in forms)
         dims = {"post": f"n{layer}", "pre": f"n{layer - 1}"}
         lowering = Lowering(
             builder, dims, dict(inputs), z_post_is_product=not has_bias, traces=Slot(Kind.trace, layer)
