@@ -238,6 +238,13 @@ def test_a_run_learns_the_same_beside_others_and_what_they_share_is_lived_throug
     assert len(lived) == max(len(each) for _, each in alone), "they ask side by side"
 
 
+def test_a_run_hears_its_own_noise_beside_others() -> None:
+    runs = [RunSpec(0, 3), RunSpec(1, 4)]
+    noisy = {"objective": (("query", 1.0), ("feedback_noise", 5.0)), "meta_batch": 2}
+    whole, alone = (trainer_of(some, **noisy).step(0) for some in (runs, runs[1:]))
+    assert alone[0].meta_loss == pytest.approx(whole[1].meta_loss, rel=1e-6)
+
+
 def test_no_more_streams_are_lived_through_at_once_than_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
