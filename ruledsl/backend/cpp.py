@@ -24,13 +24,13 @@ from ruledsl.backend.cpp_direction import Direction
 from ruledsl.backend.cpp_guards import Guards
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import lists
-from ruledsl.backend.cpp_passes import LANES
+from ruledsl.backend.cpp_passes import LANES, Forms
 from ruledsl.backend.prelude import PRELUDE
 from ruledsl.compiler import Presence, StepAdjoint, forward_costs, presence
 from ruledsl.ir import Kind, Program, Slot, is_grid
 
-WORTH_SPLITTING = 60_000
-"""Letters of code from which on two compilers side by side repay reading the headers twice."""
+WORTH_SPLITTING = 20_000
+"""Letters of code from which on compilers side by side repay reading the headers twice."""
 LIBRARY = 12
 """Coefficients from which on a step is a library's, of which each run has a few: what the others need is left
 out when the code runs. With fewer, all are computed, in as few reads of the matrices as can be."""
@@ -48,7 +48,7 @@ class KernelSource:
     """Generated code and the layout its caller must know."""
 
     units: tuple[str, ...]
-    """Of a long code each direction by itself: compilers work on both at once."""
+    """Of a long code each direction by itself, and passes over matrices: compilers work on all at once."""
     trace_length: int
     """Numbers saved per sample."""
     inputs: Inputs
@@ -74,14 +74,15 @@ def print_kernel(
     coefficients = {i.parameter for i in pair.forward.instructions if i.op == "theta"}
     library = len(coefficients) >= LIBRARY
     when = presence(pair) if library else Presence((), ())
-    forward = Direction(pair.forward, sizes, "forward", dict(offsets.items()), inputs, Guards(when.forward))
-    backward = Direction(pair.backward, sizes, "backward", saved, inputs, Guards(when.backward))
-    both = (forward.print(length), backward.print(length))
-    prelude = PRELUDE.replace("REAL", real)
+    forms = Forms()
+    forward = Direction(pair.forward, sizes, "forward", dict(offsets), inputs, Guards(when.forward), forms)
+    backward = Direction(pair.backward, sizes, "backward", saved, inputs, Guards(when.backward), forms)
+    parts = [forward.print(length), backward.print(length), forms.print()]
+    prelude = PRELUDE.replace("REAL", real) + forms.declared()
     if library:
         prelude += lists(max(forward.room, backward.room))
-    apart = len(both[0]) + len(both[1]) > WORTH_SPLITTING
-    units = tuple(prelude + one for one in both) if apart else (prelude + "".join(both),)
+    apart = sum(map(len, parts)) > WORTH_SPLITTING
+    units = tuple(prelude + part for part in parts) if apart else (prelude + "".join(parts),)
     return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])
 
 

@@ -9,7 +9,7 @@ from ruledsl.backend.cpp_entries import EntryPass
 from ruledsl.backend.cpp_guards import Guards, guarded
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import ListPass
-from ruledsl.backend.cpp_passes import Change, Consumer, MatrixShape, Pass, Rows
+from ruledsl.backend.cpp_passes import Change, Consumer, Forms, MatrixShape, Pass, Rows
 from ruledsl.backend.cpp_structure import Structure
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.backend.cpp_values import Values
@@ -27,6 +27,7 @@ class Direction:
     traced: Mapping[int, int]
     inputs: Inputs
     guards: Guards
+    forms: Forms
 
     def __post_init__(self) -> None:
         self.instructions = self.program.instructions
@@ -110,10 +111,10 @@ class Direction:
         listed = change or len(consumers) > 1 or consumers[0].when
         # Gains have no lists: those of absent terms are read as 0.
         if not self.guards.conditions or not listed or (change and change.gains):
-            return Pass(*given).print()
+            return Pass(*given).print(self.forms)
         lists = ListPass(*given)
         self.room = max(self.room, lists.room)
-        return lists.print()
+        return lists.print(self.forms)
 
     def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
         rows, columns = (self.sizes[d] for d in dims)
@@ -135,7 +136,7 @@ class Direction:
             fields.append(f"  {aligned}real v{number}{length};")
         struct = f"struct {self.name}_values {{\n" + "\n".join(fields) + "\n};"
         given = ["const real* theta", "const bool* present", "int samples"]
-        given += ["const real* xs", "const real* targets", "real* traces"]
+        given += ["const real* xs", "const real* targets", "real* traces", "int held"]
         given += [f"real* {name}" for name in self.inputs.arguments()]
         if self.backwards:
             given += [f"real* {slot.cotangent}" for slot in self.inputs.carried] + ["double* gradient"]
@@ -182,7 +183,7 @@ class Direction:
                 f"p->actives = 0; for (int i = 0; i < {self.sizes[INPUT]}; ++i) "
                 "{ p->active[p->actives] = i; p->actives += p->x[i] != 0; }"
             )
-        return " ".join([*parts, f"p->trace = traces + (size_t)t * {trace_length};"])
+        return " ".join([*parts, f"p->trace = traces + (size_t)(t % held) * {trace_length};"])
 
     def _kept(self) -> list[str]:
         """Forward keeps the weights before a sample where it is given a place; backward reads them there."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ruledsl.backend.cpp_passes import LANES, ROW_BLOCK, Change, Pass
+from ruledsl.backend.cpp_passes import LANES, ROW_BLOCK, Change, Forms, Pass
 
 AT_ONCE = 3
 """Products of a list that meet a block of rows in one go; with four rows, registers hold no more."""
@@ -29,11 +29,12 @@ class ListPass(Pass):
         )
         return max([*map(kinds.count, kinds), *changes])
 
-    def print(self) -> list[str]:
+    def print(self, forms: Forms) -> list[str]:
         """C++ lines, in a block of their own."""
         rows, stride = self.shape.rows, self.shape.stride
+        reach = stride if self.is_whole else self.shape.columns
         numbers, count = (self.some.numbers, self.some.count) if self.some else ("nullptr", str(rows))
-        lines = [f"Lists all({self.matrix}, {rows}, {self._reach()}, {stride}, {numbers}, {count});"]
+        lines = [f"Lists all({self.matrix}, {rows}, {reach}, {stride}, {numbers}, {count});"]
         if self.change:
             lines += _listed(self.change)
         for consumer in self.consumers:

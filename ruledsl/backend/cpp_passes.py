@@ -3,6 +3,9 @@
 A pass may first change the matrix (its update, or the undoing of it) and then feed any number of
 consumers: products M x, products Mᵀ y, and inner products with another matrix. Rows are taken in
 blocks, so that the vectors they meet are loaded once per block.
+
+Passes that do the same with matrices of other sizes, those of hidden layers say, call one function: half of
+what a compiler would have to read otherwise.
 """
 
 from __future__ import annotations
@@ -36,6 +39,12 @@ class Change:
     """Of each pair, the C expression that says whether it is there; empty for always."""
     gains: tuple[tuple[str, str], ...] = ()
     """C pointers (p, q)."""
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """C pointers, in the order of `Form.parameters`."""
+        pairs = (*self.pairs, *self.gains)
+        return (*(vector for pair in pairs for vector in pair), *self.rows, *self.columns)
 
     @property
     def factor(self) -> str | None:
@@ -87,6 +96,129 @@ class Rows:
     count: str
 
 
+@dataclass(frozen=True)
+class Form:
+    """What the code of a pass depends on, which is not its sizes."""
+
+    kind: Literal["apply", "undo", "read"] = "read"
+    scaled: bool = False
+    pairs: int = 0
+    gains: int = 0
+    rows: int = 0
+    columns: int = 0
+    matvecs: int = 0
+    rmatvecs: int = 0
+    dots: int = 0
+    some: bool = False
+    """Only rows whose numbers are given; results of the others are 0."""
+    whole: bool = True
+    """Rows are read to their end in whole lanes, see `Pass.reach`."""
+
+    def print(self, name: str) -> str:
+        """The C++ function."""
+        lines = [f"{self.declared(name)} {{"]
+        if self.whole:
+            lines.append(f"  const int reach = lanes * {LANES};")
+        lines += [f"  std::memset(o{k}, 0, reach * sizeof(real));" for k in range(self.rmatvecs)]
+        if self.some:
+            lines += [f"  std::memset(z{k}, 0, rows * sizeof(real));" for k in range(self.matvecs)]
+        lines += [f"  real t{k} = 0;" for k in range(self.dots)]
+        count = "count" if self.some else "rows"
+        lines.append("  int j = 0;")
+        for block in (ROW_BLOCK, 1):
+            lines.append(f"  for (; j + {block} <= {count}; j += {block}) {{")
+            lines += ["  " + line for line in self._block(block)]
+            lines.append("  }")
+        lines += [f"  *d{k} = t{k};" for k in range(self.dots)]
+        return "\n".join([*lines, "}"])
+
+    def declared(self, name: str) -> str:
+        """Its head. Other units of the code call it, nobody else does."""
+        return f'__attribute__((noinline, visibility("hidden"))) void {name}({", ".join(self._parameters())})'
+
+    def _parameters(self) -> list[str]:
+        """As `Pass.arguments` gives them."""
+        given = ["const " * (self.kind == "read") + "real* matrix", "int rows", "int stride"]
+        given += ["int lanes" if self.whole else "int reach"]
+        given += ["const int* numbers", "int count"] if self.some else []
+        given += ["real scale"] if self.scaled else []
+        read = [f"{side}{k}" for k in range(self.pairs) for side in "uv"]
+        read += [f"{side}{k}" for k in range(self.gains) for side in "fg"]
+        read += [f"a_{k}" for k in range(self.rows)] + [f"b_{k}" for k in range(self.columns)]
+        given += [f"const real* __restrict {name}" for name in read]
+        for count, operand, out in (
+            (self.matvecs, "x", "z"),
+            (self.rmatvecs, "y", "o"),
+            (self.dots, "q", "d"),
+        ):
+            for k in range(count):
+                given += [f"const real* __restrict {operand}{k}", f"real* __restrict {out}{k}"]
+        return given
+
+    def _block(self, rows: int) -> list[str]:
+        lines: list[str] = []
+        const = "const " if self.kind == "read" else ""
+        for b in range(rows):
+            lines.append(f"  const int r{b} = {f'numbers[j + {b}]' if self.some else f'j + {b}'};")
+            lines.append(f"  {const}real* __restrict p{b} = matrix + (size_t)r{b} * stride;")
+            lines += [
+                f"  const real* __restrict q{k}_{b} = q{k} + (size_t)r{b} * stride;" for k in range(self.dots)
+            ]
+            lines += [f"  real s{k}_{b} = 0;" for k in range(self.matvecs)]
+            lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(self.rmatvecs)]
+            lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(self.pairs)]
+            lines += [f"  const real f{k}_{b} = f{k}[r{b}];" for k in range(self.gains)]
+            if self.rows:
+                lines.append(
+                    f"  const real whole{b} = {' + '.join(f'a_{k}[r{b}]' for k in range(self.rows))};"
+                )
+        sums = [f"s{k}_{b}" for k in range(self.matvecs) for b in range(rows)]
+        sums += [f"t{k}" for k in range(self.dots)]
+        lines.append(f"  #pragma omp simd{f' reduction(+: {chr(44).join(sums)})' if sums else ''}")
+        lines.append("  for (int i = 0; i < reach; ++i) {")
+        for b in range(rows):
+            lines.append(f"    real m{b} = p{b}[i];")
+            if self.kind != "read":
+                lines += [f"    m{b} = {self._changed(b)};", f"    p{b}[i] = m{b};"]
+            lines += [f"    s{k}_{b} += m{b} * x{k}[i];" for k in range(self.matvecs)]
+            lines += [f"    t{k} += m{b} * q{k}_{b}[i];" for k in range(self.dots)]
+        for k in range(self.rmatvecs):
+            lines.append(f"    o{k}[i] += {' + '.join(f'y{k}_{b} * m{b}' for b in range(rows))};")
+        lines.append("  }")
+        return [*lines, *(f"  z{k}[r{b}] = s{k}_{b};" for k in range(self.matvecs) for b in range(rows))]
+
+    def _changed(self, b: int) -> str:
+        products = [f"u{k}_{b} * v{k}[i]" for k in range(self.pairs)]
+        products += [f"whole{b}"] if self.rows else []
+        products += [f"b_{k}[i]" for k in range(self.columns)]
+        grown = "scale" if self.scaled else ""
+        if self.gains:
+            gains = (f"f{k}_{b} * g{k}[i]" for k in range(self.gains))
+            grown = f"({' + '.join([grown or '1', *gains])})"
+        if self.kind == "apply":
+            return " + ".join([f"{grown} * m{b}" if grown else f"m{b}", *products])
+        difference = " - ".join([f"m{b}", *products])
+        return f"({difference}) {'/' if self.gains else '*'} {grown}" if grown else difference
+
+
+@dataclass
+class Forms:
+    """The functions that passes of one code call."""
+
+    names: dict[Form, str] = field(default_factory=dict)
+
+    def name(self, form: Form) -> str:
+        """What a pass of this form is called by."""
+        return self.names.setdefault(form, f"pass{len(self.names)}")
+
+    def declared(self) -> str:
+        """What every unit must know."""
+        return "".join(f"{form.declared(name)};\n" for form, name in self.names.items())
+
+    def print(self) -> str:
+        return "".join(f"{form.print(name)}\n" for form, name in self.names.items())
+
+
 @dataclass
 class Pass:
     """One pass over the matrix at C pointer `matrix`."""
@@ -98,123 +230,45 @@ class Pass:
     some: Rows | None = None
     """Only these rows; results of the others are 0."""
 
-    def print(self) -> list[str]:
-        """C++ lines, in a block of their own."""
-        matvecs = [c for c in self.consumers if c.kind == "matvec"]
-        rmatvecs = [c for c in self.consumers if c.kind == "rmatvec"]
-        dots = [c for c in self.consumers if c.kind == "dot"]
-        lines = ["{"]
-        for k, consumer in enumerate(rmatvecs):
-            lines.append(f"  real* __restrict o{k} = {consumer.out};")
-            lines.append(f"  for (int i = 0; i < {self._reach()}; ++i) o{k}[i] = 0;")
-        for k, consumer in enumerate(matvecs):
-            lines.append(
-                f"  const real* __restrict x{k} = {consumer.operand}; real* __restrict z{k} = {consumer.out};"
-            )
-            if self.some:
-                lines.append(f"  std::memset(z{k}, 0, {self.shape.rows} * sizeof(real));")
-        lines += [f"  const real* __restrict y{k} = {c.operand};" for k, c in enumerate(rmatvecs)]
-        lines += [f"  real d{k} = 0;" for k in range(len(dots))]
-        if self.change:
-            lines += [
-                f"  const real* __restrict u{k} = {u}; const real* __restrict v{k} = {v};"
-                for k, (u, v) in enumerate(self.change.pairs)
-            ]
-            lines += [
-                f"  const real* __restrict f{k} = {p}; const real* __restrict g{k} = {q};"
-                for k, (p, q) in enumerate(self.change.gains)
-            ]
-            lines += [f"  const real* __restrict a_{k} = {a};" for k, a in enumerate(self.change.rows)]
-            lines += [f"  const real* __restrict b_{k} = {b};" for k, b in enumerate(self.change.columns)]
-            if self.change.factor:
-                lines.append(f"  const real scale = {self.change.factor};")
-        for head, rows in self._loops():
-            lines.append(f"  {head} {{")
-            lines += ["  " + line for line in self._block(rows, matvecs, rmatvecs, dots)]
-            lines.append("  }")
-        lines += [f"  {c.out} = d{k};" for k, c in enumerate(dots)]
-        lines.append("}")
-        return lines
+    def print(self, forms: Forms) -> list[str]:
+        """A call."""
+        return [f"{forms.name(self.form)}({', '.join(self._arguments())});"]
 
-    def _loops(self) -> list[tuple[str, int]]:
-        """Heads of the loops over blocks of rows, and how many rows a block has; `j` is the first."""
-        if self.some:
-            count = self.some.count
-            blocks = f"for (int j = 0; j + {ROW_BLOCK} <= {count}; j += {ROW_BLOCK})"
-            return [
-                (blocks, ROW_BLOCK),
-                (f"for (int j = {count} / {ROW_BLOCK} * {ROW_BLOCK}; j < {count}; ++j)", 1),
-            ]
-        whole = self.shape.rows // ROW_BLOCK * ROW_BLOCK
-        rest = self.shape.rows - whole
-        heads: list[tuple[str, int]] = []
-        if whole:
-            heads.append((f"for (int j = 0; j < {whole}; j += {ROW_BLOCK})", ROW_BLOCK))
-        if rest:
-            heads.append((f"for (int j = {whole}; j < {self.shape.rows}; j += {rest})", rest))
-        return heads
+    @property
+    def form(self) -> Form:
+        change = self.change
+        kinds = [c.kind for c in self.consumers]
+        found = Form(
+            matvecs=kinds.count("matvec"), rmatvecs=kinds.count("rmatvec"), dots=kinds.count("dot"),
+            some=self.some is not None, whole=self.is_whole,
+        )  # fmt: skip
+        if change is None:
+            return found
+        return replace(
+            found, kind=change.kind, scaled=change.scale is not None, pairs=len(change.pairs),
+            gains=len(change.gains), rows=len(change.rows), columns=len(change.columns),
+        )  # fmt: skip
 
-    def _block(
-        self, rows: int, matvecs: list[Consumer], rmatvecs: list[Consumer], dots: list[Consumer]
-    ) -> list[str]:
-        stride = self.shape.stride
-        lines: list[str] = []
-        const = "" if self.change else "const "
-        for b in range(rows):
-            number = f"{self.some.numbers}[j + {b}]" if self.some else f"j + {b}"
-            lines.append(f"  const int r{b} = {number};")
-            lines.append(f"  {const}real* __restrict p{b} = {self.matrix} + (size_t)r{b} * {stride};")
-            lines += [
-                f"  const real* __restrict q{k}_{b} = {c.operand} + (size_t)r{b} * {stride};"
-                for k, c in enumerate(dots)
-            ]
-            lines += [f"  real a{k}_{b} = 0;" for k in range(len(matvecs))]
-            lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(len(rmatvecs))]
-            if self.change:
-                lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(len(self.change.pairs))]
-                lines += [f"  const real f{k}_{b} = f{k}[r{b}];" for k in range(len(self.change.gains))]
-                if self.change.rows:
-                    whole = " + ".join(f"a_{k}[r{b}]" for k in range(len(self.change.rows)))
-                    lines.append(f"  const real whole{b} = {whole};")
-        sums = [f"a{k}_{b}" for k in range(len(matvecs)) for b in range(rows)] + [
-            f"d{k}" for k in range(len(dots))
-        ]
-        reduction = f" reduction(+: {', '.join(sums)})" if sums else ""
-        lines.append(f"  #pragma omp simd{reduction}")
-        lines.append(f"  for (int i = 0; i < {self._reach()}; ++i) {{")
-        for b in range(rows):
-            lines.append(f"    real m{b} = p{b}[i];")
-            if self.change:
-                lines.append(f"    m{b} = {self._changed(b)};")
-                lines.append(f"    p{b}[i] = m{b};")
-            lines += [f"    a{k}_{b} += m{b} * x{k}[i];" for k in range(len(matvecs))]
-            lines += [f"    d{k} += m{b} * q{k}_{b}[i];" for k in range(len(dots))]
-        for k in range(len(rmatvecs)):
-            lines.append(f"    o{k}[i] += {' + '.join(f'y{k}_{b} * m{b}' for b in range(rows))};")
-        lines.append("  }")
-        lines += [f"  z{k}[r{b}] = a{k}_{b};" for k in range(len(matvecs)) for b in range(rows)]
-        return lines
+    def _arguments(self) -> list[str]:
+        """As `Form` names them."""
+        columns, stride = self.shape.columns, self.shape.stride
+        reach = stride // LANES if self.is_whole else columns
+        given = [self.matrix, str(self.shape.rows), str(stride), str(reach)]
+        given += [self.some.numbers, self.some.count] if self.some else []
+        given += [self.change.factor] if self.change and self.change.factor else []
+        given += self.change.vectors if self.change else []
+        for kind in _TURNED:
+            for consumer in (c for c in self.consumers if c.kind == kind):
+                given += [consumer.operand, f"&{consumer.out}" if kind == "dot" else consumer.out]
+        return given
 
-    def _reach(self) -> int:
-        """Up to where a row is read: to its end in whole lanes, if all that it meets is 0 beyond the last
+    @property
+    def is_whole(self) -> bool:
+        """Whether rows are read to their end in whole lanes, as all that they meet is 0 beyond the last
         column; a loop of other length has a remainder that takes as long as all the rest."""
         met = [c.padded for c in self.consumers if c.kind == "matvec"]
         # Beyond the last column stays 0 what is added to a whole row.
         met += [self.change.padded[1], not self.change.rows] if self.change else []
         # What is undone is divided by 1 + κ there, which may be 0 where entries with gains are alive.
         met += [not (self.change.gains and self.change.kind == "undo")] if self.change else []
-        return self.shape.stride if all(met) else self.shape.columns
-
-    def _changed(self, b: int) -> str:
-        assert self.change is not None
-        products = [f"u{k}_{b} * v{k}[i]" for k in range(len(self.change.pairs))]
-        products += [f"whole{b}"] if self.change.rows else []
-        products += [f"b_{k}[i]" for k in range(len(self.change.columns))]
-        grown = "scale" if self.change.scale else ""
-        if self.change.gains:
-            gains = (f"f{k}_{b} * g{k}[i]" for k in range(len(self.change.gains)))
-            grown = f"({' + '.join([grown or '1', *gains])})"
-        if self.change.kind == "apply":
-            return " + ".join([f"{grown} * m{b}" if grown else f"m{b}", *products])
-        difference = " - ".join([f"m{b}", *products])
-        return f"({difference}) {'/' if self.change.gains else '*'} {grown}" if grown else difference
+        return self.shape.columns == self.shape.stride or all(met)

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from math import isqrt
 from queue import Empty, SimpleQueue
 from types import MappingProxyType
@@ -38,11 +37,11 @@ class CompiledLoss(Learning):
 
     def run(self, case: Case, ending: Ending) -> EngineResult:
         ending.differentiable = True  # nothing is differentiated here, so no gradients of its own either
-        with _episode(_learning_alone(case)) as episode:
+        with _episode(case, alone=True) as episode:
             return episode.judged(ending, episode.segments(ending))
 
     def advance(self, case: Case) -> State:
-        with _episode(_learning_alone(case)) as episode:
+        with _episode(case, alone=True) as episode:
             episode.forward(0, case.stream.length)
             return episode.buffers.carried(case.stream)
 
@@ -94,10 +93,9 @@ class CompiledCheckpoint(CompiledLoss):
 class _Episode:
     """A stream on its way through a kernel, one thread per run."""
 
-    def __init__(self, case: Case, kernel: Kernel, pool: ThreadPoolExecutor) -> None:
-        self.case, self.kernel, self._pool = case, kernel, pool
+    def __init__(self, case: Case, kernel: Kernel, buffers: Buffers, pool: ThreadPoolExecutor) -> None:
+        self.case, self.kernel, self.buffers, self._pool = case, kernel, buffers, pool
         self.stream: Stream = case.stream
-        self.buffers = Buffers.of(kernel.source, case.stream, case.theta, case.present)
 
     def segments(self, ending: Ending, borders: Iterable[int] = ()) -> Segments:
         """From point to point of the ending, and from border to border."""
@@ -211,16 +209,15 @@ class _Backward:
         return EngineResult(judged.loss, judged.accuracy, gradient, judged.state, name, lost)
 
 
-def _learning_alone(case: Case) -> Case:
-    """Without gradients, whatever is 0 need not be there."""
-    return replace(case, present=case.theta != 0)
-
-
 def _workers(stream: Stream) -> int:
     return max(1, min(stream.count, torch.get_num_threads()))
 
 
 @contextmanager
-def _episode(case: Case) -> Iterator[_Episode]:
+def _episode(case: Case, alone: bool = False) -> Iterator[_Episode]:
+    """`alone`: without gradients. Whatever is 0 need not be there then, and no sample is looked back upon."""
     with ThreadPoolExecutor(_workers(case.stream)) as pool:
-        yield _Episode(case, loaded(case.programs, case.stream), pool)
+        kernel = loaded(case.programs, case.stream)
+        present = case.theta != 0 if alone else case.present
+        buffers = Buffers.of(kernel.source, case.stream, case.theta, present, forgets=alone)
+        yield _Episode(case, kernel, buffers, pool)

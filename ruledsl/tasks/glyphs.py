@@ -1,13 +1,17 @@
 """`glyphs`, the embedded data set: the 47 characters of EMNIST drawn from matplotlib's own fonts.
 
 Each image is one character in one of the fonts under a random affine map and a random smooth
-(elastic) displacement, with random stroke weight and contrast. Drawn once, offline, from a fixed
-seed; kept in the cache folder.
+(elastic) displacement, with random stroke weight and contrast. Drawn offline, from a fixed seed, each
+character when it is first asked for (a task needs five of them); kept in the cache folder once all are there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,19 +41,21 @@ VERSION = 4
 
 
 def load_glyphs(part: str) -> ImageSource:
-    """The images of a part, `train` or `test`; the first call on a machine draws them (seconds)."""
+    """The images of a part, `train` or `test`."""
     path = cache_folder() / f"glyphs-v{VERSION}-{part}.npy"
-    images = _cached(path)
-    if images is None:
-        images = draw_glyphs(PER_CLASS[part], _SEEDS[part])
+
+    def finished(images: NDArray[np.uint8]) -> None:
         try:
             keep(path, lambda file: np.save(file, images))
         except (OSError, NotOurs):
             pass  # A machine that cannot keep them draws them again next time; nothing depends on the cache.
+
+    kept = _cached(path)
+    drawing = _Drawing(PER_CLASS[part], _SEEDS[part], finished)
     labels = np.repeat(np.arange(len(CHARACTERS), dtype=np.int64), PER_CLASS[part])
-    pixels = images
 
     def read(places: NDArray[np.int64]) -> Pixels:
+        pixels = drawing.images(labels[places]) if kept is None else kept
         return pixels[places].astype(np.float32) / 255.0
 
     return ImageSource(f"glyphs/{part}", SIDE, labels, read)
@@ -67,58 +73,109 @@ def _cached(path: Path) -> NDArray[np.uint8] | None:
 
 def draw_glyphs(per_class: int, seed: int) -> NDArray[np.uint8]:
     """(47 · per_class, 28, 28) grey values, classes in order; a function of the seed alone."""
-    masters = _masters()
-    generator = torch.Generator().manual_seed(seed)
-    batches = [_distort(masters[c], per_class, generator) for c in range(len(CHARACTERS))]
-    return torch.cat(batches).mul(255.0).round().to(torch.uint8).numpy()
+    return _Drawing(per_class, seed, lambda images: None).images(np.arange(len(CHARACTERS)))
 
 
-def _masters() -> torch.Tensor:
-    """(47, fonts, 64, 64): every character in every font, centred, in 0 … 1."""
+class _Drawing:
+    """Images, of the characters that somebody asked for until now."""
+
+    def __init__(self, per_class: int, seed: int, finished: Callable[[NDArray[np.uint8]], None]) -> None:
+        self.per_class, self.seed, self.finished = per_class, seed, finished
+        self.drawn = np.zeros((len(CHARACTERS), per_class, SIDE, SIDE), dtype=np.uint8)
+        self.waiting = set(range(len(CHARACTERS)))
+
+    @cached_property
+    def _chances(self) -> list[_Chances]:
+        # One generator for all: what a character looks like must not depend on who asked for it when.
+        generator = torch.Generator().manual_seed(self.seed)
+        return [_Chances.drawn(self.per_class, len(self._fonts), generator) for _ in CHARACTERS]
+
+    @cached_property
+    def _fonts(self) -> list[Any]:
+        return _fonts()
+
+    def images(self, classes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(47 · per_class, 28, 28), of which those of these classes are there."""
+        for number in sorted(self.waiting.intersection(classes.tolist())):
+            images = _distorted(_masters(CHARACTERS[number], self._fonts), self._chances[number])
+            self.drawn[number] = images.mul(255.0).round().to(torch.uint8).numpy()
+            self.waiting.discard(number)
+            if not self.waiting:
+                self.finished(self._flat)
+        return self._flat
+
+    @property
+    def _flat(self) -> NDArray[np.uint8]:
+        return self.drawn.reshape(-1, SIDE, SIDE)
+
+
+def _fonts() -> list[Any]:
+    """matplotlib's, in the order of their files."""
     import matplotlib
+    from matplotlib.ft2font import FT2Font
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     paths = sorted({p for pattern in _FONTS for p in folder.glob(f"{pattern}.ttf")})
-    paths = [p for p in paths if not any(word in p.name for word in _SKIPPED)]
-    return torch.stack([torch.stack([_render(c, p) for p in paths]) for c in CHARACTERS])
+    return [FT2Font(str(p)) for p in paths if not any(word in p.name for word in _SKIPPED)]
 
 
-def _render(character: str, font_path: Path) -> torch.Tensor:
-    from matplotlib.ft2font import FT2Font
+def _masters(character: str, fonts: Sequence[Any]) -> torch.Tensor:
+    """(fonts, 64, 64): a character in every font, centred and blurred, in 0 … 1."""
+    canvases = np.zeros((len(fonts), _CANVAS, _CANVAS), dtype=np.float32)
+    for canvas, font in zip(canvases, fonts, strict=True):
+        font.set_size(44, 72)
+        font.set_text(character, 0.0)
+        font.draw_glyphs_to_bitmap(antialiased=True)
+        bitmap = np.asarray(font.get_image(), dtype=np.float32) / 255.0
+        rows, columns = np.flatnonzero(bitmap.any(1)), np.flatnonzero(bitmap.any(0))
+        ink = bitmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][:_CANVAS, :_CANVAS]
+        top, left = (_CANVAS - ink.shape[0]) // 2, (_CANVAS - ink.shape[1]) // 2
+        canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    # Shrinking 64 pixels to 28 would alias: blur first.
+    return torch.nn.functional.avg_pool2d(torch.from_numpy(canvases), 5, 1, 2)
 
-    font = FT2Font(str(font_path))
-    font.set_size(44, 72)
-    font.set_text(character, 0.0)
-    font.draw_glyphs_to_bitmap(antialiased=True)
-    bitmap = np.asarray(font.get_image(), dtype=np.float32) / 255.0
-    rows, columns = np.flatnonzero(bitmap.any(1)), np.flatnonzero(bitmap.any(0))
-    ink = bitmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][:_CANVAS, :_CANVAS]
-    canvas = np.zeros((_CANVAS, _CANVAS), dtype=np.float32)
-    top, left = (_CANVAS - ink.shape[0]) // 2, (_CANVAS - ink.shape[1]) // 2
-    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
-    return torch.from_numpy(canvas)
+
+@dataclass(frozen=True)
+class _Chances:
+    """What is random in the images of one character, (images, …) each."""
+
+    font: torch.Tensor
+    angle: torch.Tensor
+    shear: torch.Tensor
+    scale: tuple[torch.Tensor, torch.Tensor]
+    shift: tuple[torch.Tensor, torch.Tensor]
+    knots: torch.Tensor
+    """Displacements at (2, 5, 5) points."""
+    gamma: torch.Tensor
+    gain: torch.Tensor
+
+    @classmethod
+    def drawn(cls, count: int, fonts: int, generator: torch.Generator) -> _Chances:
+        def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+            return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+        return cls(
+            torch.randint(fonts, (count,), generator=generator),
+            uniform(-0.22, 0.22),
+            uniform(-0.25, 0.25),
+            (uniform(0.55, 0.95), uniform(0.55, 0.85)),
+            (uniform(-0.12, 0.12), uniform(-0.12, 0.12)),
+            torch.randn(count, 2, 5, 5, generator=generator) * 0.045,
+            uniform(0.4, 1.0, 1, 1),
+            uniform(1.0, 1.6, 1, 1),
+        )
 
 
-def _distort(masters: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """`count` images of one character: (count, 28, 28)."""
-
-    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator)
-
-    chosen = masters[torch.randint(len(masters), (count,), generator=generator)].unsqueeze(1)
-    angle, shear = uniform(-0.22, 0.22), uniform(-0.25, 0.25)
-    scale_x, scale_y = uniform(0.55, 0.95), uniform(0.55, 0.85)
-    cos, sin = angle.cos(), angle.sin()
-    rows = [cos * scale_x, (shear * cos - sin) * scale_y, uniform(-0.12, 0.12)]
-    rows += [sin * scale_x, (shear * sin + cos) * scale_y, uniform(-0.12, 0.12)]
+def _distorted(masters: torch.Tensor, by: _Chances) -> torch.Tensor:
+    """Images (count, 28, 28) of one character."""
+    count, (scale_x, scale_y), (shift_x, shift_y) = len(by.font), by.scale, by.shift
+    cos, sin = by.angle.cos(), by.angle.sin()
+    rows = [cos * scale_x, (by.shear * cos - sin) * scale_y, shift_x]
+    rows += [sin * scale_x, (by.shear * sin + cos) * scale_y, shift_y]
     affine = torch.stack(rows, 1).reshape(count, 2, 3)
     grid = torch.nn.functional.affine_grid(affine, [count, 1, SIDE, SIDE], align_corners=False)
-    knots = torch.randn(count, 2, 5, 5, generator=generator) * 0.045
-    elastic = torch.nn.functional.interpolate(knots, (SIDE, SIDE), mode="bicubic", align_corners=True)
-    # Shrinking 64 pixels to 28 would alias: blur first, by a stroke width that differs by image.
-    blurred = torch.nn.functional.avg_pool2d(chosen, 5, 1, 2)
+    elastic = torch.nn.functional.interpolate(by.knots, (SIDE, SIDE), mode="bicubic", align_corners=True)
     images = torch.nn.functional.grid_sample(
-        blurred, grid + elastic.permute(0, 2, 3, 1), align_corners=False
+        masters[by.font].unsqueeze(1), grid + elastic.permute(0, 2, 3, 1), align_corners=False
     ).squeeze(1)
-    gamma, gain = uniform(0.4, 1.0, 1, 1), uniform(1.0, 1.6, 1, 1)
-    return (images.clamp(0, 1).pow(gamma) * gain).clamp(0, 1)
+    return (images.clamp(0, 1).pow(by.gamma) * by.gain).clamp(0, 1)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
-from ruledsl import Episode
+from ruledsl import Episode, TrainSettings
 from ruledsl.backend import CompiledRule, NotPrintable, print_kernel
 from ruledsl.compiler import step_adjoint
 from ruledsl.contracts import SETTINGS, batch_of, theta_of
-from ruledsl.engines import build_step, meta_gradient
+from ruledsl.engines import build_step, kernel_source, meta_gradient
 from ruledsl.ir import Builder, Slot, Update
 from ruledsl.network import StepPrograms, programs_of, variants_of
 
@@ -61,11 +63,11 @@ REBUILT, CHECKPOINTED = "what can be rebuilt", "traces, third factor, noise, B a
 SIZES = (16, 6, 5, 3)
 
 
-def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
+def drawn(label: str, dtype: str, **more: Any) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
     text, changes = STEPS[label]
     names = [line.split()[1] for line in text.strip().splitlines()]
     rule = ruledsl.compile_rule(ruledsl.rule("\n".join([text, F0 + "".join(f" + {name}" for name in names)])))
-    settings = variants_of(SETTINGS.put(dtype=dtype, sizes=SIZES, shots=4, **changes))[0]
+    settings = variants_of(SETTINGS.put(dtype=dtype, sizes=SIZES, shots=4, **changes, **more))[0]
     batch = batch_of(settings, range(3), rule)
     programs = programs_of(rule.program, settings)
     return rule, programs, batch, theta_of(rule, settings, 3).to(batch.W[0].dtype)
@@ -93,6 +95,47 @@ def test_a_compiled_step_has_autograds_gradient(label: str, dtype: str) -> None:
         assert float(error.max()) < tolerance
         for name, value in true.carried.items():
             torch.testing.assert_close(found.carried[name], value, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+class LargestTensor(TorchDispatchMode):
+    """How many numbers the largest tensor has that is made meanwhile."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.size = max(self.size, made.untyped_storage().nbytes() // made.element_size())
+        return made
+
+
+@pytest.mark.parametrize(("label", "dtype"), [(REBUILT, "float64"), (CHECKPOINTED, "float32")])
+def test_learning_alone_ends_where_a_training_does_and_holds_less(label: str, dtype: str) -> None:
+    """To the bit, wherever an objective stops to look at the weights."""
+    rule, programs, batch, theta = drawn(label, dtype, objective=(("query", 1.0), ("area", 0.5)))
+    build_step(programs, SIZES, batch.W[0].dtype)
+    found, held = [], []
+    for engine in ("none", "checkpoint" if programs.has_dense_rest else "rebuild"):
+        with LargestTensor() as largest:
+            network = programs.network
+            found.append(
+                meta_gradient(rule, theta, batch, network=network, engine=engine, backend="compiled")
+            )
+        held.append(largest.size)
+    alone, trained = found
+    assert torch.equal(alone.loss, trained.loss)
+    for name, value in trained.carried.items():
+        assert torch.equal(alone.carried[name], value), name
+    assert 2 * held[0] < held[1], "what is saved for backward is most of an episode"
+
+
+def test_layers_that_do_the_same_share_their_code() -> None:
+    programs = programs_of(ruledsl.compile_rule(ruledsl.load("bio")).program, TrainSettings.of())
+    code = "".join(kernel_source(programs, tuple((f"n{n}", 20 - n) for n in range(6)), "float").units)
+    functions = set(re.findall(r"void (pass\d+)\(", code))
+    calls = re.findall(r"^ +(pass\d+)\(", code, re.MULTILINE)
+    assert set(calls) == functions
+    assert len(calls) > 2 * len(functions)
 
 
 def test_a_product_of_matrices_has_no_compiled_form_and_says_so() -> None:

@@ -119,6 +119,20 @@ def test_glyphs_are_the_47_classes_drawn_the_same_every_time() -> None:
     assert 0.03 < ink.min() < ink.max() < 0.7
 
 
+def test_a_glyph_looks_the_same_whoever_is_drawn_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RULEDSL_CACHE", str(tmp_path))
+    source = open_dataset("glyphs/test", tmp_path)
+    some = source.members[46][:2]
+    last = source.read(some)
+    assert not list(tmp_path.glob("glyphs-*.npy")), "kept once all are drawn"
+    whole = open_dataset("glyphs/test", tmp_path).read(np.arange(len(source.labels)))
+    assert np.array_equal(whole[some], last)
+    assert list(tmp_path.glob("glyphs-*.npy"))
+    assert np.array_equal(open_dataset("glyphs/test", tmp_path).read(some), last)
+
+
 def test_the_embedded_default_opens_with_at_least_400_images_a_class(tmp_path: Path) -> None:
     source = open_dataset("glyphs", tmp_path)
     assert source.classes == 47
