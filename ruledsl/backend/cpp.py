@@ -31,7 +31,7 @@ from ruledsl.ir import Kind, Program, Slot, is_grid
 
 WORTH_SPLITTING = 20_000
 """Letters of code from which on compilers side by side repay reading the headers twice."""
-LIBRARY = 12
+LIBRARY = 16
 """Coefficients from which on a step is a library's, of which each run has a few: what the others need is left
 out when the code runs. With fewer, all are computed, in as few reads of the matrices as can be."""
 

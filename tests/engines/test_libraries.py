@@ -12,7 +12,7 @@ import ruledsl
 from ruledsl import Episode
 from ruledsl.backend import CompiledRule
 from ruledsl.contracts import SETTINGS
-from ruledsl.engines import build_step, meta_gradient
+from ruledsl.engines import build_step, kernel_source, meta_gradient
 from ruledsl.network import StepPrograms, programs_of
 from ruledsl.tasks import draw_episodes, open_dataset
 
@@ -23,27 +23,32 @@ TERMS = {
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T
         1_post * e_pre^T | -y_post.^2 * y_pre^T | W | (W * 1_pre) * y_pre^T | y_post * (W^T * 1_post)^T
         1_post * (W^T * y_post)^T | (W * y_pre) * e_pre^T | y_post * (W^T * y_post)^T
-        e_post.^2 * y_pre^T | sum(y_post) * W
+        e_post.^2 * y_pre^T | sum(y_post) * W | e_post * 1_pre^T | 1_post * y_pre^T
     """,
     "rebuilt, with sums over a function of W": """
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * 1_pre^T | 1_post * e_pre^T
         -y_post.^2 * y_pre^T | W | e_post.^2 * y_pre^T | y_post * e_pre^T | (W * y_pre) * y_pre^T
-        sum(tanh(W)) * y_post * e_pre^T | y_post * (y_post^T * tanh(W))
+        sum(tanh(W)) * y_post * e_pre^T | y_post * (y_post^T * tanh(W)) | (y_post .* e_post) * y_pre^T
+        1_post * y_pre^T | e_post * 1_pre^T | e_post * (e_pre.^2)^T
     """,
     "rebuilt, silent inputs left alone": """
         -e_post * y_pre^T | -e_post * e_pre^T | y_post * y_pre^T | y_post * e_pre^T | 1_post * y_pre^T
         1_post * e_pre^T | e_post.^2 * y_pre^T | e_post.^2 * e_pre^T | y_post.^2 * y_pre^T
         e_post * (e_pre.^2)^T | (W * e_pre) * y_pre^T | (y_post .* e_post) * y_pre^T
+        y_post * (y_pre .* e_pre)^T | (y_post .* e_post) * e_pre^T | e_post * (y_pre .* e_pre)^T
+        y_post.^2 * e_pre^T
     """,
     "rebuilt, entry by entry": """
         -e_post * y_pre^T | -e_post * e_pre^T | W .* (y_post * y_pre^T) | diag(y_post.^2) * W | W
         W * diag(y_pre) | y_post * y_pre^T | 1_post * e_pre^T | e_post * e_pre^T | (W * y_pre) * e_pre^T
         (W * 1_pre) * y_pre^T | W .* (e_post * 1_pre^T) | y_post * (W^T * y_post)^T
+        y_post * e_pre^T | e_post * 1_pre^T | 1_post * y_pre^T
     """,
     "kept, entry by entry": """
         -e_post * y_pre^T | abs(W) .* (y_post * y_pre^T) | W .* W | diag(y_post.^2) * W | sign(W)
         y_post * (y_post^T * abs(W)) | y_post * y_pre^T | 1_post * e_pre^T | W | e_post * e_pre^T
-        (W * 1_pre) * e_pre^T | sum(abs(W)) * y_post * e_pre^T
+        (W * 1_pre) * e_pre^T | sum(abs(W)) * y_post * e_pre^T | y_post * e_pre^T | e_post * 1_pre^T
+        1_post * y_pre^T | e_post.^2 * y_pre^T
     """,
 }
 
@@ -65,6 +70,9 @@ def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, 
     programs = programs_of(rule.program, settings)
     keys = [(seed, 0, 0) for seed in range(4)]
     batch = draw_episodes(programs.needs(SIZES), settings, open_dataset("glyphs", Path()), keys)
+    real = "float" if dtype == "float32" else "double"
+    source = kernel_source(programs, tuple((f"n{n}", size) for n, size in enumerate(SIZES)), real)
+    assert any("Lists all(" in unit for unit in source.units), "too few terms for a library"
     build_step(programs, SIZES, batch.W[0].dtype)
     generator = torch.Generator().manual_seed(1)
     theta = 0.003 * torch.rand(4, len(rule.names), generator=generator).to(batch.W[0].dtype)
