@@ -7,7 +7,7 @@ intermediate vector, which costs as much as the passes over the weights, and tak
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.ir import LOADS, Instruction
@@ -36,24 +36,20 @@ class Values:
     guarded: Callable[[str, Sequence[str]], list[str]]
     users: Sequence[Sequence[int]]
     kept: frozenset[int]
-    left: list[int] = field(default_factory=list)
 
     def print(self, numbers: Sequence[int]) -> list[str]:
         """C++ lines of some values, in an order that their arguments allow."""
-        self.left = list(numbers)
         lines: list[str] = []
-        while self.left:
-            waiting = set(self.left)
-            ready = [n for n in self.left if waiting.isdisjoint(self.instructions[n].arguments)]
-            group = [n for n in ready if self._key(n) is None]
-            if group:
-                for number in group:
+        plan = _Plan(numbers, self.instructions, self.users, self._key)
+        while plan.waiting:
+            if alone := plan.alone():
+                for number in alone:
                     lines += self.guarded(self.when(number), self.alone(number))
+                plan.finish(alone)
             else:
-                keys = dict.fromkeys(key for n in ready if (key := self._key(n)))
-                group = max((self._group(key, waiting) for key in keys), key=len)
+                group = plan.longest()
                 lines += self.guarded(self.when(group[0]), self._loop(group))
-            self.left = [n for n in self.left if n not in group]
+                plan.finish(group)
         return lines
 
     def _key(self, number: int) -> Key | None:
@@ -63,21 +59,6 @@ class Values:
             return None
         length = self.length(instruction.arguments[0] if instruction.op in _SUMS else number)
         return (length, self.when(number)) if length else None
-
-    def _group(self, key: Key, waiting: set[int]) -> list[int]:
-        """What can be computed in one loop: its arguments are known, or entries of the same loop."""
-        found: list[int] = []
-        inside: set[int] = set()
-        for number in self.left:
-            instruction = self.instructions[number]
-            unknown = waiting.intersection(instruction.arguments) - inside
-            if self._key(number) == key and not unknown:
-                found.append(number)
-                if instruction.op not in _SUMS:  # a sum is known when its loop ends
-                    inside.add(number)
-                if len(found) == LONGEST:
-                    break
-        return found
 
     def _loop(self, group: Sequence[int]) -> list[str]:
         inside, body = set(group), []
@@ -108,3 +89,56 @@ class Values:
         if number in inside and self.instructions[number].op not in _SUMS:
             return f"t{number}"
         return f"{self.ref(number)}[i]" if self.instructions[number].shape else self.ref(number)
+
+
+class _Plan:
+    """What is still to be printed, and what may come next. Of a library that is thousands of values: only
+    what depends on the last ones printed is looked at again."""
+
+    def __init__(
+        self,
+        numbers: Sequence[int],
+        instructions: Sequence[Instruction],
+        users: Sequence[Sequence[int]],
+        key: Callable[[int], Key | None],
+    ) -> None:
+        self.instructions, self.users = instructions, users
+        self.waiting = set(numbers)
+        self.places = {number: place for place, number in enumerate(numbers)}
+        self.keys = {number: key(number) for number in numbers}
+        self.members: dict[Key | None, list[int]] = {}
+        for number in numbers:
+            self.members.setdefault(self.keys[number], []).append(number)
+        self.groups = {key: self._group(key) for key in self.members}
+
+    def alone(self) -> list[int]:
+        """Those that are ready and in no loop."""
+        return self.groups.get(None, [])
+
+    def longest(self) -> list[int]:
+        """The longest loop that can be printed next; of equal ones the one that begins first."""
+        return max(filter(None, self.groups.values()), key=lambda g: (len(g), -self.places[g[0]]))
+
+    def finish(self, group: Sequence[int]) -> None:
+        """These are known from now on."""
+        self.waiting.difference_update(group)
+        touched = {self.keys[group[0]]}
+        touched |= {self.keys[user] for n in group for user in self.users[n] if user in self.waiting}
+        for key in touched:
+            self.members[key] = [n for n in self.members[key] if n in self.waiting]
+            self.groups[key] = self._group(key)
+
+    def _group(self, key: Key | None) -> list[int]:
+        """What can be computed in one loop: its arguments are known, or entries of the same loop."""
+        found: list[int] = []
+        inside: set[int] = set()
+        for number in self.members[key]:
+            instruction = self.instructions[number]
+            if self.waiting.intersection(instruction.arguments) - inside:
+                continue
+            found.append(number)
+            if key is not None and instruction.op not in _SUMS:  # a sum is known when its loop ends
+                inside.add(number)
+            if key is not None and len(found) == LONGEST:
+                break
+        return found
