@@ -50,13 +50,13 @@ class EndView:
 
     def normal(self, like: Tensor, number: int = 0) -> Tensor:
         """Standard normal numbers shaped like a tensor:
-        each run's own, the same at every call with a `number`."""
+        each run's own, the same at every call with a `number` and in every precision."""
         keys = self.keys or [0] * like.shape[0]
         rows = []
         for key in keys:
             source = torch.Generator().manual_seed((key * 1_000_003 + number) % 2**63)
-            rows.append(torch.randn(like.shape[1:], generator=source, dtype=like.dtype))
-        return torch.stack(rows).to(like.device)
+            rows.append(torch.randn(like.shape[1:], generator=source, dtype=torch.float32))
+        return torch.stack(rows).to(like.device, like.dtype)
 
 
 @dataclass
