@@ -42,7 +42,7 @@ class Change:
 
     @property
     def vectors(self) -> tuple[str, ...]:
-        """C pointers, in the order of `Form.parameters`."""
+        """C pointers, in the order in which a `Form` takes them."""
         pairs = (*self.pairs, *self.gains)
         return (*(vector for pair in pairs for vector in pair), *self.rows, *self.columns)
 
@@ -112,7 +112,7 @@ class Form:
     some: bool = False
     """Only rows whose numbers are given; results of the others are 0."""
     whole: bool = True
-    """Rows are read to their end in whole lanes, see `Pass.reach`."""
+    """Rows are read to their end in whole lanes, see `Pass.is_whole`."""
 
     def print(self, name: str) -> str:
         """The C++ function."""
@@ -137,7 +137,7 @@ class Form:
         return f'__attribute__((noinline, visibility("hidden"))) void {name}({", ".join(self._parameters())})'
 
     def _parameters(self) -> list[str]:
-        """As `Pass.arguments` gives them."""
+        """In the order in which a `Pass` gives them."""
         given = ["const " * (self.kind == "read") + "real* matrix", "int rows", "int stride"]
         given += ["int lanes" if self.whole else "int reach"]
         given += ["const int* numbers", "int count"] if self.some else []
@@ -169,12 +169,12 @@ class Form:
             lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(self.pairs)]
             lines += [f"  const real f{k}_{b} = f{k}[r{b}];" for k in range(self.gains)]
             if self.rows:
-                lines.append(
-                    f"  const real whole{b} = {' + '.join(f'a_{k}[r{b}]' for k in range(self.rows))};"
-                )
+                whole = " + ".join(f"a_{k}[r{b}]" for k in range(self.rows))
+                lines.append(f"  const real whole{b} = {whole};")
         sums = [f"s{k}_{b}" for k in range(self.matvecs) for b in range(rows)]
         sums += [f"t{k}" for k in range(self.dots)]
-        lines.append(f"  #pragma omp simd{f' reduction(+: {chr(44).join(sums)})' if sums else ''}")
+        reduction = f" reduction(+: {', '.join(sums)})" if sums else ""
+        lines.append(f"  #pragma omp simd{reduction}")
         lines.append("  for (int i = 0; i < reach; ++i) {")
         for b in range(rows):
             lines.append(f"    real m{b} = p{b}[i];")
