@@ -126,8 +126,8 @@ class Measured:
 
     @property
     def allowed32(self) -> float:
-        """10⁻⁵, or twice what autograd errs by, where that is more."""
-        return max(1e-5, 2 * self.autograd32)
+        """10⁻⁵, or twice what autograd errs by, where that is more; a hundredth at most."""
+        return min(max(1e-5, 2 * self.autograd32), 1e-2)
 
     def text(self) -> str:
         times = f"{self.ours * 1e3:.0f} | {self.ours / self.bio:.2f}"

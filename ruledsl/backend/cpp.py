@@ -30,7 +30,7 @@ from ruledsl.compiler import Presence, StepAdjoint, forward_costs, presence
 from ruledsl.ir import Kind, Program, Slot, is_grid
 
 WORTH_SPLITTING = 20_000
-"""Letters of code from which on compilers side by side repay reading the headers twice."""
+"""Letters of code from which on compilers side by side repay reading the headers again."""
 LIBRARY = 16
 """Coefficients from which on a step is a library's, of which each run has a few: what the others need is left
 out when the code runs. With fewer, all are computed, in as few reads of the matrices as can be."""
@@ -48,7 +48,7 @@ class KernelSource:
     """Generated code and the layout its caller must know."""
 
     units: tuple[str, ...]
-    """Of a long code each direction by itself, and passes over matrices: compilers work on all at once."""
+    """Of a long code each direction and the passes over matrices apart: compilers work on all at once."""
     trace_length: int
     """Numbers saved per sample."""
     inputs: Inputs

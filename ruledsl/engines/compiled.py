@@ -215,7 +215,8 @@ def _workers(stream: Stream) -> int:
 
 @contextmanager
 def _episode(case: Case, alone: bool = False) -> Iterator[_Episode]:
-    """`alone`: without gradients. Whatever is 0 need not be there then, and no sample is looked back upon."""
+    """`alone`: without gradients. Whatever is 0 need not be there then, and no sample is looked back upon but
+    for what it costs."""
     with ThreadPoolExecutor(_workers(case.stream)) as pool:
         kernel = loaded(case.programs, case.stream)
         present = case.theta != 0 if alone else case.present

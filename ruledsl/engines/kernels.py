@@ -24,7 +24,7 @@ from ruledsl.ir import InternalError, Slot
 from ruledsl.network import State, StepPrograms, Stream
 
 Sizes = tuple[tuple[str, int], ...]
-AT_ONCE = 2
+IN_HAND = 2
 """Samples that a step has in hand: a sample and the next one."""
 _REAL = {torch.float32: "float", torch.float64: "double"}
 
@@ -128,7 +128,9 @@ class Buffers:
     x: Tensor
     targets: Tensor
     trace: Tensor
-    """(N, samples, numbers): what is saved of each sample, or of the last few."""
+    """(N, samples, numbers): what is saved of each sample, or of those in hand."""
+    forgets: bool
+    """Whether it is of those in hand."""
     state: State
     """What the step updates, in the order of the arguments: matrices padded, then vectors."""
     matrices: State
@@ -145,15 +147,16 @@ class Buffers:
         forgets: bool = False,
     ) -> Buffers:
         """`present` (N, R) says which coefficients a run has: all by default, and in any case what is not
-        0. With `forgets` nothing saved is kept for `backward`."""
+        0. With `forgets` nothing is kept for `backward`; what samples cost is."""
         given, named = source.inputs, stream.state | stream.constants
-        held = min(stream.length, AT_ONCE) if forgets and not source.costs else stream.length
+        forgets = forgets and not source.costs
+        held = min(stream.length, IN_HAND) if forgets else stream.length
         # Gaps between values are read as 0.
         trace = torch.zeros(stream.count, held, source.trace_length, dtype=theta.dtype)
         there = torch.ones(theta.shape, dtype=torch.bool) if present is None else present | (theta != 0)
         return cls(
             given, theta.detach().contiguous(), there.contiguous(), stream.signals["x"].contiguous(),
-            stream.signals["target"].contiguous(), trace,
+            stream.signals["target"].contiguous(), trace, forgets,
             {name: _padded(named[name].detach(), given.is_turned(name)) for name in given.carried},
             {name: _padded(named[name].detach(), given.is_turned(name)) for name in given.matrices},
             {name: named[name].detach().contiguous() for name in given.constants},
@@ -186,9 +189,8 @@ class Buffers:
         vectors = {name: value for name, value in self.state.items() if value.dim() == 2}
         parts = [_pointer(self.theta[run]), _pointer(self.present[run]), ctypes.c_int(end - start)]
         parts += [_pointer(t[run, start:]) for t in (self.x, self.targets)]
-        held = self.trace.shape[1]
-        first = start if held == self.x.shape[1] else 0
-        parts += [_pointer(self.trace[run, first:]), ctypes.c_int(held)]
+        saved = self.trace[run, 0 if self.forgets else start :]
+        parts += [_pointer(saved), ctypes.c_int(len(saved))]
         for named in (self.weights, self.matrices, vectors, self.constants):
             parts += [_pointer(value[run]) for value in named.values()]
         parts += [_pointer(value[run, start:]) for value in self.signals.values()]

@@ -2,15 +2,16 @@
 
 Each image is one character in one of the fonts under a random affine map and a random smooth
 (elastic) displacement, with random stroke weight and contrast. Drawn offline, from a fixed seed, each
-character when it is first asked for (a task needs five of them); kept in the cache folder once all are there.
+character when it is first asked for (a task needs five of them), and kept in the cache folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -37,52 +38,34 @@ _FONTS = (
 )
 _SKIPPED = ("Display",)
 _CANVAS = 64
-VERSION = 4
+VERSION = 5
 
 
 def load_glyphs(part: str) -> ImageSource:
     """The images of a part, `train` or `test`."""
-    path = cache_folder() / f"glyphs-v{VERSION}-{part}.npy"
-
-    def finished(images: NDArray[np.uint8]) -> None:
-        try:
-            keep(path, lambda file: np.save(file, images))
-        except (OSError, NotOurs):
-            pass  # A machine that cannot keep them draws them again next time; nothing depends on the cache.
-
-    kept = _cached(path)
-    drawing = _Drawing(PER_CLASS[part], _SEEDS[part], finished)
+    drawing = _Drawing(PER_CLASS[part], _SEEDS[part], cache_folder() / f"glyphs-v{VERSION}-{part}")
     labels = np.repeat(np.arange(len(CHARACTERS), dtype=np.int64), PER_CLASS[part])
 
     def read(places: NDArray[np.int64]) -> Pixels:
-        pixels = drawing.images(labels[places]) if kept is None else kept
-        return pixels[places].astype(np.float32) / 255.0
+        return drawing.images(labels[places])[places].astype(np.float32) / 255.0
 
     return ImageSource(f"glyphs/{part}", SIDE, labels, read)
 
 
-def _cached(path: Path) -> NDArray[np.uint8] | None:
-    if not is_kept(path):
-        return None
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return images if images.dtype == np.uint8 and images.shape[1:] == (SIDE, SIDE) else None
-
-
 def draw_glyphs(per_class: int, seed: int) -> NDArray[np.uint8]:
     """(47 · per_class, 28, 28) grey values, classes in order; a function of the seed alone."""
-    return _Drawing(per_class, seed, lambda images: None).images(np.arange(len(CHARACTERS)))
+    return _Drawing(per_class, seed).images(np.arange(len(CHARACTERS)))
 
 
 class _Drawing:
     """Images, of the characters that somebody asked for until now."""
 
-    def __init__(self, per_class: int, seed: int, finished: Callable[[NDArray[np.uint8]], None]) -> None:
-        self.per_class, self.seed, self.finished = per_class, seed, finished
-        self.drawn = np.zeros((len(CHARACTERS), per_class, SIDE, SIDE), dtype=np.uint8)
-        self.waiting = set(range(len(CHARACTERS)))
+    def __init__(self, per_class: int, seed: int, folder: Path | None = None) -> None:
+        self.per_class, self.seed, self.folder = per_class, seed, folder
+        self._images = np.zeros((len(CHARACTERS), per_class, SIDE, SIDE), dtype=np.uint8)
+        self._waiting = set(range(len(CHARACTERS)))
+        self._drawing = Lock()
+        """Fonts hold what they draw: one character at a time."""
 
     @cached_property
     def _chances(self) -> list[_Chances]:
@@ -96,17 +79,35 @@ class _Drawing:
 
     def images(self, classes: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(47 · per_class, 28, 28), of which those of these classes are there."""
-        for number in sorted(self.waiting.intersection(classes.tolist())):
-            images = _distorted(_masters(CHARACTERS[number], self._fonts), self._chances[number])
-            self.drawn[number] = images.mul(255.0).round().to(torch.uint8).numpy()
-            self.waiting.discard(number)
-            if not self.waiting:
-                self.finished(self._flat)
-        return self._flat
+        with self._drawing:
+            for number in self._waiting.intersection(np.unique(classes).tolist()):
+                self._images[number] = self._of(number)
+                self._waiting.discard(number)
+        return self._images.reshape(-1, SIDE, SIDE)
 
-    @property
-    def _flat(self) -> NDArray[np.uint8]:
-        return self.drawn.reshape(-1, SIDE, SIDE)
+    def _of(self, number: int) -> NDArray[np.uint8]:
+        """A character's images: kept ones, if there are."""
+        path = self.folder and self.folder / f"{number:02}.npy"
+        if path and (kept := _kept(path, (self.per_class, SIDE, SIDE))) is not None:
+            return kept
+        images = _distorted(_masters(CHARACTERS[number], self._fonts), self._chances[number])
+        drawn = images.mul(255.0).round().to(torch.uint8).numpy()
+        if path:
+            try:
+                keep(path, lambda file: np.save(file, drawn))
+            except (OSError, NotOurs):
+                pass  # A machine that cannot keep them draws them again next time; nothing depends on it.
+        return drawn
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    if not is_kept(path):
+        return None
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return images if images.dtype == np.uint8 and images.shape == shape else None
 
 
 def _fonts() -> list[Any]:

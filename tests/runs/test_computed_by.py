@@ -191,7 +191,7 @@ def test_leftovers_of_interrupted_builds_are_swept(own_cache: Path) -> None:
 def test_glyphs_that_were_altered_are_drawn_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(glyphs.PER_CLASS, "test", 2)
     first = glyphs.load_glyphs("test").read(slice(None))  # type: ignore[arg-type]
-    path = next(own_cache.glob("glyphs-*.npy"))
+    path = next(own_cache.glob("glyphs-*/*.npy"))
     flipped(path)
     again = glyphs.load_glyphs("test").read(slice(None))  # type: ignore[arg-type]
     assert (first == again).all()

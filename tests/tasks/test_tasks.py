@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +127,21 @@ def test_a_glyph_looks_the_same_whoever_is_drawn_before_it(
     source = open_dataset("glyphs/test", tmp_path)
     some = source.members[46][:2]
     last = source.read(some)
-    assert not list(tmp_path.glob("glyphs-*.npy")), "kept once all are drawn"
+    assert [path.name for path in tmp_path.glob("glyphs-*/*.npy")] == ["46.npy"], "of what was asked for"
     whole = open_dataset("glyphs/test", tmp_path).read(np.arange(len(source.labels)))
     assert np.array_equal(whole[some], last)
-    assert list(tmp_path.glob("glyphs-*.npy"))
     assert np.array_equal(open_dataset("glyphs/test", tmp_path).read(some), last)
+
+
+def test_threads_may_ask_for_glyphs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RULEDSL_CACHE", str(tmp_path))
+    source = open_dataset("glyphs/test", tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: source.read(source.members[n % 47][:1]), range(0, 47 * 30, 7)))
+    again = open_dataset("glyphs/test", tmp_path).read(np.arange(len(source.labels)))
+    monkeypatch.setenv("RULEDSL_CACHE", str(tmp_path / "other"))
+    alone = open_dataset("glyphs/test", tmp_path).read(np.arange(len(source.labels)))
+    assert np.array_equal(again, alone)
 
 
 def test_the_embedded_default_opens_with_at_least_400_images_a_class(tmp_path: Path) -> None:
