@@ -17,7 +17,7 @@ from ruledsl.compiler import step_adjoint
 from ruledsl.contracts import SETTINGS, batch_of, theta_of
 from ruledsl.engines import build_step, kernel_source, meta_gradient
 from ruledsl.ir import Builder, Slot, Update
-from ruledsl.network import StepPrograms, programs_of, variants_of
+from ruledsl.network import StepPrograms, endings_of, programs_of, variants_of
 
 F0 = "term f = -e_post * y_pre^T [init = 0.02]\nrule r = f"
 FUNCTIONS_OF_W = """
@@ -36,6 +36,7 @@ SUMS_OF_CELLS = """
 term oja = y_post * y_pre^T - y_post * y_post^T * W
 term entering = (W * 1_pre) * y_pre^T
 term leaving = y_post * (W^T * 1_post)^T
+term driven = z_post * tanh(y_pre)^T
 """
 MEMORY = """
 term waiting = third * trace(y_post * y_pre^T, 3)
@@ -123,16 +124,18 @@ def test_learning_alone_ends_where_a_training_does_and_holds_less(
 ) -> None:
     """To the bit, wherever an objective stops to look at the weights, or what every sample costs."""
     task = {"labels": 3, "shots": 4} if samples == 12 else {"labels": 1, "shots": samples}
-    rule, programs, batch, theta = drawn(label, dtype, objective=(("query", 1.0), (objective, 0.5)), **task)
+    asked = (("query", 1.0), (objective, 0.5))
+    rule, programs, batch, theta = drawn(label, dtype, objective=asked, **task)
     assert batch.x.shape[1] == samples
     build_step(programs, SIZES, batch.W[0].dtype)
     found, held = [], []
     for engine in ("none", "checkpoint" if programs.has_dense_rest else "rebuild"):
         with LargestTensor() as largest:
-            network = programs.network
-            found.append(
-                meta_gradient(rule, theta, batch, network=network, engine=engine, backend="compiled")
-            )
+            lived = meta_gradient(
+                rule, theta, batch, programs.network, engine=engine, backend="compiled",
+                objectives=endings_of(SETTINGS.put(objective=asked)),
+            )  # fmt: skip
+        found.append(lived)
         held.append(largest.size)
     alone, trained = found
     assert torch.equal(alone.loss, trained.loss)
