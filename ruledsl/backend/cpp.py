@@ -1,12 +1,12 @@
 """A step and its adjoint as fused C++: one more printer beside torch's.
 
 Sizes are constants of the generated code, but for passes over matrices, whose functions are told
-them. One call advances one run through its whole stream; runs go to threads. Within a sample, products that meet the same matrix at the same moment share
-one pass over it; between samples, the update of a matrix shares its pass with those products of the
-*next* sample whose operands are known by then (the input of the first layer in the forward
-direction; Λ v and Λᵀ u everywhere in the backward direction, since u and v come from saved values).
-What is no product of a given matrix (functions of W, sums of outer products) is taken entry by entry
-(`cpp_entries`); values of cells share loops (`cpp_values`).
+them. One call advances one run through its whole stream; runs go to threads. Within a sample, products
+that meet the same matrix at the same moment share one pass over it; between samples, the update of a
+matrix shares its pass with those products of the *next* sample whose operands are known by then (the
+input of the first layer in the forward direction; Λ v and Λᵀ u everywhere in the backward direction,
+since u and v come from saved values). What is no product of a given matrix (functions of W, sums of outer
+products) is taken entry by entry (`cpp_entries`); values of cells share loops (`cpp_values`).
 
 The backward direction undoes the updates of matrices, or reads what `forward` kept of them when it is
 given a place for that.
