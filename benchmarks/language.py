@@ -124,11 +124,6 @@ class Measured:
     autograd32: float
     """That of autograd in float32: what rounding does to this case."""
 
-    @property
-    def allowed32(self) -> float:
-        """10⁻⁵, or twice what autograd errs by, where that is more; a hundredth at most."""
-        return min(max(1e-5, 2 * self.autograd32), 1e-2)
-
     def text(self) -> str:
         times = f"{self.ours * 1e3:.0f} | {self.ours / self.bio:.2f}"
         errors = f"{self.error64:.0e} | {self.error32:.0e} | {self.autograd32:.0e}"

@@ -268,11 +268,10 @@ class Direction:
         pairs = tuple((self._ref(u, s), self._ref(v, s)) for u, v in update.pairs)
         scale = None if update.kappa is None else f"1 + {self._ref(update.kappa, s)}"
         border = [self.instructions[n] for n in self.borders.get(update.target, ())]
-        whole = tuple(tuple(i.arguments[0] for i in border if i.op == op) for op in ("rows", "columns"))
-        products = (*update.pairs, *update.gains)
-        sides = ((*(p[n] for p in products), *whole[n]) for n in range(2))
+        sums = tuple(tuple(i.arguments[0] for i in border if i.op == op) for op in ("rows", "columns"))
+        sides = ((*(p[n] for p in (*update.pairs, *update.gains)), *sums[n]) for n in range(2))
         padded = tuple(all(map(self._is_padded, side)) for side in sides)
-        rows, columns = (tuple(self._ref(n, s) for n in side) for side in whole)
+        rows, columns = (tuple(self._ref(n, s) for n in side) for side in sums)
         whens = tuple(self.guards.both(pair) for pair in update.pairs)
         gains = tuple((self._ref(p, s), self._ref(q, s)) for p, q in update.gains)
         found = Change(kind, scale, pairs, padded, rows, columns, whens, gains)  # type: ignore[arg-type]

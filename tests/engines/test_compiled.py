@@ -141,9 +141,8 @@ def test_learning_alone_ends_where_a_training_does_and_holds_less(
     assert torch.equal(alone.loss, trained.loss)
     for name, value in trained.carried.items():
         assert torch.equal(alone.carried[name], value), name
-    assert 2 * held[0] < held[1] or samples < 12 or objective == "change", (
-        "most of an episode is for backward"
-    )
+    if samples == 12 and objective == "area":  # what samples cost is kept to be paid
+        assert 2 * held[0] < held[1], "most of an episode is for backward"
 
 
 def test_layers_that_do_the_same_share_their_code() -> None:
