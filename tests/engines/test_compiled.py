@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,21 @@ def test_learning_alone_ends_where_a_training_does_and_holds_less(
         assert torch.equal(alone.carried[name], value), name
     if samples == 12 and objective == "area":  # what samples cost is kept to be paid
         assert 2 * held[0] < held[1], "most of an episode is for backward"
+
+
+def test_noise_on_weights_is_the_same_in_every_precision() -> None:
+    asked = (("weight_noise", 1.0),)
+    rule, programs, batch, theta = drawn(REBUILT, "float32", objective=asked)
+    double = replace(
+        batch, W=[w.double() for w in batch.W], B={n: b.double() for n, b in batch.feedback.items()},
+        x=batch.x.double(), x_query=batch.queries[0].double(),
+    )  # fmt: skip
+    noisy = endings_of(SETTINGS.put(objective=asked))
+    single, exact = (
+        meta_gradient(rule, t, b, programs.network, engine="none", objectives=noisy)
+        for b, t in ((batch, theta), (double, theta.double()))
+    )
+    torch.testing.assert_close(single.loss.double(), exact.loss, rtol=1e-4, atol=0)
 
 
 def test_layers_that_do_the_same_share_their_code() -> None:
