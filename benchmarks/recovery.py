@@ -32,8 +32,8 @@ SMALL = {
 }  # fmt: skip
 """A small network whose answers a teacher gives, on the product's own glyphs."""
 SEARCH = Search(
-    rounds=2, search_seeds=2, pairs=1100, qualifying=16, heats=60, kept=24, refit_episodes=120,
-    judged_tasks=60, measure="loss", proposers=("enumeration", "pairs", "merging"),
+    rounds=2, search_seeds=2, pairs=1100, qualifying=16, heats=60, kept=24, exchanges=2,
+    refit_episodes=360, judged_tasks=60, measure="loss", proposers=("enumeration", "pairs", "merging"),
 )  # fmt: skip
 NULL_ROUNDS = 2
 SIZE = 5

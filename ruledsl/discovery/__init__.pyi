@@ -7,10 +7,10 @@ from .ground import Contender, Ground
 from .ideas import WAYS, Grown, Idea, Scene
 from .judging import BASELINES, Judged, preferred
 from .library import library_of
-from .pruning import pruned, without_one
 from .question import QUESTION, Question, read_question
 from .reading import read_archive, read_front
 from .search import GROWTH, Candidate, beam_of, finalists
+from .settling import with_rivals, without_one
 from .shelf import Shelf
 from .stability import Part, Recurrence, parts_of, recurring, recurring_pairs
 
@@ -54,11 +54,11 @@ __all__ = [
     "once_each",
     "parts_of",
     "preferred",
-    "pruned",
     "read_archive",
     "read_front",
     "read_question",
     "recurring",
     "recurring_pairs",
+    "with_rivals",
     "without_one",
 ]

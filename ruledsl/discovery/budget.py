@@ -53,6 +53,10 @@ class Search:
     tries: int = field(16, checks.several, "Episodes of the first heat, for every candidate.", group=GROUP)
     kept: int = field(24, checks.count, "Candidates of the first heat that go on to the second.", group=GROUP)
     heats: int = field(60, checks.several, "Episodes of the second heat.", group=GROUP)
+    exchanges: int = field(
+        1, checks.whole, "Times that finalists are tried with every other term of the library in the place "
+        "of one of theirs, while that finds better ones.", group=GROUP,
+    )  # fmt: skip
     start_episodes: int = field(
         100, checks.several, "Episodes of the rule that the search starts from.", group=GROUP
     )
@@ -78,9 +82,10 @@ class Search:
     )
 
     def behind(self, rounds: int) -> int:
-        """Episodes behind a rule that grew in every round and was pruned: what it is beside is trained for as
-        many."""
-        return self.start_episodes + rounds * (self.tries + self.heats) + self.heats + self.refit_episodes
+        """Episodes behind a rule that grew in every round, and came by every exchange: what it is beside is
+        trained for as many."""
+        growth, exchanges = rounds * (self.tries + self.heats), self.exchanges * self.qualifying
+        return self.start_episodes + growth + exchanges + self.heats + self.refit_episodes
 
 
 SEARCH: dict[str, Setting] = {s.name: s for s in rows_of(Search)}

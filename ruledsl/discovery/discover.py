@@ -10,9 +10,9 @@ from ruledsl.discovery.front import Front
 from ruledsl.discovery.ground import Contender, Ground
 from ruledsl.discovery.judging import baselines, knock_outs, refitted
 from ruledsl.discovery.library import library_of
-from ruledsl.discovery.pruning import pruned
 from ruledsl.discovery.question import Question
 from ruledsl.discovery.search import Hunt, Said
+from ruledsl.discovery.settling import settled
 from ruledsl.discovery.shelf import Shelf
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.rules import load
@@ -71,7 +71,7 @@ def discover(
     with locked(make_folder(out)):
         question.keep(out)
         found, rounds = hunt.search()
-        chosen, raced = pruned(hunt, found, rounds)
+        chosen, raced = settled(hunt, found, rounds)
         front = Front(
             out,
             question.dataset,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from statistics import fmean
 from typing import Any
 
 from ruledsl.backend import compile_rule
 from ruledsl.discovery.described import Described
 from ruledsl.discovery.ground import Contender, Ground, Trained
-from ruledsl.discovery.pruning import without_one
 from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
+from ruledsl.discovery.settling import without_one
 from ruledsl.evidence import refuse_edited_document, write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.rules import load
@@ -44,6 +45,12 @@ class Judged(Described):
         """Of the accuracy."""
         return Interval.of(self.accuracy[part].values())
 
+    def score(self, part: str, measure: str) -> float:
+        """What the search is about, over seeds; larger is better."""
+        return (
+            fmean(self.accuracy[part].values()) if measure == ACCURACY else -fmean(self.loss[part].values())
+        )
+
     def beside(self, other: Judged, part: str) -> Interval:
         """The difference in accuracy on the same tasks, seed by seed."""
         return Interval.minus(self.accuracy[part], other.accuracy[part], paired=True)
@@ -58,12 +65,13 @@ class Judged(Described):
 def preferred(rules: Sequence[Judged], measure: str = ACCURACY) -> Judged:
     """The smallest rule that no larger one clearly beats, on the choice's classes.
 
-    From the smallest on, a larger rule takes a smaller one's place where it is better by more than its
-    interval. All of them were candidates, so that the level is shared among them (Bonferroni): of searches in
-    which nothing is better than the start, one in twenty calls something better. The refits that are compared
-    have seeds, networks and tasks that no race had, so that having been chosen there is no help.
+    From the smallest on, and of equal ones the best first, a larger rule takes a smaller one's place where it
+    is better by more than its interval. All of them were candidates, so that the level is shared among them
+    (Bonferroni): of searches in which nothing is better than the start, one in twenty calls something better.
+    The refits that are compared have seeds, networks and tasks that no race had, so that having been chosen
+    there is no help.
     """
-    best, *others = sorted(rules, key=lambda rule: rule.complexity)
+    best, *others = sorted(rules, key=lambda rule: (rule.complexity, -rule.score("choice", measure)))
     level = 1 - (1 - LEVEL) / max(1, len(others))
     for rule in others:
         gain = rule.gain(best, "choice", measure, level)

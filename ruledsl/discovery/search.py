@@ -26,7 +26,7 @@ from ruledsl.storage import read_json
 SEARCH_SEEDS, ROUND_SEEDS, QUALIFYING_SEED = 1_000_000, 1000, 900
 """Seeds of one search, and of one round: each round sees tasks of its own, and so does the heat before its
 first."""
-PRUNING_SEED, REFIT_SEED = 800_000, 900_000
+EXCHANGE_SEED, PRUNING_SEED, REFIT_SEED = 700_000, 800_000, 900_000
 GROWTH = "growth.json"
 GROWTH_SHARE = 0.6
 """Of a budget of time: no round begins later; the rest is for the refits."""

@@ -46,6 +46,14 @@ class Fit:
         value = fmean(self.scores)
         return value if isfinite(value) else -inf
 
+    def is_clearly_above(self, other: Fit) -> bool:
+        """Whether it scored more, seed by seed, by more than the interval; a fit that lost one is below."""
+        if not isfinite(other.mean):
+            return True
+        mine, theirs = (dict(enumerate(f.scores)) for f in (self, other))
+        gap = Interval.minus(mine, theirs, paired=True)
+        return gap.mean - gap.half > 0
+
     def against(self, other: Fit) -> Interval:
         """The difference in accuracy to another fit, seed by seed."""
         mine, theirs = (dict(enumerate(f.accuracy)) for f in (self, other))

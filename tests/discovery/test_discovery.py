@@ -180,7 +180,8 @@ def test_what_people_wrote_is_trained_for_as_long_as_what_was_found(front: Front
     grown = sum(count for name, count in behind.items() if re.fullmatch(r"round-\d-heat-\d", name))
     start, refits = (ruledsl.open_run(front.out / name).metrics.episodes for name in ("start", "refits-2"))
     for name in ("backprop", "feedback-alignment", "bio"):
-        assert behind[f"baseline-{name}-2"] == start + grown + behind["pruning-2-1"] + refits
+        ends = behind["exchange-2-1-heat-0"] + behind["pruning-2-1"] + refits
+        assert behind[f"baseline-{name}-2"] == start + grown + ends
 
 
 def test_a_finished_search_is_only_read(front: Front) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ruledsl
-from ruledsl.discovery import Candidate, Judged, Shelf, beam_of, finalists, preferred
+from ruledsl.discovery import Candidate, Judged, Shelf, beam_of, finalists, preferred, with_rivals
 from ruledsl.selection import Fit
 from ruledsl.statistics import Interval
 
@@ -33,6 +33,15 @@ def around(mean: float, spread: float = 0.01, seed: int = 0) -> list[float]:
 def test_a_larger_rule_is_preferred_where_it_is_clearly_better(measure: str) -> None:
     rules = [judged(1, around(0.3)), judged(2, around(0.5, seed=1)), judged(3, around(0.505, seed=2))]
     assert preferred(rules, measure) is rules[1]
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "loss"])
+def test_of_rules_as_large_the_better_one_is_preferred_though_not_clearly(measure: str) -> None:
+    """No order in which they came is a reason."""
+    worse, better = judged(2, around(0.5)), judged(2, around(0.505))
+    start = judged(1, around(0.3, seed=1))
+    assert preferred([start, worse, better], measure) is better
+    assert preferred([start, better, worse], measure) is better
 
 
 def test_the_classes_of_the_test_have_no_say() -> None:
@@ -62,10 +71,10 @@ def test_of_fronts_that_are_no_better_than_their_start_one_in_twenty_says_otherw
     assert wrong <= 24
 
 
-def candidate(terms: int, score: float) -> Candidate:
-    rule = SHELF.rule(PARTS.names[:terms])
+def candidate(terms: int, *scores: float, first: int = 0) -> Candidate:
+    rule = SHELF.rule(PARTS.names[first : first + terms])
     theta = {name: Interval(1.0) for name in rule.names}
-    return Candidate(rule=rule, theta=theta, round=1, fit=Fit(rule.names, (score,), (score,), theta))
+    return Candidate(rule=rule, theta=theta, round=1, fit=Fit(rule.names, scores, scores, theta))
 
 
 def test_a_beam_keeps_the_best_but_not_all_of_one_complexity() -> None:
@@ -99,3 +108,19 @@ def test_of_rules_with_as_many_products_the_one_with_fewer_terms_is_a_finalist_t
 def test_another_rule_of_the_size_of_the_start_is_a_finalist_of_its_own() -> None:
     found = [candidate(3, 0.3), candidate(4, 0.4), candidate(3, 0.5), candidate(2, 0.2)]
     assert [(len(c.terms), c.fit.mean) for c in finalists(found, 6)] == [(3, 0.3), (2, 0.2), (3, 0.5)]
+
+
+def test_a_finalist_is_followed_by_a_rival_from_which_the_race_does_not_tell_it() -> None:
+    start, best = candidate(1, 0.2, 0.2, 0.2), candidate(2, 0.5, 0.6, 0.7)
+    close, far = candidate(2, 0.51, 0.57, 0.69, first=1), candidate(2, 0.4, 0.5, 0.6, first=1)
+    third, other = candidate(2, 0.45, 0.5, 0.6, first=2), candidate(3, 0.5, 0.6, 0.69)
+    assert with_rivals([start, best], [start, third, close, other, best]) == [start, best, close]
+    assert with_rivals([start, best], [start, best, far]) == [start, best], "clearly below, seed by seed"
+    lost = candidate(2, 0.5, 0.6, float("nan"), first=1)
+    assert with_rivals([start, best], [start, best, lost]) == [start, best]
+
+
+def test_nobody_is_a_rival_of_the_start_and_nobody_is_there_twice() -> None:
+    start, other = candidate(1, 0.2, 0.2), candidate(1, 0.19, 0.2, first=1)
+    assert with_rivals([start], [start, other]) == [start]
+    assert with_rivals([start, other], [start, other]) == [start, other]

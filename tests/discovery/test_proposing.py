@@ -61,7 +61,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def of_mine(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Front:
     use_folders([plugins])
-    search = dataclasses.replace(SMALL, rounds=1, beam=3, proposers=("mine",))
+    search = dataclasses.replace(SMALL, rounds=1, beam=3, exchanges=0, proposers=("mine",))
     asked = Question(size=3, allow="synapse", alphabet=ALPHABET, search=search, settings=TOY)
     return discover(asked, tmp_path_factory.mktemp("search") / "out")
 
