@@ -181,17 +181,27 @@ def equals(teacher: Teacher, rule: Judged) -> bool:
     return not rule.ways and rule_difference(teacher.rule, rule.rule).same_family
 
 
-def _row(number: int, teacher: Teacher, front: Front, seconds: float) -> tuple[str, bool, bool]:
+@dataclass
+class Count:
+    """Of how many searches the planted rule was on the front, was preferred, and no longer one was."""
+
+    there: int = 0
+    exact: int = 0
+    no_longer: int = 0
+
+    def add(self, teacher: Teacher, front: Front) -> None:
+        self.there += any(equals(teacher, rule) for rule in front.rules)
+        self.exact += equals(teacher, front.best)
+        self.no_longer += front.best.complexity <= teacher.complexity
+
+
+def _row(number: int, teacher: Teacher, front: Front, seconds: float) -> str:
     there = any(equals(teacher, rule) for rule in front.rules)
     best = front.best
     exact = equals(teacher, best)
     gap = best.gain(front.rules[0], "choice", "loss").text("+.3f")
     verdict = "preferred" if exact else "on the front" if there else "no"
-    return (
-        f"| {number} | `{teacher.text}` | {verdict} | `{best.text}` | {gap} | {seconds:.0f} s |",
-        there,
-        best.complexity <= teacher.complexity,
-    )
+    return f"| {number} | `{teacher.text}` | {verdict} | `{best.text}` | {gap} | {seconds:.0f} s |"
 
 
 HEAD = [
@@ -202,18 +212,17 @@ HEAD = [
 
 def rows_of(
     teachers: Sequence[Teacher], settings: Mapping[str, Any], plan: Search
-) -> tuple[list[str], int, int]:
-    """A row for each teacher; how many were found, and of how many no longer rule was preferred."""
-    lines, found, short = [*HEAD], 0, 0
+) -> tuple[list[str], Count]:
+    """A row for each teacher; and how many were found."""
+    lines, count = [*HEAD], Count()
     for number, teacher in enumerate(teachers):
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             front = search(Path(folder) / "found", teacher, number, settings, plan)
-        line, there, no_longer = _row(number, teacher, front, time.monotonic() - began)
-        found, short = found + there, short + no_longer
-        lines.append(line)
-        click.echo(line, err=True)
-    return lines, found, short
+        lines.append(_row(number, teacher, front, time.monotonic() - began))
+        count.add(teacher, front)
+        click.echo(lines[-1], err=True)
+    return lines, count
 
 
 def _introduction(terms: int) -> list[str]:
@@ -237,19 +246,17 @@ def _introduction(terms: int) -> list[str]:
     ]
 
 
-def _verdicts(
-    planted: Sequence[str], null: Sequence[str], counts: tuple[int, int, int, int, int]
-) -> list[str]:
-    found, short, teachers, quiet, nulls = counts
+def _verdicts(planted: Sequence[str], found: Count, null: Sequence[str], quiet: Count) -> list[str]:
+    teachers, nulls = len(planted) - len(HEAD), len(null) - len(HEAD)
     return [
-        f"**Planted: on the front in {found} of {teachers}; no longer rule preferred in {short} of "
-        f"{teachers}.**",
+        f"**Planted: on the front in {found.there} of {teachers}, preferred in {found.exact}; no longer rule "
+        f"preferred in {found.no_longer}.**",
         "",
         *planted,
         "",
         "F⁰ through Wᵀ as teacher, and as start: nothing is to be gained.",
         "",
-        f"**Null: no added term is called a gain in {quiet} of {nulls}.**",
+        f"**Null: no added term is called a gain in {quiet.exact} of {nulls}.**",
         "",
         *null,
     ]
@@ -265,12 +272,11 @@ def main(teachers: int, nulls: int, out: Path | None) -> None:
     """Search for rules that are known to be there, and for rules that are known not to be."""
     library = library_of(load(START), Alphabet(), Locality.axon, SIZE)
     drawn = draw_learnable(library, teachers, SMALL)
-    planted, found, short = rows_of(drawn, SMALL, SEARCH)
+    planted, found = rows_of(drawn, SMALL, SEARCH)
     symmetric = {**SMALL, "feedback": "symmetric"}
     nothing = [Teacher({START: START_THETA}, library)] * nulls
-    null, _, quiet = rows_of(nothing, symmetric, replace(SEARCH, rounds=NULL_ROUNDS))
-    counts = (found, short, teachers, quiet, nulls)
-    page = [*_introduction(len(library.names)), *_verdicts(planted, null, counts)]
+    null, quiet = rows_of(nothing, symmetric, replace(SEARCH, rounds=NULL_ROUNDS))
+    page = [*_introduction(len(library.names)), *_verdicts(planted, found, null, quiet)]
     write_page("recovery", page, out)
 
 

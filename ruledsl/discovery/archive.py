@@ -1,4 +1,4 @@
-"""Every rule that reached a second heat, or was left of a finalist: the best of each kind, and all that meet
+"""Every rule that reached a second heat, or was made of a finalist: the best of each kind, and all that meet
 what is required.
 
 Accuracies are those of the race, on the classes that were searched: what is found here is a candidate, and

@@ -54,8 +54,8 @@ class Search:
     kept: int = field(24, checks.count, "Candidates of the first heat that go on to the second.", group=GROUP)
     heats: int = field(60, checks.several, "Episodes of the second heat.", group=GROUP)
     exchanges: int = field(
-        1, checks.whole, "Times that finalists are tried with every other term of the library in the place "
-        "of one of theirs, while that finds better ones.", group=GROUP,
+        1, checks.whole, "Times that larger finalists than the start are tried with every other term of the "
+        "library in the place of one of theirs, while that finds better ones.", group=GROUP,
     )  # fmt: skip
     start_episodes: int = field(
         100, checks.several, "Episodes of the rule that the search starts from.", group=GROUP
@@ -71,7 +71,11 @@ class Search:
         20, checks.count, "Tasks per seed that a rule is judged by, never trained on.", group=GROUP
     )
     finalists: int = field(
-        6, checks.several, "Rules of the front that are refitted, the start among them.", group=GROUP
+        6,
+        checks.several,
+        "Complexities of which the best rule is refitted, the start's among them; with it "
+        "the second, where the race does not tell the two apart.",
+        group=GROUP,
     )
     together: int = field(
         128, checks.count, "Streams that are trained in one batch: each takes 20 MB in the paper's network.",

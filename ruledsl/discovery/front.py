@@ -40,17 +40,20 @@ class Front:
     chance: float
     """Accuracy of guessing among a task's labels."""
     archive: tuple[Candidate, ...] = ()
-    """Every rule that reached a second heat."""
+    """Every rule that reached a second heat, or was made of a finalist and raced."""
     measure: str = ACCURACY
     """What rules were raced and are chosen by."""
     knock_outs: Mapping[str, Interval] = field(default_factory=dict)
     """By term of the preferred rule: the accuracy without it, less that with it."""
+    chosen: str = ""
+    """The name of the rule that was preferred when it was judged, of a front that was read."""
 
     @cached_property
     def best(self) -> Judged:
         """Chosen by the classes that are there to choose; those of the test had no say in it: see
         `preferred`."""
-        return preferred(self.rules, self.measure)
+        named = [rule for rule in self.rules if rule.name == self.chosen]
+        return named[0] if named else preferred(self.rules, self.measure)
 
     def source(self, rule: Judged) -> str:
         """A `.rule` file with Θ, and where it comes from above it."""
@@ -168,5 +171,5 @@ def best_by_locality(front: Front) -> Sequence[tuple[Locality, Judged]]:
     for kind in Locality:
         able = [rule for rule in front.rules if rule.locality <= kind]
         if any(rule.locality == kind for rule in able):
-            found.append((kind, preferred(able, front.measure)))
+            found.append((kind, preferred(able, front.measure, front.rules[0])))
     return found

@@ -62,16 +62,20 @@ class Judged(Described):
         return Interval.minus(other.loss[part], self.loss[part], paired=True, level=level)
 
 
-def preferred(rules: Sequence[Judged], measure: str = ACCURACY) -> Judged:
+def preferred(rules: Sequence[Judged], measure: str = ACCURACY, start: Judged | None = None) -> Judged:
     """The smallest rule that no larger one clearly beats, on the choice's classes.
 
-    From the smallest on, and of equal ones the best first, a larger rule takes a smaller one's place where it
-    is better by more than its interval. All of them were candidates, so that the level is shared among them
-    (Bonferroni): of searches in which nothing is better than the start, one in twenty calls something better.
-    The refits that are compared have seeds, networks and tasks that no race had, so that having been chosen
-    there is no help.
+    From the smallest on, a larger rule takes a smaller one's place where it is better by more than its
+    interval. Of equal ones the best comes first, but the start, the first of `rules` where it is not said,
+    before them: what is not clearly better than it is no finding. All of them were candidates, so that the
+    level is shared among them (Bonferroni): of searches in which nothing is better than the start, one in
+    twenty calls something better. The refits that are compared have seeds, networks and tasks that no race
+    had, so that having been chosen there is no help.
     """
-    best, *others = sorted(rules, key=lambda rule: (rule.complexity, -rule.score("choice", measure)))
+    start = start or rules[0]
+    best, *others = sorted(
+        rules, key=lambda rule: (rule.complexity, rule is not start, -rule.score("choice", measure))
+    )
     level = 1 - (1 - LEVEL) / max(1, len(others))
     for rule in others:
         gain = rule.gain(best, "choice", measure, level)

@@ -45,6 +45,7 @@ def _front(folder: Path, document: Mapping[str, Any]) -> Front:
         float(document["chance"]),
         measure=str(document["measure"]),
         knock_outs=lost,
+        chosen=str(document["best"]),
     )
 
 

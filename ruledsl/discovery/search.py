@@ -29,7 +29,7 @@ first."""
 EXCHANGE_SEED, PRUNING_SEED, REFIT_SEED = 700_000, 800_000, 900_000
 GROWTH = "growth.json"
 GROWTH_SHARE = 0.6
-"""Of a budget of time: no round begins later; the rest is for the refits."""
+"""Of a budget of time: no round begins later; the rest is for the finalists."""
 
 
 @dataclass(frozen=True, kw_only=True)

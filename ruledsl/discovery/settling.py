@@ -14,8 +14,13 @@ from ruledsl.discovery.ground import Contender, Key
 from ruledsl.discovery.ideas import shown
 from ruledsl.discovery.search import EXCHANGE_SEED, PRUNING_SEED, Candidate, Hunt, best_of_sizes, finalists
 from ruledsl.rules import Rule
-from ruledsl.selection import Stage
+from ruledsl.selection import Fit, Stage
 from ruledsl.wording import counted
+
+EXCHANGES = "exchanges"
+"""How what is said of a rule begins that came by an exchange."""
+MOST_SWAPS = 1200
+"""Rules that are tried in one exchange: it costs as much as a round of growth, however large the library."""
 
 
 def settled(hunt: Hunt, found: Sequence[Candidate], rounds: int) -> tuple[list[Candidate], list[Candidate]]:
@@ -77,65 +82,81 @@ class _Final:
 
     def exchanged(self, chosen: Sequence[Candidate], number: int) -> list[Candidate]:
         """The finalists of these, and of the best of them with another term in the place of one."""
-        best = self._qualified(chosen, number)
+        best = self._qualified(self._swaps(chosen), number)
         if not best:
             return list(chosen)
         text = f"the best {len(best)} of them, beside the finalists"
         return self.pruned(self._race(f"exchange-{self.rounds}-{number}", text, best))
 
-    def _qualified(self, chosen: Sequence[Candidate], number: int) -> list[Contender]:
-        """Of every finalist as many exchanges, since a larger one's are better than a smaller one's.
+    def _swaps(self, chosen: Sequence[Candidate]) -> list[list[_Swap]]:
+        """By finalist: with other terms, those first that did best in the last round; none that raced yet."""
+        known, found = set(self.source), list[list[_Swap]]()
+        for c in chosen[1:]:
+            new = [s for s in self._with_another(self.source[c.key], c.rule) if s.rule.key not in known]
+            found.append(new[: MOST_SWAPS // len(chosen)])
+            known |= {swap.rule.key for swap in found[-1]}
+        return found
+
+    def _qualified(self, swaps: Sequence[Sequence[_Swap]], number: int) -> list[Contender]:
+        """Of every finalist as many, since a larger one's are better than a smaller one's.
 
         The new term starts where a short heat took it, on tasks of its own; the others where they were: what
         they learn there is one seed's.
         """
-        plan, search = self.hunt.question.search, self.hunt
-        swaps: dict[Key, list[Contender]] = {}
-        for c in chosen[1:]:
-            known = {*self.source, *(s.key for group in swaps.values() for s in group)}
-            swaps[c.key] = _unknown(list(self._with_another(self.source[c.key], c.rule)), known)
-        new = [s for group in swaps.values() for s in group]
+        hunt, plan = self.hunt, self.hunt.question.search
+        new = [swap for group in swaps for swap in group]
         if not new:
             return []
-        seed = search.first_seed + EXCHANGE_SEED + number
+        seed = hunt.first_seed + EXCHANGE_SEED + number
         text = f"{counted(len(new), 'rule')} with one term for another, to qualify"
         heat = Stage(f"exchange-{self.rounds}-{number}-heat-0", text, plan.qualifying)
-        fits = search.ground.fits(heat, new, range(seed, seed + 1))
-        learned = [
-            (fit.mean, replace(c, theta={k: v or fit.theta[k].mean for k, v in c.theta.items()}))
-            for c, fit in zip(new, fits, strict=True)
+        fits = hunt.ground.fits(heat, [swap.rule for swap in new], range(seed, seed + 1))
+        fit_of = {swap.rule.key: fit for swap, fit in zip(new, fits, strict=True)}
+        best = [
+            sorted(group, key=lambda swap: -fit_of[swap.rule.key].mean)[: ceil(plan.kept / len(swaps))]
+            for group in swaps
         ]
-        share, best = ceil(plan.kept / len(swaps)), list[Contender]()
-        for group in swaps.values():
-            own, learned = learned[: len(group)], learned[len(group) :]
-            best += [c for _, c in sorted(own, key=lambda scored: -scored[0])[:share]]
-        return best
+        return [swap.from_there(fit_of[swap.rule.key]) for group in best for swap in group]
 
     def _race(self, name: str, text: str, new: Sequence[Contender]) -> list[Candidate]:
         """The finalists of all that raced until then and of these."""
-        plan, known = self.hunt.question.search, self.known
-        first = self.hunt.first_seed + PRUNING_SEED
+        plan, first = self.hunt.question.search, self.hunt.first_seed + PRUNING_SEED
         self.source |= {c.key: c for c in new}
         seeds = range(first, first + 2 * plan.search_seeds)
         fits = self.hunt.ground.fits(Stage(name, text, plan.heats), new, seeds)
         for contender, fit in zip(new, fits, strict=True):
             candidate = self.hunt.candidate(contender, fit, self.rounds)
-            before = known.get(contender.key)
-            self.raced.append(replace(candidate, round=before.round, why=before.why) if before else candidate)
+            before = self.known.get(contender.key)
+            if before and not contender.why.startswith(EXCHANGES):
+                candidate = replace(candidate, round=before.round, why=before.why)
+            self.raced.append(candidate)
         return finalists(self.raced, plan.finalists)
 
-    def _with_another(self, contender: Contender, rule: Rule) -> Iterator[Contender]:
+    def _with_another(self, contender: Contender, rule: Rule) -> Iterator[_Swap]:
         """A rule with each term of the library that it lacks, from 0, in the place of each of its own that
         moves the same."""
-        shelf = self.hunt.shelf
-        absent = [t for t in shelf.library.definition.terms if t.name not in contender.terms]
-        for gone in rule.definition.terms:
-            kept = {name: value for name, value in contender.theta.items() if name != gone.name}
-            for item in absent:
-                if item.term.target == gone.term.target:
-                    theta = {**kept, item.name: 0.0}
-                    why = f"{shown(gone)} → {shown(item)}"
-                    yield replace(contender, terms=shelf.rule(theta).names, theta=theta, why=why)
+        shelf, promising = self.hunt.shelf, self.hunt.promising
+        order = {name: n for n, name in enumerate(dict.fromkeys((*promising, *shelf.library.names)))}
+        pairs = [(gone, new) for gone in rule.definition.terms for new in shelf.replacements(gone)]
+        for gone, new in sorted(pairs, key=lambda pair: order[pair[1].name]):
+            if new.name not in contender.terms:
+                kept = {name: value for name, value in contender.theta.items() if name != gone.name}
+                theta = {**kept, new.name: 0.0}
+                why = f"{EXCHANGES} {shown(gone)} for {shown(new)}"
+                terms = shelf.rule(theta).names
+                yield _Swap(replace(contender, terms=terms, theta=theta, why=why), new.name)
+
+
+@dataclass(frozen=True)
+class _Swap:
+    """A rule with a term in the place of another."""
+
+    rule: Contender
+    new: str
+
+    def from_there(self, fit: Fit) -> Contender:
+        """The new term starts where it was taken."""
+        return replace(self.rule, theta={**self.rule.theta, self.new: fit.theta[self.new].mean})
 
 
 def with_rivals(chosen: Sequence[Candidate], raced: Sequence[Candidate]) -> list[Candidate]:

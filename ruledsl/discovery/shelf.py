@@ -55,6 +55,11 @@ class Shelf:
             self._rules[terms] = check(definition, max(Locality))
         return self._rules[terms]
 
+    def replacements(self, item: RuleTerm) -> list[RuleTerm]:
+        """Terms of the library that move the same as a term, and whose coefficients anything may be."""
+        others = self.library.definition.terms
+        return [t for t in others if t.term.target == item.term.target and _is_free(t)]
+
     def is_entrywise(self, names: Iterable[str]) -> bool:
         return any(self._kept[name].entrywise for name in names)
 

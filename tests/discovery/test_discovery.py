@@ -192,7 +192,7 @@ def test_a_finished_search_is_only_read(front: Front) -> None:
     assert again.table() == front.table()
 
 
-@pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "refits-2"])
+@pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "exchange-2-1", "refits-2"])
 def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
     stage: str, front: Front, tmp_path: Path
 ) -> None:

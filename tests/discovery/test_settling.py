@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
-from ruledsl.discovery import Contender, Front, discover, library_of, without_one
+import ruledsl
+from ruledsl.discovery import Contender, Front, Shelf, discover, library_of, without_one
 from ruledsl.ir import Locality
 from ruledsl.rules import load
 from ruledsl.runs import Run
@@ -126,9 +129,42 @@ def test_what_came_by_exchange_meets_the_finalists_on_their_tasks(front: Front) 
 
 def test_finalists_have_as_many_exchanges_each(front: Front) -> None:
     """Or a larger rule's, which are all better than a smaller one's, would leave no room."""
-    sizes = {len(spec.terms) for spec, _ in entered(front, "exchange-2-1-heat-0*")}
-    assert len(sizes) > 1
-    assert {len(spec.terms) for spec, _ in entered(front, "exchange-2-1")} == sizes
+    tried = Counter(len(spec.terms) for spec, _ in entered(front, "exchange-2-1-heat-0*"))
+    raced = Counter(len(runs) for runs in {spec.terms for spec, _ in entered(front, "exchange-2-1")})
+    first = {spec.terms for spec, _ in entered(front, "pruning-2-1")} - {front.rules[0].terms}
+    assert len(tried) > 1
+    assert raced.keys() == tried.keys()
+    assert len(front.rules) > 2
+    assert max(raced.values()) < SMALL.kept < sum(tried.values()), "some, and not all for one"
+    assert sum(raced.values()) <= SMALL.kept + len(first)
+
+
+def test_the_best_of_each_finalists_exchanges_go_on(front: Front) -> None:
+    scored: dict[tuple[str, ...], float] = {}
+    for run in races(front, "exchange-2-1-heat-0*"):
+        for spec in run.config.runs:
+            scored[spec.terms] = -fmean(run.metrics.column(spec.run, "meta_loss")[1:])
+    raced = {spec.terms for spec, _ in entered(front, "exchange-2-1")}
+    assert raced < scored.keys()
+    assert max(scored, key=lambda terms: scored[terms]) in raced
+
+
+def test_a_term_gives_way_to_one_that_moves_the_same() -> None:
+    """A term for B in the place of one for W would leave W without the rule's idea, and B with it."""
+    both = ruledsl.rule(
+        "term f = -e_post * y_pre^T\nterm w = y_post * y_pre^T\n"
+        "term b for B = -y_pre * e_post^T\nterm d for B = B\n"
+        "term s = e_post * e_pre^T\nrule x = f + w + b + d + s[min=0.01]"
+    )
+    shelf = Shelf(both)
+    items = {item.name: item for item in both.definition.terms}
+    assert [t.name for t in shelf.replacements(items["f"])] == ["f", "w"], "s has bounds, of its own rule"
+    assert [t.name for t in shelf.replacements(items["d"])] == ["b", "d"]
+
+
+def test_what_the_race_does_not_tell_apart_is_judged(front: Front) -> None:
+    sizes = Counter(rule.complexity for rule in front.rules if not rule.why.startswith("leaves out"))
+    assert max(sizes.values()) > 1
 
 
 def test_nothing_is_exchanged_where_nobody_asks_for_it(tmp_path: Path) -> None:
