@@ -192,7 +192,7 @@ def test_a_finished_search_is_only_read(front: Front) -> None:
     assert again.table() == front.table()
 
 
-@pytest.mark.parametrize("stage", ["start", "round-2-heat-1", "exchange-2-1", "refits-2"])
+@pytest.mark.parametrize("stage", ["round-2-heat-1", "exchange-2-1", "refits-2"])
 def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
     stage: str, front: Front, tmp_path: Path
 ) -> None:
@@ -204,7 +204,7 @@ def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
 
 
 def test_another_seed_sees_other_tasks(front: Front, tmp_path: Path) -> None:
-    other = dataclasses.replace(QUESTIONED, search=dataclasses.replace(SMALL, seed=1, rounds=1))
+    other = dataclasses.replace(QUESTIONED, search=dataclasses.replace(SMALL, seed=1, rounds=1, exchanges=0))
     found = discover(other, tmp_path / "out")
     assert not set(found.rules[0].accuracy["test"]) & set(front.rules[0].accuracy["test"])
 
