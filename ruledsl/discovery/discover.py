@@ -37,7 +37,7 @@ def discover(
     Args:
         question: what is searched; kept in the folder, see `read_question`.
         out: the folder of the search; every stage is a run folder in it.
-        seconds: no round of growth begins after six tenths of this; with more of it than before, a search
+        seconds: no round of growth begins after half of this; with more of it than before, a search
             that had ended grows on.
         listen: told of every stage's episodes.
         said: told of the rules that each round keeps.

@@ -28,7 +28,7 @@ SEARCH_SEEDS, ROUND_SEEDS, QUALIFYING_SEED = 1_000_000, 1000, 900
 first."""
 EXCHANGE_SEED, PRUNING_SEED, REFIT_SEED = 700_000, 800_000, 900_000
 GROWTH = "growth.json"
-GROWTH_SHARE = 0.6
+GROWTH_SHARE = 0.5
 """Of a budget of time: no round begins later; the rest is for the finalists."""
 
 
