@@ -189,18 +189,17 @@ class Count:
     exact: int = 0
     no_longer: int = 0
 
-    def add(self, teacher: Teacher, front: Front) -> None:
-        self.there += any(equals(teacher, rule) for rule in front.rules)
-        self.exact += equals(teacher, front.best)
+    def add(self, teacher: Teacher, front: Front) -> str:
+        """What is to be said of the planted rule."""
+        exact, there = equals(teacher, front.best), any(equals(teacher, rule) for rule in front.rules)
+        self.exact, self.there = self.exact + exact, self.there + there
         self.no_longer += front.best.complexity <= teacher.complexity
+        return "preferred" if exact else "on the front" if there else "no"
 
 
-def _row(number: int, teacher: Teacher, front: Front, seconds: float) -> str:
-    there = any(equals(teacher, rule) for rule in front.rules)
+def _row(number: int, teacher: Teacher, front: Front, verdict: str, seconds: float) -> str:
     best = front.best
-    exact = equals(teacher, best)
     gap = best.gain(front.rules[0], "choice", "loss").text("+.3f")
-    verdict = "preferred" if exact else "on the front" if there else "no"
     return f"| {number} | `{teacher.text}` | {verdict} | `{best.text}` | {gap} | {seconds:.0f} s |"
 
 
@@ -219,8 +218,8 @@ def rows_of(
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             front = search(Path(folder) / "found", teacher, number, settings, plan)
-        lines.append(_row(number, teacher, front, time.monotonic() - began))
-        count.add(teacher, front)
+        seconds = time.monotonic() - began
+        lines.append(_row(number, teacher, front, count.add(teacher, front), seconds))
         click.echo(lines[-1], err=True)
     return lines, count
 
@@ -250,7 +249,7 @@ def _verdicts(planted: Sequence[str], found: Count, null: Sequence[str], quiet: 
     teachers, nulls = len(planted) - len(HEAD), len(null) - len(HEAD)
     return [
         f"**Planted: on the front in {found.there} of {teachers}, preferred in {found.exact}; no longer rule "
-        f"preferred in {found.no_longer}.**",
+        f"preferred in {found.no_longer} of {teachers}.**",
         "",
         *planted,
         "",

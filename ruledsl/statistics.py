@@ -77,6 +77,15 @@ class Interval:
         return cls(mean, t_quantile((1 + level) / 2, degrees) * math.sqrt(sum(parts)))
 
     @property
+    def is_positive(self) -> bool:
+        """Whether all of it lies above 0. One seed has no interval, and shows nothing.
+
+        >>> Interval(0.2, 0.1).is_positive, Interval(0.2, 0.3).is_positive, Interval(0.2).is_positive
+        (True, False, False)
+        """
+        return self.mean - self.half > 0
+
+    @property
     def width(self) -> float:
         """The half-width, 0 where there is none: for drawing."""
         return self.half if math.isfinite(self.half) else 0.0

@@ -71,12 +71,9 @@ class Search:
         20, checks.count, "Tasks per seed that a rule is judged by, never trained on.", group=GROUP
     )
     finalists: int = field(
-        6,
-        checks.several,
-        "Complexities of which the best rule is refitted, the start's among them; with it "
-        "the second, where the race does not tell the two apart.",
-        group=GROUP,
-    )
+        6, checks.several, "Complexities of which the best rule is refitted, the start among them; with it "
+        "the second, where the race does not tell the two apart.", group=GROUP,
+    )  # fmt: skip
     together: int = field(
         128, checks.count, "Streams that are trained in one batch: each takes 20 MB in the paper's network.",
         group=GROUP,

@@ -45,11 +45,9 @@ class Judged(Described):
         """Of the accuracy."""
         return Interval.of(self.accuracy[part].values())
 
-    def score(self, part: str, measure: str) -> float:
-        """What the search is about, over seeds; larger is better."""
-        return (
-            fmean(self.accuracy[part].values()) if measure == ACCURACY else -fmean(self.loss[part].values())
-        )
+    def scores(self, part: str, measure: str) -> dict[int, float]:
+        """What the search is about, by seed; larger is better."""
+        return self.accuracy[part] if measure == ACCURACY else {s: -v for s, v in self.loss[part].items()}
 
     def beside(self, other: Judged, part: str) -> Interval:
         """The difference in accuracy on the same tasks, seed by seed."""
@@ -57,9 +55,8 @@ class Judged(Described):
 
     def gain(self, other: Judged, part: str, measure: str, level: float = LEVEL) -> Interval:
         """By how much it is better, seed by seed, in what the search is about."""
-        if measure == ACCURACY:
-            return Interval.minus(self.accuracy[part], other.accuracy[part], paired=True, level=level)
-        return Interval.minus(other.loss[part], self.loss[part], paired=True, level=level)
+        mine, theirs = (rule.scores(part, measure) for rule in (self, other))
+        return Interval.minus(mine, theirs, paired=True, level=level)
 
 
 def preferred(rules: Sequence[Judged], measure: str = ACCURACY, start: Judged | None = None) -> Judged:
@@ -73,13 +70,15 @@ def preferred(rules: Sequence[Judged], measure: str = ACCURACY, start: Judged | 
     had, so that having been chosen there is no help.
     """
     start = start or rules[0]
-    best, *others = sorted(
-        rules, key=lambda rule: (rule.complexity, rule is not start, -rule.score("choice", measure))
-    )
+
+    def order(rule: Judged) -> tuple[tuple[int, int], bool, float]:
+        return rule.complexity, rule is not start, -fmean(rule.scores("choice", measure).values())
+
+    best, *others = sorted(rules, key=order)
     level = 1 - (1 - LEVEL) / max(1, len(others))
     for rule in others:
         gain = rule.gain(best, "choice", measure, level)
-        if gain.mean - gain.half > 0:  # one seed has no interval, and shows nothing
+        if gain.is_positive:
             best = rule
     return best
 

@@ -17,8 +17,6 @@ from ruledsl.rules import Rule
 from ruledsl.selection import Fit, Stage
 from ruledsl.wording import counted
 
-EXCHANGES = "exchanges"
-"""How what is said of a rule begins that came by an exchange."""
 MOST_SWAPS = 1200
 """Rules that are tried in one exchange: it costs as much as a round of growth, however large the library."""
 
@@ -125,11 +123,10 @@ class _Final:
         seeds = range(first, first + 2 * plan.search_seeds)
         fits = self.hunt.ground.fits(Stage(name, text, plan.heats), new, seeds)
         for contender, fit in zip(new, fits, strict=True):
-            candidate = self.hunt.candidate(contender, fit, self.rounds)
             before = self.known.get(contender.key)
-            if before and not contender.why.startswith(EXCHANGES):
-                candidate = replace(candidate, round=before.round, why=before.why)
-            self.raced.append(candidate)
+            # What growth had tried as well is of its round only where its Θ came from there.
+            round_ = before.round if before and before.why == contender.why else self.rounds
+            self.raced.append(self.hunt.candidate(contender, fit, round_))
         return finalists(self.raced, plan.finalists)
 
     def _with_another(self, contender: Contender, rule: Rule) -> Iterator[_Swap]:
@@ -142,7 +139,7 @@ class _Final:
             if new.name not in contender.terms:
                 kept = {name: value for name, value in contender.theta.items() if name != gone.name}
                 theta = {**kept, new.name: 0.0}
-                why = f"{EXCHANGES} {shown(gone)} for {shown(new)}"
+                why = f"exchanges {shown(gone)} for {shown(new)}"
                 terms = shelf.rule(theta).names
                 yield _Swap(replace(contender, terms=terms, theta=theta, why=why), new.name)
 

@@ -51,8 +51,7 @@ class Fit:
         if not isfinite(other.mean):
             return True
         mine, theirs = (dict(enumerate(f.scores)) for f in (self, other))
-        gap = Interval.minus(mine, theirs, paired=True)
-        return gap.mean - gap.half > 0
+        return Interval.minus(mine, theirs, paired=True).is_positive
 
     def against(self, other: Fit) -> Interval:
         """The difference in accuracy to another fit, seed by seed."""

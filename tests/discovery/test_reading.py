@@ -32,6 +32,15 @@ def test_what_is_read_is_what_was_found(front: Front) -> None:
     assert len(read_archive(front.out)) <= len(front.archive)
 
 
+def test_a_search_that_was_read_prefers_what_its_document_says(front: Front, tmp_path: Path) -> None:
+    """However rules are preferred today: its knock-outs are that rule's."""
+    out = Path(shutil.copytree(front.out, tmp_path / "out"))
+    document = json.loads((out / DISCOVERY).read_text())
+    (other, *_) = (rule.name for rule in front.rules if rule.name != front.best.name)
+    write_sealed(out / DISCOVERY, {**document, "best": other})
+    assert read_front(out).best.name == other
+
+
 def test_a_knock_out_is_the_rule_without_a_term_on_the_tests_classes(front: Front) -> None:
     best = front.best
     (first, *_) = best.terms

@@ -167,6 +167,17 @@ def test_what_the_race_does_not_tell_apart_is_judged(front: Front) -> None:
     assert max(sizes.values()) > 1
 
 
+def test_however_large_the_library_an_exchange_tries_no_more_than_so_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ruledsl.discovery.settling.MOST_SWAPS", 6)
+    plan = dataclasses.replace(SMALL, rounds=1, beam=1)
+    with pytest.raises(Stop):
+        discover(dataclasses.replace(QUESTIONED, search=plan), tmp_path, listen=stop_at("exchange-1-1"))
+    tried = [spec for folder in tmp_path.glob("exchange-1-1-heat-0*") for spec in Run(folder).config.runs]
+    assert 0 < len(tried) <= 6
+
+
 def test_nothing_is_exchanged_where_nobody_asks_for_it(tmp_path: Path) -> None:
     plan = dataclasses.replace(SMALL, rounds=1, beam=1, exchanges=0)
     with pytest.raises(Stop):
