@@ -171,10 +171,9 @@ def test_however_large_the_library_an_exchange_tries_no_more_than_so_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ruledsl.discovery.settling.MOST_SWAPS", 6)
-    plan = dataclasses.replace(SMALL, rounds=1, beam=1)
     with pytest.raises(Stop):
-        discover(dataclasses.replace(QUESTIONED, search=plan), tmp_path, listen=stop_at("exchange-1-1"))
-    tried = [spec for folder in tmp_path.glob("exchange-1-1-heat-0*") for spec in Run(folder).config.runs]
+        discover(QUESTIONED, tmp_path, listen=stop_at("exchange-2-1"))
+    tried = [spec for folder in tmp_path.glob("exchange-2-1-heat-0*") for spec in Run(folder).config.runs]
     assert 0 < len(tried) <= 6
 
 
