@@ -167,6 +167,31 @@ def test_a_study_trains_every_cell_once_and_draws_them(tmp_path: Path) -> None:
             study.plot(**{"path": tmp_path / "none.png", **wrong})
 
 
+def test_a_study_tells_penalties_and_rules_of_one_file_apart(tmp_path: Path) -> None:
+    file = tmp_path / "two.rule"
+    file.write_text(
+        "rule a = pseudo_gradient[init = 0.1]\nrule b = pseudo_gradient[init = 0.2]", encoding="utf-8"
+    )
+    rules = [f"{file}:a", f"{file}:b"]
+    study = ruledsl.Study(
+        rules, vary={"beta": [1.0]}, out=tmp_path / "out", l1=(0.0, 100.0), seeds=2, **SMALL
+    )
+    rows = study.run(progress=False).table()
+    assert [(row["rule"], row["group"]) for row in rows] == [
+        (rule, f"λ = {penalty}") for rule in rules for penalty in (0, 100)
+    ]
+    spread = {rule: {row["accuracy"].mean for row in rows if row["rule"] == rule} for rule in rules}
+    assert all(len(means) == 2 for means in spread.values()), spread
+    with patch("ruledsl.studies.study.draw_panels") as drawn:
+        study.plot("beta", tmp_path / "beta.png")
+    ((_, _, (panel,)),) = (call.args for call in drawn.call_args_list)
+    assert [c.label for c in panel.curves] == [f"{r}, λ = {p}" for r in rules for p in (0, 100)]
+    assert [c.mean[0] for c in panel.curves] == pytest.approx([row["accuracy"].mean for row in rows])
+    assert study.cells[0].name == f"{rules[0]} beta=1.0"
+    with pytest.raises(ValueError, match="share seeds"):
+        rows[0]["run"].accuracy_by_seed([0, 2])
+
+
 def test_nothing_is_made_for_what_cannot_be_trained(tmp_path: Path) -> None:
     for bad in ({"dataset": "nothing"}, {"labels": 60}, {"device": "gpu"}, {"feedback": "sideways"}):
         with pytest.raises(ruledsl.UserError):

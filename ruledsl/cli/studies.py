@@ -63,8 +63,10 @@ def _state(cell: StudyCell) -> str:
 
 
 def _so_far(cell: StudyCell) -> str:
+    """Of each group of runs that differ in their seed only."""
     run = cell.run_folder
-    return Interval.of(run.accuracy_by_seed([r.run for r in run.config.runs]).values()).text(".3f")
+    found = (Interval.of(run.accuracy_by_seed(members).values()) for members in run.groups.values())
+    return "; ".join(interval.text(".3f") for interval in found)
 
 
 def table(folder: Path, by: str | None) -> None:
@@ -82,18 +84,26 @@ def table(folder: Path, by: str | None) -> None:
 
 
 def _flat(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> Table:
-    table = _table("rule", *varied, "accuracy")
+    groups = _groups(rows)
+    table = _table("rule", *varied, *groups, "accuracy")
     for row in rows:
-        table.add_row(Path(row["rule"]).stem, *(shown(row[n]) for n in varied), row["accuracy"].text(".3f"))
+        names = (shown(row[n]) for n in (*varied, *groups))
+        table.add_row(row["label"], *names, row["accuracy"].text(".3f"))
     return table
 
 
+def _groups(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The column that tells groups of runs apart, where there are several in a cell."""
+    cells = {row["run"].folder for row in rows}
+    return ["group"] if len(cells) < len(rows) else []
+
+
 def _by(rows: Sequence[dict[str, Any]], by: str, others: Sequence[str]) -> Table:
-    columns = list(dict.fromkeys(shown(row[by]) for row in rows))
+    columns, others = list(dict.fromkeys(shown(row[by]) for row in rows)), [*others, *_groups(rows)]
     table = _table("rule", *others, *(f"{by} {column}" for column in columns))
     found: dict[tuple[str, ...], dict[str, Interval]] = {}
     for row in rows:
-        where = (Path(row["rule"]).stem, *(shown(row[n]) for n in others))
+        where = (row["label"], *(shown(row[n]) for n in others))
         found.setdefault(where, {})[shown(row[by])] = row["accuracy"]
     for where, cells in found.items():
         table.add_row(*where, *(cells[c].text(".3f") if c in cells else "" for c in columns))

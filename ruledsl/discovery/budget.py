@@ -81,6 +81,12 @@ class Search:
     seed: int = field(
         0, checks.whole_up_to(0, 1000), "Another one sees other tasks and networks.", group=GROUP
     )
+    split: int = field(
+        0,
+        checks.whole_up_to(0, 1000),
+        "Another one searches, chooses and tests on other classes.",
+        group=GROUP,
+    )
 
     def behind(self, rounds: int) -> int:
         """Episodes behind a rule that grew in every round, and came by every exchange: what it is beside is

@@ -90,7 +90,7 @@ def discover(
 def _parts(question: Question, settings: TrainSettings) -> dict[str, ImageSource]:
     """The classes to choose by, and those of the test: a search must not end at classes that are too few."""
     root = Path(str(question.given.get("data_root", "data")))
-    parts = {part: open_dataset(f"{question.dataset}@{part}", root) for part in ("choice", "test")}
+    parts = {part: open_dataset(question.part(part), root) for part in ("choice", "test")}
     for source in parts.values():
         draw_task(source, settings, 0, 0, 0)
     return parts

@@ -15,7 +15,7 @@ from ruledsl.errors import RunError, SettingsError
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.language import TARGETS
 from ruledsl.runs import checked, read_toml
-from ruledsl.settings import checks, known_names
+from ruledsl.settings import checks, known_names, written
 from ruledsl.storage import write_text
 
 QUESTION = "search.toml"
@@ -70,20 +70,27 @@ class Question:
     def dataset(self) -> str:
         return str(self.settings.get("dataset", "glyphs"))
 
+    def part(self, name: str) -> str:
+        """The classes to search on, to choose by, or of the test, as a data set.
+
+        >>> Question(search=Search(split=1)).part("choice")
+        'glyphs@choice:1'
+        """
+        return f"{self.dataset}@{name}" + (f":{self.search.split}" if self.search.split else "")
+
     @property
     def given(self) -> dict[str, Any]:
         """Keywords of `train` on the classes that are searched."""
         usual = {"meta_batch": 1, "on_lost": "drop"}
         planted = {"plant": dict(self.plant)} if self.plant else {}
-        own = {"dataset": f"{self.dataset}@search", "episodes": self.search.tries, **planted}
+        own = {"dataset": self.part("search"), "episodes": self.search.tries, **planted}
         return {**usual, **self.settings, **own}
 
     def text(self) -> str:
         """As TOML."""
         tables = {"alphabet": asdict(self.alphabet), "search": asdict(self.search), "settings": self.settings}
         listed = {
-            name: {k: list(v) if isinstance(v, tuple) else v for k, v in table.items()}
-            for name, table in tables.items()
+            name: {key: written(value) for key, value in table.items()} for name, table in tables.items()
         }
         planted = {"plant": dict(self.plant)} if self.plant else {}
         own: dict[str, Any] = {"start": self.start, "allow": self.allow, "size": self.size}

@@ -312,10 +312,13 @@ def _tied(terms: tuple[RuleTerm, ...], faults: list[Diagnostic]) -> tuple[RuleTe
 
 
 def layers_text(settings: TermOptions) -> str:
-    """`[1,3..4]` for a confined term, nothing for one that acts everywhere."""
+    """`[1+3..4]` for a confined term, nothing for one that acts everywhere.
+
+    No comma: names stand in tables and in lists whose columns are told apart by them.
+    """
     if settings.layers is None:
         return ""
-    return "[" + ",".join(str(a) if a == b else f"{a}..{b}" for a, b in settings.layers) + "]"
+    return "[" + "+".join(str(a) if a == b else f"{a}..{b}" for a, b in settings.layers) + "]"
 
 
 def union(rules: Sequence[RuleDefinition]) -> tuple[RuleDefinition, list[tuple[str, ...]]]:

@@ -20,7 +20,7 @@ from ruledsl.registry import declared
 from ruledsl.runs.metrics import metrics_header
 from ruledsl.runs.names import CONFIG
 from ruledsl.runs.schema import CONFIG_FILE, RECORDED, RUNS, checked
-from ruledsl.settings import TABLE, RunSpec, TrainSettings, Wrong, checks
+from ruledsl.settings import TABLE, RunSpec, TrainSettings, Wrong, checks, written
 from ruledsl.storage import write_text
 
 FORMAT = 1
@@ -78,7 +78,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
         "dataset": config.dataset,
         "data_root": config.data_root,
         "terms": list(config.terms),
-        "settings": {name: _as_lists(value) for name, value in config.settings.flat().items()},
+        "settings": {name: written(value) for name, value in config.settings.flat().items()},
         "versions": versions(),
         "plugins": used_plugins(config.settings),
         "machine": {"processor": platform.machine(), "system": platform.system()},
@@ -137,10 +137,6 @@ def recorded_settings(table: dict[str, Any]) -> TrainSettings:
 
 
 _CHECKED_OTHERWISE = {"learning_rate": checks.not_negative, "optimiser": checks.text}
-
-
-def _as_lists(value: Any) -> Any:
-    return [_as_lists(v) for v in value] if isinstance(value, tuple) else value
 
 
 def recorded_runs(path: Path, document: Mapping[str, Any]) -> tuple[RunSpec, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ruledsl.figures import SMOOTHED, Colour, Curve, Guide, Panel, clear_of_zero
 from ruledsl.runs.config import RunConfig
 from ruledsl.runs.metrics import Metrics
-from ruledsl.runs.summary import grouped, late_episodes
+from ruledsl.runs.summary import grouped, late_episodes, recorded_groups
 from ruledsl.settings import ACCURACY, LOSS
 from ruledsl.statistics import Interval, finite_mean
 from ruledsl.wording import counted
@@ -34,13 +34,6 @@ def training_panels(
     runs = counted(len(metrics.runs), "run")
     title = f"{config.rule} on {config.dataset}, feedback {config.settings.network.feedback}, {runs}"
     return title, panels
-
-
-def recorded_groups(config: RunConfig, metrics: Metrics) -> dict[str, list[int]]:
-    found = {
-        label: [r.run for r in rs if r.run in metrics.runs] for label, rs in grouped(config.runs).items()
-    }
-    return {label: runs for label, runs in found.items() if runs}
 
 
 def curve_of(

@@ -21,7 +21,7 @@ from ruledsl.runs.config import RunConfig, read_config, recorded_versions, versi
 from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
 from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, METRICS, RESULT, RULE
 from ruledsl.runs.panels import training_panels
-from ruledsl.runs.summary import grouped, late_episodes, read_result
+from ruledsl.runs.summary import late_episodes, read_result, recorded_groups
 from ruledsl.settings import ACCURACY, DIVERGED
 from ruledsl.statistics import Interval, finite_mean
 from ruledsl.storage import read_json
@@ -161,11 +161,7 @@ class Run:
     @property
     def groups(self) -> dict[str, list[int]]:
         """Recorded runs by what they differ in beside their seed."""
-        known = self.metrics_so_far.runs
-        found = {
-            label: [r.run for r in rs if r.run in known] for label, rs in grouped(self.config.runs).items()
-        }
-        return {label: runs for label, runs in found.items() if runs}
+        return recorded_groups(self.config, self.metrics_so_far)
 
     @property
     def seeds(self) -> dict[int, int]:
@@ -195,10 +191,15 @@ class Run:
     def accuracy_by_seed(
         self, runs: list[int], metrics: Metrics | None = None, column: str = ACCURACY
     ) -> dict[int, float]:
-        """Seed → mean query accuracy of the last episodes, or of another column; see `late_episodes`."""
+        """Seed → mean query accuracy of the last episodes, or of another column; see `late_episodes`.
+
+        Raises `ValueError` for runs that differ in more than their seed: ask for one of `groups`.
+        """
         known = metrics or self.metrics_so_far
         late = late_episodes(known.episodes)
         seeds = {r.run: r.seed for r in self.config.runs}
+        if len({seeds[run] for run in runs}) < len(runs):
+            raise ValueError(f"runs {runs} of {self.folder} share seeds")
         return {seeds[run]: finite_mean(known.column(run, column)[-late:]) for run in runs}
 
     @property

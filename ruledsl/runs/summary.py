@@ -50,6 +50,14 @@ def grouped(runs: Sequence[RunSpec]) -> dict[str, list[RunSpec]]:
     return groups
 
 
+def recorded_groups(config: RunConfig, metrics: Metrics) -> dict[str, list[int]]:
+    """Those runs of each group that have episodes, by its label."""
+    found = {
+        label: [r.run for r in rs if r.run in metrics.runs] for label, rs in grouped(config.runs).items()
+    }
+    return {label: runs for label, runs in found.items() if runs}
+
+
 def summary(config: RunConfig, metrics: Metrics, learned: Learned, interrupted: bool) -> dict[str, Any]:
     """The document of result.json: `groups` with means and 95 % intervals over seeds, and every run."""
     rows = {r.run: _run_row(r, metrics, learned) for r in config.runs if r.run in metrics.runs}

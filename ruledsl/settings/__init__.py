@@ -4,7 +4,7 @@ Plain data."""
 from ruledsl.settings import checks
 from ruledsl.settings.checks import Check, Wrong
 from ruledsl.settings.choices import CHOICES, EVALUATED, EXPORTED, MEASURED, OPTIONS, Choices
-from ruledsl.settings.layers import Convolution, Maps
+from ruledsl.settings.layers import Convolution, Maps, written
 from ruledsl.settings.memory import least_bytes, machine_bytes, refuse_too_large
 from ruledsl.settings.records import (
     ACCURACY,
@@ -75,4 +75,5 @@ __all__ = [
     "machine_bytes",
     "refuse_too_large",
     "rows_of",
+    "written",
 ]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isqrt
+from typing import Any
 
 from ruledsl.ir import Patches
 
@@ -75,6 +76,17 @@ def layers_of(entries: Sequence[int | str]) -> tuple[int, ...]:
     if len(found) < 2 or isinstance(found[-1], Maps):  # what answers has a cell for each label
         raise ValueError(entries)
     return tuple(found)
+
+
+def written(value: Any) -> Any:
+    """A setting's value as TOML and JSON hold it: lists, and a convolution's layer as its text.
+
+    >>> written(layers_of((784, "8x5/2", 47)))
+    [784, '8x5/2', 47]
+    """
+    if isinstance(value, list | tuple):
+        return [written(entry) for entry in value]
+    return str(value) if isinstance(value, Maps) else value
 
 
 def _read(text: str, below: Sequence[int]) -> Convolution:

@@ -9,7 +9,7 @@ from dataclasses import field as plain
 from typing import Any, Literal
 
 from ruledsl.settings import checks
-from ruledsl.settings.layers import Convolution, Maps, convolutions_of
+from ruledsl.settings.layers import Convolution, convolutions_of, written
 from ruledsl.settings.table import Setting, changed, field, flat, known_names, rows_of
 
 PAPER_SIZES = (784, 170, 130, 100, 70, 47)
@@ -175,8 +175,7 @@ class TrainSettings:
 
     def flat(self) -> dict[str, Any]:
         """Every setting by name, as it is written: a convolution is a text."""
-        written = tuple(str(n) if isinstance(n, Maps) else n for n in self.sizes)
-        return flat(self, TABLE) | {"sizes": written}
+        return flat(self, TABLE) | {"sizes": tuple(written(self.sizes))}
 
     @property
     def convolutions(self) -> tuple[Convolution | None, ...]:

@@ -42,6 +42,8 @@ class StudyCell:
     """One training of a study: its rule, and what is varied in it."""
 
     rule: str
+    label: str
+    """The rule among the study's: short, and no other's."""
     values: tuple[tuple[str, Any], ...]
     settings: tuple[tuple[str, Any], ...]
     root: Path
@@ -64,7 +66,7 @@ class StudyCell:
 
     @property
     def name(self) -> str:
-        return " ".join([Path(self.rule).stem, *(f"{name}={shown(value)}" for name, value in self.values)])
+        return " ".join([self.label, *(f"{name}={shown(value)}" for name, value in self.values)])
 
     @property
     def key(self) -> str:
@@ -76,7 +78,8 @@ class StudyCell:
         # What was read of the rule and the data stays here: another process reads it anew, in a folder of its
         # own perhaps.
         place = self.run_folder.folder.absolute()
-        return StudyCell, (in_full(self.rule), self.values, self.settings, self.root.absolute(), place)
+        rule, root = in_full(self.rule), self.root.absolute()
+        return StudyCell, (rule, self.label, self.values, self.settings, root, place)
 
     @property
     def planned(self) -> int:
@@ -117,6 +120,17 @@ class StudyCell:
         Run(self.run_folder.folder).ensure(self.spec, hear)
 
 
+def _labels(rules: Sequence[str]) -> dict[str, str]:
+    """Each rule's short name, `two` of `rules/two.rule`; all of what was written where others would be called
+    the same.
+
+    >>> _labels(["bio", "a/two.rule", "b/two.rule", "b/two.rule:mine"])["a/two.rule"]
+    'a/two.rule'
+    """
+    stems = {rule: Path(rule).stem for rule in rules}
+    return {rule: stem if list(stems.values()).count(stem) == 1 else rule for rule, stem in stems.items()}
+
+
 def shown(value: Any) -> str:
     """A value of a setting as people write it."""
     return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
@@ -152,9 +166,11 @@ class Study:
         opened = Opened()
         # Run folders say where data lie in full: the same text wherever their cell was trained.
         shared = tuple((n, in_full(str(v)) if n == "data_root" else v) for n, v in settings.items())
+        labels = _labels(self.rules)
         self.cells = [
             StudyCell(
                 rule,
+                labels[rule],
                 tuple(zip(self.vary, values, strict=True)),
                 shared,
                 self.out,
@@ -200,13 +216,22 @@ class Study:
                 yield cell, Run(cell.run_folder.folder)
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each cell that is trained: what it is, accuracy at the end, the mean Θ, its folder."""
-        rows = []
-        for cell, run in self.runs():
-            members = [r.run for r in run.config.runs]
-            accuracy = Interval.of(run.accuracy_by_seed(members).values())
-            rows.append({"rule": cell.rule, **dict(cell.values), "accuracy": accuracy, "run": run})
-        return rows
+        """A row for each cell that is trained: what it is, accuracy at the end over its seeds, its run.
+
+        A cell whose runs differ in more than their seed, in λ say, has a row for each `group` of them.
+        """
+        return [
+            {
+                "rule": cell.rule,
+                "label": cell.label,
+                **dict(cell.values),
+                "group": group,
+                "accuracy": Interval.of(run.accuracy_by_seed(members).values()),
+                "run": run,
+            }
+            for cell, run in self.runs()
+            for group, members in run.groups.items()
+        ]
 
     def plot(self, x: str, path: str | Path, y: str = "accuracy", hue: str = "rule") -> list[Path]:
         """A measure at the end against a setting, a curve for each rule or value of `hue`; PNG and PDF.
@@ -215,7 +240,8 @@ class Study:
             x: a setting that the study varies.
             path: of the picture.
             y: `accuracy`, or any column of metrics.csv: `meta_loss`, `alpha_1`, `theta[hebb]` …
-            hue: `rule`, or another setting that is varied. Cells that differ in neither count together.
+            hue: `rule`, or another setting that is varied. Cells that differ in neither count together; runs
+                of a cell that differ in more than their seed do not.
 
         Raises `SettingsError` for a setting that is not varied, or a column that nobody recorded.
         """
@@ -242,7 +268,9 @@ class Study:
             columns = next(iter(metrics.runs.values()))
             if column not in columns:
                 raise SettingsError(f"no column `{y}` was recorded; there are {', '.join(columns)}")
-            members = [r.run for r in run.config.runs]
-            label = Path(cell.rule).stem if hue == "rule" else f"{hue} {shown(values[hue])}"
-            found[label, shown(values[x])] += run.accuracy_by_seed(members, metrics, column).values()
+            label = cell.label if hue == "rule" else f"{hue} {shown(values[hue])}"
+            groups = run.groups
+            for group, members in groups.items():
+                own = label if len(groups) == 1 else f"{label}, {group}"
+                found[own, shown(values[x])] += run.accuracy_by_seed(members, metrics, column).values()
         return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
+import importlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ from ruledsl.enumeration import Alphabet
 from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
 from ruledsl.runs import Metrics, Run, read_metrics
-from ruledsl.tasks import open_dataset
+from ruledsl.settings import OPTIONS
+from ruledsl.tasks import ImageSource, open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
 from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
@@ -101,8 +103,8 @@ def test_as_many_as_are_kept_go_on_to_the_second_heat(front: Front) -> None:
 def test_of_two_rules_of_a_kind_the_better_one_is_kept(front: Front) -> None:
     (first, *_) = front.archive
     fit = first.fit
-    scored = [dataclasses.replace(fit, scores=(score,)) for score in (0.1, 0.3, 0.2)]
-    entries = [dataclasses.replace(first, fit=one) for one in scored]
+    scored = [replace(fit, scores=(score,)) for score in (0.1, 0.3, 0.2)]
+    entries = [replace(first, fit=one) for one in scored]
     assert [e.fit.mean for e in best_of_kinds(entries)] == [0.3]
 
 
@@ -166,7 +168,7 @@ def test_no_class_is_searched_on_and_judged_by(front: Front) -> None:
 def test_what_is_told_of_a_part_was_measured_on_that_part(part: str, front: Front) -> None:
     trained = ruledsl.open_run(front.out / "refits-2")
     learned = {r["run"]: tuple(r["theta"].values()) for r in trained.result["runs"]}
-    runs = [dataclasses.replace(spec, initial=learned[spec.run]) for spec in trained.config.runs]
+    runs = [replace(spec, initial=learned[spec.run]) for spec in trained.config.runs]
     source = open_dataset(f"glyphs@{part}", Path())
     trainer = MetaTrainer(compile_rule(trained.rule), trained.config.settings, runs, source)
     found = list(trainer.judge_fresh(SMALL.judged_tasks).values())
@@ -204,13 +206,13 @@ def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(
 
 
 def test_another_seed_sees_other_tasks(front: Front, tmp_path: Path) -> None:
-    other = dataclasses.replace(QUESTIONED, search=dataclasses.replace(SMALL, seed=1, rounds=1, exchanges=0))
+    other = replace(QUESTIONED, search=replace(SMALL, seed=1, rounds=1, exchanges=0))
     found = discover(other, tmp_path / "out")
     assert not set(found.rules[0].accuracy["test"]) & set(front.rules[0].accuracy["test"])
 
 
 def test_a_folder_holds_one_search(front: Front) -> None:
-    other = dataclasses.replace(QUESTIONED, size=1)
+    other = replace(QUESTIONED, size=1)
     with pytest.raises(RunError, match="a search with other options"):
         discover(other, front.out)
 
@@ -302,6 +304,25 @@ def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
     assert not list((tmp_path / "other").glob("round-*"))
 
 
+def test_another_split_searches_chooses_and_tests_on_other_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = list[str]()
+    module = importlib.import_module("ruledsl.discovery.discover")
+
+    def noted(name: str, root: Path) -> ImageSource:
+        opened.append(name)
+        return open_dataset(name, root)
+
+    monkeypatch.setattr(module, "open_dataset", noted)
+    asked = replace(QUESTIONED, search=replace(SMALL, split=1))
+    with pytest.raises(Stop):
+        discover(asked, tmp_path, listen=stop_at("start"))
+    assert opened == ["glyphs@choice:1", "glyphs@test:1"]
+    assert Run(tmp_path / "start").config.dataset == "glyphs@search:1"
+    assert read_question(tmp_path) == asked
+
+
 def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None:
     """What the screen is made of, against a difference of losses."""
     exact, measured = slopes()
@@ -311,6 +332,12 @@ def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None
 def test_settings_that_a_search_decides_itself_are_no_settings_of_it() -> None:
     with pytest.raises(SettingsError, match="episodes"):
         Question(settings={"episodes": 3})
+
+
+def test_a_question_about_networks_with_convolutions_is_read_again(tmp_path: Path) -> None:
+    asked = Question(settings={"sizes": OPTIONS["sizes"].parse("784-8x5/2-47")})
+    asked.keep(tmp_path)
+    assert read_question(tmp_path) == asked
 
 
 def test_a_start_that_moves_more_than_w_takes_nothing_from_the_library() -> None:
@@ -330,8 +357,8 @@ def test_a_term_that_does_nothing_is_left_out_of_the_rule_that_is_preferred(tmp_
         "term idle = y_post * y_pre^T [fixed = 0.0]\n"
         "rule r = f + idle\n"
     )
-    few = dataclasses.replace(SMALL, rounds=1, beam=1, kept=1, proposers=("merging",))
-    front = discover(dataclasses.replace(QUESTIONED, start=str(idle), search=few), tmp_path / "found")
+    few = replace(SMALL, rounds=1, beam=1, kept=1, proposers=("merging",))
+    front = discover(replace(QUESTIONED, start=str(idle), search=few), tmp_path / "found")
     assert front.rules[0].terms == ("f", "idle")
     left_out = {rule.why: rule for rule in front.rules if rule.why.startswith("leaves out")}
     assert set(left_out) >= {"leaves out -e_post * y_pre^T", "leaves out y_post * y_pre^T"}

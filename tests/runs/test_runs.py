@@ -200,6 +200,19 @@ def test_layers_beyond_the_network_are_refused(tmp_path: Path) -> None:
     assert "acts in layers 2 to 7, but this network's weights lead to layers 1 to 3" in result.output
 
 
+def test_a_term_in_some_layers_has_a_name_that_tables_can_hold(tmp_path: Path) -> None:
+    text = "rule deep = pseudo_gradient + error_hebb[layers = 1 3, init = 0.01] + error_hebb[layers = 2]"
+    (tmp_path / "deep.rule").write_text(text, encoding="utf-8")
+    result = train(tmp_path / "run", rule=str(tmp_path / "deep.rule"), episodes=2)
+    assert result.exit_code == 0, result.output
+    names = ("pseudo_gradient", "error_hebb[1+3]", "error_hebb[2]")
+    assert read_metrics(tmp_path / "run").terms == names
+    again = run("resume", tmp_path / "run", "--episodes", 3)
+    assert again.exit_code == 0, again.output
+    asked = [tmp_path / "run", "--theta", "error_hebb[1+3]=0.5"]
+    assert run("evaluate", *asked, "--out", tmp_path / "at").exit_code == 0
+
+
 def test_nothing_computed_is_overwritten_or_lost(tmp_path: Path) -> None:
     train(tmp_path / "run")
     before = (tmp_path / "run" / "metrics.csv").read_bytes()
