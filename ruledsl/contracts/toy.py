@@ -14,6 +14,7 @@ from ruledsl.backend import CompiledRule, compile_rule
 from ruledsl.engines import MetaGradient, meta_gradient
 from ruledsl.errors import UserError
 from ruledsl.measures import AdaptedView
+from ruledsl.meta import starting_theta
 from ruledsl.network import endings_of, programs_of, variants_of
 from ruledsl.registry import Registered
 from ruledsl.rules import load
@@ -111,10 +112,9 @@ def batch_of(settings: TrainSettings, seeds: range, rule: CompiledRule) -> Episo
 
 def theta_of(rule: CompiledRule, settings: TrainSettings, count: int, rate: float = RATE) -> Tensor:
     """(N, R): θ_0 = rate, all else where it starts, with a little of every other term."""
-    added = programs_of(rule.program, settings).pathway_coefficients
     # Squared errors are not bounded as those of a softmax are: they ask for smaller steps.
     gentle = 0.1 if settings.network.output == "linear" else 1.0
-    theta = torch.tensor([*rule.program.initial, *(c.start for c in added)], dtype=torch.float64)
+    theta = torch.tensor([*starting_theta(rule.program, settings).values()], dtype=torch.float64)
     theta = theta + 1e-3 * gentle
     theta[0] = rate * gentle
     return theta.expand(count, -1)

@@ -14,7 +14,7 @@ from ruledsl.discovery.ground import Contender, Ground, Trained
 from ruledsl.discovery.search import REFIT_SEED, Candidate, Hunt
 from ruledsl.discovery.settling import without_one
 from ruledsl.evidence import refuse_edited_document, write_sealed
-from ruledsl.meta import MetaTrainer
+from ruledsl.meta import MetaTrainer, silent_theta
 from ruledsl.rules import load
 from ruledsl.runs import Run
 from ruledsl.selection import Stage
@@ -126,9 +126,11 @@ def knock_outs(hunt: Hunt, rule: Judged, rounds: int, source: ImageSource) -> di
 def _without_each(hunt: Hunt, rule: Judged, source: ImageSource) -> dict[str, dict[str, float]]:
     """By the term that is left out (by nothing, for the whole rule) and seed: the accuracy."""
     spec, seeds = hunt.ground.spec(rule.terms, rule.ways), _refit_seeds(hunt)
+    silent, learned = silent_theta(spec.rule.program, spec.config.settings), rule.means
     runs: list[RunSpec] = []
     for gone in ("", *rule.terms):
-        theta = tuple(0.0 if n == gone else rule.means.get(n, 0.0) for n in spec.rule.names)
+        kept = {name: learned[name] for name in rule.terms if name != gone}
+        theta = tuple({**silent, **kept}.values())
         runs += [RunSpec(len(runs) + k, seed, 0.0, rule.terms, theta) for k, seed in enumerate(seeds)]
     trainer = MetaTrainer(compile_rule(spec.rule), spec.config.settings, runs, source)
     judged = trainer.judge_fresh(hunt.question.search.judged_tasks)

@@ -6,7 +6,15 @@ from ruledsl.meta.optimisers import Adam, Coefficients, Optimiser, Recipe, Torch
 from ruledsl.meta.reliving import Reliver, Reliving
 from ruledsl.meta.room import Room, reach
 from ruledsl.meta.streams import Computer, Crew, Lived, Portion, Streams
-from ruledsl.meta.trainer import Fresh, MetaTrainer, coefficient_names, naive_networks, worst_loss
+from ruledsl.meta.trainer import (
+    Fresh,
+    MetaTrainer,
+    coefficient_names,
+    naive_networks,
+    silent_theta,
+    starting_theta,
+    worst_loss,
+)
 
 __all__ = [
     "Adam",
@@ -36,6 +44,8 @@ __all__ = [
     "measuring_points",
     "naive_networks",
     "reach",
+    "silent_theta",
+    "starting_theta",
     "together",
     "vector",
     "worst_loss",

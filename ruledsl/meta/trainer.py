@@ -49,6 +49,17 @@ def coefficient_names(rule: RuleProgram, settings: TrainSettings) -> tuple[str, 
     return programs_of(rule, settings).coefficient_names
 
 
+def starting_theta(rule: RuleProgram, settings: TrainSettings) -> dict[str, float]:
+    """Where each number in Θ starts, by its name."""
+    added = programs_of(rule, settings).pathway_coefficients
+    return {**dict(zip(rule.names, rule.initial, strict=True)), **{c.name: c.start for c in added}}
+
+
+def silent_theta(rule: RuleProgram, settings: TrainSettings) -> dict[str, float]:
+    """Θ of a network where no term does anything: what the pathway adds to it is where it starts."""
+    return starting_theta(rule, settings) | dict.fromkeys(rule.names, 0.0)
+
+
 def naive_networks(rule: RuleProgram, settings: TrainSettings, source: ImageSource) -> Episode:
     """A few networks before they learn, on draws of their own: the same for every run of a training."""
     cheap = settings.having(dtype="float32", device="cpu")
@@ -110,7 +121,7 @@ class MetaTrainer:
         measured in a few naive networks."""
         program, added = self.rule.program, self.programs.pathway_coefficients
         naive = naive_networks(program, self.streams.variants[0], self.source)
-        initial = torch.tensor([*program.initial, *(c.start for c in added)], dtype=torch.float64)
+        initial = torch.tensor([*starting_theta(program, self.settings).values()], dtype=torch.float64)
         named = (
             {Slot(Kind.weights, n): w for n, w in enumerate(naive.W)} | naive.feedback | self._resting(naive)
         )

@@ -8,6 +8,7 @@ from math import inf, isfinite
 from statistics import fmean
 
 from ruledsl.errors import RunError
+from ruledsl.meta import silent_theta
 from ruledsl.runs import Crews, Metrics, Run, Spec
 from ruledsl.settings import ACCURACY, ALPHA, LOSS, NO_TERMS, ORTHO, EpisodeRecord, RunSpec
 from ruledsl.statistics import Interval, finite_mean
@@ -93,8 +94,8 @@ def train_groups(
         RunError: the folder holds a training with other settings.
         KeyboardInterrupt: stopped; asked again, it goes on.
     """
-    names = base.rule.names
-    starts = [tuple(each.get(name, 0.0) for name in names) if each else () for each in warm]
+    silent = silent_theta(base.rule.program, base.config.settings)
+    starts = [tuple({**silent, **each}.values()) if each else () for each in warm]
     each = ((terms, start, seed) for terms, start in zip(groups, starts, strict=True) for seed in seeds)
     runs = tuple(RunSpec(n, seed, 0.0, t or NO_TERMS, start) for n, (t, start, seed) in enumerate(each))
     config = replace(base.config, settings=base.config.settings.having(episodes=episodes), runs=runs)

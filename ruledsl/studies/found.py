@@ -8,8 +8,7 @@ from typing import Any
 
 from ruledsl.errors import SettingsError
 from ruledsl.ir import Locality
-from ruledsl.meta import coefficient_names
-from ruledsl.network import programs_of
+from ruledsl.meta import coefficient_names, starting_theta
 from ruledsl.rules import Rule, load
 from ruledsl.runs import DATA, Run
 from ruledsl.settings import EVALUATED, NETWORK, TrainSettings, Wrong, checks
@@ -47,8 +46,7 @@ def coefficients_of(
 
     Raises `SettingsError` for a name that is not one, or for a run of several groups.
     """
-    added = programs_of(rule.program, settings).pathway_coefficients
-    theta = dict(zip(rule.names, rule.program.initial, strict=True)) | {c.name: c.start for c in added}
+    theta = starting_theta(rule.program, settings)
     try:
         named = checks.coefficients(given or {})
     except Wrong as expected:

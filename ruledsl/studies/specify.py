@@ -14,7 +14,7 @@ from ruledsl.errors import RunError, SettingsError
 from ruledsl.evidence import refuse_edited
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.language import closest
-from ruledsl.meta import coefficient_names
+from ruledsl.meta import coefficient_names, silent_theta
 from ruledsl.registry import find
 from ruledsl.rules import Rule, apart, load_each
 from ruledsl.runs import DATA, RULE, RunConfig, Spec, read_toml, recorded_runs
@@ -113,8 +113,10 @@ def _completed(
     if given.get("meta_batch") is None and settings.recipe != "robust":
         more["meta_batch"] = 1
     if chosen.plant is not None:
-        known_terms(rule.name, chosen.plant, rule.names, "--teacher")
-        more["teacher"] = tuple(chosen.plant.get(name, 0.0) for name in rule.names)
+        settings = settings.having(**more)
+        silent = silent_theta(rule.program, settings)
+        known_terms(rule.name, chosen.plant, list(silent), "--teacher")
+        more["teacher"] = tuple({**silent, **chosen.plant}.values())
     return settings.having(**more)
 
 

@@ -13,6 +13,7 @@ from ruledsl import Locality, SettingsError
 from ruledsl.algebra import direction
 from ruledsl.discovery import discover, library_of, read_question
 from ruledsl.enumeration import Alphabet
+from ruledsl.runs import Run
 from tests.commands import run
 from tests.discovery.small import ALPHABET, QUESTIONED, SMALL
 
@@ -52,6 +53,16 @@ def test_a_search_finds_rules_that_move_feedback_weights_and_says_so(tmp_path: P
     assert read_question(tmp_path) == question
     for rule in front.rules:
         assert ruledsl.load(tmp_path / "found" / f"{rule.name}.rule").names == rule.terms
+
+
+def test_a_search_with_a_pathway_that_has_coefficients_starts_them_where_they_belong(tmp_path: Path) -> None:
+    few = dataclasses.replace(SMALL, rounds=1, beam=1, kept=2, proposers=("enumeration",), exchanges=0)
+    settings = {**QUESTIONED.settings, "feedback": "mixture"}
+    front = discover(dataclasses.replace(QUESTIONED, search=few, settings=settings), tmp_path)
+    assert front.knock_outs
+    heat = Run(tmp_path / "round-1-heat-1").config
+    started = dict(zip(heat.terms, heat.runs[0].initial, strict=True))
+    assert started["direct_1"] == 0.5
 
 
 @pytest.mark.parametrize("also", [("W",), ("V",), ("B", "B")])

@@ -58,6 +58,19 @@ def test_a_selection_says_everything_and_goes_on_where_it_was(tmp_path: Path) ->
     assert "holds a selection with other options" in other.output
 
 
+def test_a_pathway_with_coefficients_of_its_own_is_no_term_to_be_left_out(tmp_path: Path) -> None:
+    mixed = ["--feedback", "mixture", "--teacher", "pseudo_gradient=0.02"]
+    trained = train(tmp_path / "run", "--seeds", 1, "--l1", "0,1e-9", *mixed, episodes=2)
+    assert trained.exit_code == 0, trained.output
+    budget = ["--seeds", 1, "--episodes", 2, "--refit-episodes", 2, "--quiet"]
+    found = run("select", tmp_path / "run", *budget)
+    assert found.exit_code == 0, found.output
+    (knocked, *_) = (tmp_path / "run" / "selection").glob("round-*")
+    config = Run(knocked).config
+    started = dict(zip(config.terms, config.runs[0].initial, strict=True))
+    assert [started["direct_1"], started["direct_2"]] == pytest.approx([0.5, 0.5], abs=0.1)
+
+
 def test_supports_are_what_most_seeds_keep_with_one_sign(tmp_path: Path) -> None:
     train(tmp_path / "run", "--seeds", 3, "--l1", "0,1000", rule="bio")
     path = sparsity_path(Run(tmp_path / "run"))
