@@ -41,6 +41,10 @@ class FolderInUse(RunError):
     """A run folder that another process trains in at this moment."""
 
 
+class OtherTraining(RunError):
+    """A run folder that holds another training than the one that was asked for."""
+
+
 class DataError(UserError):
     """Data that cannot be found or used.
 

@@ -7,7 +7,7 @@ from ruledsl.registry.declarations import (
     use_folders,
 )
 from ruledsl.registry.kinds import KINDS, Registered, register
-from ruledsl.registry.loading import check_file, find, names_of, plugin_at_fault, replaced
+from ruledsl.registry.loading import check_file, digest_of, find, names_of, plugin_at_fault, replaced
 
 __all__ = [
     "KINDS",
@@ -15,6 +15,7 @@ __all__ = [
     "Registered",
     "check_file",
     "declared",
+    "digest_of",
     "find",
     "names_of",
     "plugin_at_fault",

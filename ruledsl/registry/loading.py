@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from ruledsl.registry import kinds
 from ruledsl.registry.declarations import Declaration, declared, product_folder, read_declarations, search_key
 from ruledsl.registry.kinds import KINDS, Registered
 
-_loaded: dict[Path, list[Registered]] = {}
+_loaded: dict[Path, tuple[str, list[Registered]]] = {}
+"""By file: the digest of what was executed, and what that registered."""
 _found: dict[tuple[object, ...], Registered] = {}
 """Looked up many times in an episode."""
 
@@ -90,7 +92,8 @@ def plugin_at_fault(error: BaseException) -> str:
 def _load(path: Path) -> list[Registered]:
     resolved = path.resolve()
     if resolved in _loaded:
-        return _loaded[resolved]
+        return _loaded[resolved][1]
+    digest = _digest_of_file(resolved)
     spec = util.spec_from_file_location(f"ruledsl_plugin_{resolved.stem}", resolved)
     assert spec is not None
     assert spec.loader is not None
@@ -104,8 +107,19 @@ def _load(path: Path) -> list[Registered]:
         raise PluginError(_message(resolved, error)) from None
     finally:
         collected = kinds._open.pop()
-    _loaded[resolved] = collected
+    _loaded[resolved] = digest, collected
     return collected
+
+
+def digest_of(declaration: Declaration) -> str:
+    """SHA-256 of a plugin's file: as it was executed here, which an edit since does not change, else as it
+    is."""
+    resolved = declaration.path.resolve()
+    return _loaded[resolved][0] if resolved in _loaded else _digest_of_file(resolved)
+
+
+def _digest_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _message(path: Path, error: Exception) -> str:

@@ -3,25 +3,27 @@ as text that `train --config` reads again."""
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from ruledsl import __version__
-from ruledsl.errors import RunError, SettingsError
-from ruledsl.registry import declared
+from ruledsl.errors import OtherTraining, RunError, SettingsError
+from ruledsl.registry import declared, digest_of
 from ruledsl.runs.metrics import metrics_header
 from ruledsl.runs.names import CONFIG
 from ruledsl.runs.schema import CONFIG_FILE, RECORDED, RUNS, checked
 from ruledsl.settings import TABLE, RunSpec, TrainSettings, Wrong, checks, written
 from ruledsl.storage import write_text
+
+if TYPE_CHECKING:
+    from ruledsl.tasks import ImageSource
 
 FORMAT = 1
 
@@ -64,19 +66,20 @@ def used_plugins(settings: TrainSettings) -> list[dict[str, str]]:
             "kind": d.kind,
             "name": d.name,
             "file": str(d.path),
-            "sha256": hashlib.sha256(d.path.read_bytes()).hexdigest(),
+            "sha256": digest_of(d),
         }
         for d in found
     ]
 
 
-def write_config(folder: Path, config: RunConfig) -> None:
+def write_config(folder: Path, config: RunConfig, source: ImageSource) -> None:
     """Write config.toml; `read_config` gives back an equal object."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "rule": config.rule,
         "dataset": config.dataset,
         "data_root": config.data_root,
+        "data": _digest(source),
         "terms": list(config.terms),
         "settings": {name: written(value) for name, value in config.settings.flat().items()},
         "versions": versions(),
@@ -154,7 +157,7 @@ def _run_spec(row: Mapping[str, Any]) -> RunSpec:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """Versions and plugins that a run folder was made with; none where it does not say:
+    """Versions, plugins and data that a run folder was made with; none where it does not say:
     whoever reads the configuration itself says what is wrong with it."""
     try:
         return checked(folder / CONFIG, RECORDED, read_toml(folder / CONFIG))
@@ -176,6 +179,20 @@ def version_differences(folder: Path) -> list[str]:
     return changed + changed_plugins(folder)
 
 
+def _digest(source: ImageSource) -> str:
+    return "" if source.shipped else source.digest
+
+
+def refuse_other_data(folder: Path, source: ImageSource) -> None:
+    """Raise `OtherTraining` for samples other than those that a run folder's training saw.
+
+    Folders of earlier versions do not say which these were.
+    """
+    recorded = _recorded(folder).get("data", "")
+    if recorded and recorded != _digest(source):
+        raise OtherTraining(f"{folder} was trained on other samples than `{source.name}` holds now")
+
+
 def changed_plugins(folder: Path) -> list[str]:
     """Plugins of the user's that a run folder was made with and that read otherwise now.
 
@@ -190,6 +207,6 @@ def changed_plugins(folder: Path) -> list[str]:
                 f"{folder} was trained with the {kind} `{name}` of {file}; "
                 f"name its folder: `ruledsl --plugins {Path(file).parent} …`"
             )
-        if hashlib.sha256(declaration.path.read_bytes()).hexdigest() != entry.get("sha256"):
+        if digest_of(declaration) != entry.get("sha256"):
             changed.append(f"the {kind} `{name}` in {declaration.place} reads otherwise now")
     return changed

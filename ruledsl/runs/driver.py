@@ -120,7 +120,7 @@ def start(
         with locked(folder):
             begun()
             write_text(folder / RULE, rule.source)
-            write_config(folder, config)
+            write_config(folder, config, source)
             session = _Session(folder, config, trainer, start_metrics(folder, config.columns))
             return _run(session, listen, None, fresh_tasks)
     except OSError as error:

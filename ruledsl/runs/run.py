@@ -12,12 +12,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ruledsl.errors import RunError
+from ruledsl.errors import OtherTraining, RunError
 from ruledsl.evidence import refuse_edited
 from ruledsl.figures import draw_panels
 from ruledsl.ir import Locality
 from ruledsl.rules import Rule, formula, load, table
-from ruledsl.runs.config import RunConfig, read_config, recorded_versions, version_differences
+from ruledsl.runs.config import (
+    RunConfig,
+    read_config,
+    recorded_versions,
+    refuse_other_data,
+    version_differences,
+)
 from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
 from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, METRICS, RESULT, RULE
 from ruledsl.runs.panels import training_panels
@@ -222,12 +228,18 @@ class Run:
     # going on ----------------------------------------------------------------
 
     def source(self) -> ImageSource:
-        """The data it was trained on; arrays of a user's lie in the folder itself."""
+        """The data it was trained on; arrays of a user's lie in the folder itself.
+
+        Raises `RunError` where there are other samples under the same name now.
+        """
         from ruledsl.tasks import open_dataset
 
         own = self.folder / self.config.dataset
         spec = str(own) if self.config.dataset == DATA else self.config.dataset
-        return open_dataset(spec, Path(self.config.data_root))
+        source = open_dataset(spec, Path(self.config.data_root))
+        if not self.accept_edited:
+            refuse_other_data(self.folder, source)
+        return source
 
     def trained_rule(self) -> Rule:
         """The rule, once more certain that it belongs to the configuration.
@@ -298,16 +310,11 @@ class Run:
         """The same run, finished: started, gone on with, or only read.
 
         Raises:
-            RunError: the folder holds a run with other settings.
+            OtherTraining: the folder holds a run of another rule, on other data or with other settings.
             KeyboardInterrupt: stopped by a signal; asked again, it goes on.
         """
         if self.state != "new":
-            before = read_config(self.folder)
-            if (before.settings.deciding(), before.runs) != (
-                spec.config.settings.deciding(),
-                spec.config.runs,
-            ):
-                raise RunError(f"{self.folder} holds a training with other settings; choose another `--out`")
+            self._refuse_other(spec)
         outcome = None
         if self.state == "new":
             outcome = self.start(spec, listen, fresh_tasks, crews=crews)
@@ -316,6 +323,15 @@ class Run:
         if outcome is not None and outcome.interrupted:
             raise KeyboardInterrupt
         return Run(self.folder)
+
+    def _refuse_other(self, spec: Spec) -> None:
+        """Raise `OtherTraining` unless the folder's numbers are those that a specification leads to."""
+        before, asked = read_config(self.folder), spec.config
+        if (before.settings.deciding(), before.runs) != (asked.settings.deciding(), asked.runs):
+            raise OtherTraining(f"{self.folder} holds a training with other settings; choose another `--out`")
+        if self.rule.source != spec.rule.source:
+            raise OtherTraining(f"{self.folder} holds a training of another rule; choose another `--out`")
+        refuse_other_data(self.folder, spec.source)
 
     def rerun(self, out: Path, listen: Listener | None = None) -> Outcome:
         """Train again, from nothing but this folder's configuration and rule, into another folder.

@@ -31,6 +31,7 @@ CONFIG_FILE = checks.record(
 RECORDED = checks.record(
     {},
     {
+        "data": checks.text,
         "versions": checks.mapping(checks.text),
         "plugins": checks.each(checks.mapping(checks.text)),
     },

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruledsl.errors import RunError
+from ruledsl.errors import OtherTraining, RunError
 from ruledsl.meta import naive_networks, worst_loss
 from ruledsl.runs import DATA, Crews, Run, Spec, locked
 from ruledsl.selection.fits import (
@@ -72,9 +72,7 @@ class _Search:
         try:
             folder, starts = Run(self.out / stage.name), [warm] * len(groups)
             trained = train_groups(folder, base, groups, starts, seeds, stage.episodes, hear, self.crews)
-        except RunError as error:
-            if "other settings" not in str(error):
-                raise
+        except OtherTraining:
             raise RunError(
                 f"{self.out} holds a selection with other options; choose another `--out`"
             ) from None

@@ -204,7 +204,7 @@ def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], d
     return ([rule] if isinstance(rule, str) and rule else list(rule)), {**found, **given}
 
 
-_RECORDED = ("format", "rule", "terms", "settings", "versions", "plugins", "machine", "runs")
+_RECORDED = ("format", "data", "rule", "terms", "settings", "versions", "plugins", "machine", "runs")
 
 
 def default_folder(name: str, suffix: str | None = None) -> Path:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruledsl.errors import RunError, SettingsError
+from ruledsl.errors import OtherTraining, RunError, SettingsError
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
 from ruledsl.progress import Board
 from ruledsl.runs import RULE, Run, Spec, used_plugins
@@ -59,10 +59,11 @@ class StudyCell:
     @cached_property
     def run_folder(self) -> Run:
         """Named by what decides its numbers, bytes of data included."""
-        if self.place:
-            return Run(self.place)
+        return Run(self.place or self.root / self._folder_name())
+
+    def _folder_name(self) -> str:
         name = self.spec.rule.name.replace("+", "-")
-        return Run(self.root / f"{name}-{digest(self.spec, self.spec.source.digest)}")
+        return f"{name}-{digest(self.spec, self.spec.source.digest)}"
 
     @property
     def name(self) -> str:
@@ -114,6 +115,10 @@ class StudyCell:
         return self.run_folder.state == "finished"
 
     def run(self, tick: Tick) -> None:
+        """Raises `OtherTraining` where its rule, data or plugins read otherwise than when the study began."""
+        if self._folder_name() != self.run_folder.folder.name:
+            raise OtherTraining(f"{self.name}: its rule, data or plugins were changed since the study began")
+
         def hear(_: Sequence[EpisodeRecord]) -> None:
             tick(1)
 

@@ -49,7 +49,7 @@ def load_glyphs(part: str) -> ImageSource:
     def read(places: NDArray[np.int64]) -> Pixels:
         return drawing.images(labels[places])[places].astype(np.float32) / 255.0
 
-    return ImageSource(f"glyphs/{part}", SIDE, labels, read)
+    return ImageSource(f"glyphs/{part}", SIDE, labels, read, shipped=True)
 
 
 def draw_glyphs(per_class: int, seed: int) -> NDArray[np.uint8]:

@@ -49,3 +49,5 @@ class ImageSource:
     members: tuple[Indices, ...] = ()
     """Places of the images of each class, classes in order of their labels."""
     classes: int = 0
+    shipped: bool = False
+    """Whether it came with the package, whose version says then which samples these are."""

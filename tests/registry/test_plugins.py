@@ -238,7 +238,10 @@ def test_a_run_names_the_plugin_it_misses_and_the_one_that_changed(
         ).exit_code
         == 0
     )
-    path.write_text(path.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    later = tmp_path / "later"
+    later.mkdir()
+    write(later, "mine.py", path.read_text(encoding="utf-8") + "\n# changed\n")
+    monkeypatch.setenv("RULEDSL_PLUGINS", str(later))
     changed = run("resume", tmp_path / "run", "--episodes", 3, "--quiet")
     assert changed.exit_code == 0, changed.output
     assert "the diagnostic `trust` in" in changed.output
