@@ -73,10 +73,9 @@ def _print_norms(stream: StreamReport, names: Sequence[str]) -> None:
 def watch(folder: Path, seconds: float) -> None:
     """Follow a run that another process trains, until it ends."""
     run = open_run(folder)
-    total = run.config.settings.episodes
     seen, quiet_since = 0, time.monotonic()
-    with TrainingProgress(run.config.terms, total, quiet=False) as progress:
-        while seen < total:
+    with TrainingProgress(run.config.terms, run.asked, quiet=False) as progress:
+        while seen < run.asked:
             try:
                 metrics = run.metrics_so_far
                 news = list(metrics.records(seen)) if len(metrics.runs) == len(run.config.runs) else []
@@ -85,7 +84,7 @@ def watch(folder: Path, seconds: float) -> None:
             for records in news:
                 progress(records)
                 seen, quiet_since = seen + 1, time.monotonic()
-            if seen >= total:
+            if seen >= run.asked:
                 break
             if not is_in_use(folder) and time.monotonic() - quiet_since > seconds:
                 click.echo(

@@ -48,7 +48,7 @@ def train(
 def resume(folder: Path, episodes: int | None, executor: str, other_backend: bool, quiet: bool) -> int:
     """Continue a run folder; the exit code."""
     run = open_run(folder)
-    total = episodes or run.config.settings.episodes
+    total = episodes or run.asked
     _warn_of_versions(run, "the episodes from here on may differ in their last bits")
     if not quiet and run.episodes >= total and episodes in (None, run.episodes):
         click.echo(f"{folder} is finished; go on with `--episodes N`, N above {run.episodes}", err=True)

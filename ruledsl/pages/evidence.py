@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 from typing import Any
 
 from ruledsl.figures import Panel
@@ -55,7 +56,7 @@ class Evidence:
 
     @property
     def finished(self) -> bool:
-        return self.episodes >= self.config.settings.episodes
+        return self.episodes >= self.run.asked
 
     @property
     def window(self) -> int:
@@ -70,9 +71,17 @@ class Evidence:
         return Interval.of(self.by_seed(group).values())
 
     def theta_by_seed(self, group: str, term: str) -> dict[int, float]:
-        """Seed → θ before the last episode."""
+        """Seed → θ, as learned; in the last episode that was recorded, while the training goes on."""
         seeds = {r.run: r.seed for r in self.config.runs}
-        return {seeds[r]: self.metrics.theta(r, term)[-1] for r in self.groups[group]}
+        return {seeds[r]: self._theta[r][term] for r in self.groups[group]}
+
+    @cached_property
+    def _theta(self) -> dict[int, dict[str, float]]:
+        if self.run.state != "finished":
+            terms, runs = self.metrics.terms, self.metrics.runs
+            return {run: {term: self.metrics.theta(run, term)[-1] for term in terms} for run in runs}
+        rows = self.run.result["runs"]
+        return {r["run"]: {t: nan if v is None else v for t, v in r["theta"].items()} for r in rows}
 
     def theta(self, group: str, term: str) -> Interval:
         return Interval.of(self.theta_by_seed(group, term).values())

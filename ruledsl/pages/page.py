@@ -88,7 +88,7 @@ def _subtitle(pages: Sequence[Evidence]) -> str:
     for e in pages:
         state = "" if e.finished else f", stopped or still running at episode {e.episodes}"
         runs = len(e.metrics.runs)
-        parts.append(f"{counted(runs, 'run')} of {counted(e.config.settings.episodes, 'episode')}{state}")
+        parts.append(f"{counted(runs, 'run')} of {counted(e.run.asked, 'episode')}{state}")
     return "; ".join(dict.fromkeys(parts))
 
 

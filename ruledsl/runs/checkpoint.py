@@ -22,17 +22,22 @@ from ruledsl.storage import read_json, write_text
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read back: episodes done, and the digest that metrics.csv had up to there."""
+    """What was read back: episodes done and asked for, and the digest that metrics.csv had up to there."""
 
     episodes_done: int
+    episodes_asked: int | None
+    """None in folders of earlier versions: as many as their configuration says."""
     metrics_digest: str
 
 
-def save_checkpoint(folder: Path, trainer: MetaTrainer, episodes_done: int, metrics_digest: str) -> None:
+def save_checkpoint(
+    folder: Path, trainer: MetaTrainer, episodes_done: int, episodes_asked: int, metrics_digest: str
+) -> None:
     """Write the checkpoint; the old one stays until the new one is on disk."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "episodes_done": episodes_done,
+        "episodes_asked": episodes_asked,
         "computed_by": trainer.computed_by,
         "states": [{"diverged": state.diverged, "recipe": state.recipe.state()} for state in trainer.states],
         "sha256": digests(folder) | {METRICS: metrics_digest},
@@ -73,7 +78,9 @@ def load_checkpoint(folder: Path, trainer: MetaTrainer, other_backend: bool = Fa
             state.recipe.restore(saved["recipe"])
             if state.recipe.theta.shape != shape or not bool(state.recipe.theta.isfinite().all()):
                 raise ValueError("its Θ is not finite, or not that of this rule")
-        return Checkpoint(int(document["episodes_done"]), str(document["sha256"][METRICS]))
+        asked = document.get("episodes_asked")
+        digest = str(document["sha256"][METRICS])
+        return Checkpoint(int(document["episodes_done"]), None if asked is None else int(asked), digest)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
 

@@ -68,12 +68,14 @@ class _Session:
     config: RunConfig
     trainer: MetaTrainer
     metrics: MetricsFile
+    asked: int
+    """Episodes, once all are done."""
     done: int = 0
     saved: int | None = None
     """Episodes that the checkpoint on disk knows."""
 
     def save(self) -> None:
-        save_checkpoint(self.folder, self.trainer, self.done, self.metrics.secure())
+        save_checkpoint(self.folder, self.trainer, self.done, self.asked, self.metrics.secure())
         self.saved = self.done
 
     def step(self, listen: Listener) -> None:
@@ -118,11 +120,13 @@ def start(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
+            refuse_used(folder)  # another process may have trained here while the trainer was made
             begun()
             write_text(folder / RULE, rule.source)
             write_config(folder, config, source)
-            session = _Session(folder, config, trainer, start_metrics(folder, config.columns))
-            return _run(session, listen, None, fresh_tasks)
+            metrics = start_metrics(folder, config.columns)
+            session = _Session(folder, config, trainer, metrics, config.settings.episodes)
+            return _run(session, listen, fresh_tasks)
     except OSError as error:
         raise RunError(
             f"{folder} cannot be written: {error.strerror or error}. Nothing was saved there"
@@ -148,7 +152,9 @@ def resume(
     other_backend: bool = False,
     crew: Crew | None = None,
 ) -> Outcome:
-    """Continue a training from its last checkpoint, bit for bit; one that is finished is left as it is.
+    """Continue a training from its last checkpoint, bit for bit; one that is finished is judged again.
+
+    `episodes` are asked for from now on, also of who goes on later.
 
     Raises `RunError` for a folder that is damaged, changed or in use; nothing in it is changed then.
     """
@@ -173,25 +179,25 @@ def resume(
             metrics = reopen_metrics(
                 folder, config.columns, done * len(config.runs), checkpoint.metrics_digest
             )
-            return _run(_Session(folder, config, trainer, metrics, done, done), listen, episodes, fresh_tasks)
+            asked = episodes or checkpoint.episodes_asked or settings.episodes
+            return _run(_Session(folder, config, trainer, metrics, asked, done, done), listen, fresh_tasks)
     except OSError as error:
         raise RunError(f"{folder} cannot be used: {error.strerror or error}. It is as it was") from None
 
 
-def _run(session: _Session, listen: Listener, episodes: int | None, fresh_tasks: int) -> Outcome:
+def _run(session: _Session, listen: Listener, fresh_tasks: int) -> Outcome:
     use_threads(session.config.settings.threads_used)
-    total = episodes or session.config.settings.episodes
     try:
         with session.metrics.file, stopping() as stopped:
             session.save()
             saved_at = time.monotonic()
-            while session.done < total and not stopped.is_set():
+            while session.done < session.asked and not stopped.is_set():
                 session.step(listen)
                 if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                     session.save()
                     saved_at = time.monotonic()
             session.save()
-        interrupted = session.done < total
+        interrupted = session.done < session.asked
         session.conclude(interrupted, fresh_tasks)
         return Outcome(session.folder, session.done, interrupted)
     except OSError as error:

@@ -6,6 +6,7 @@ metrics, which grow by whole rows and are cut back to the checkpoint on resuming
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -140,15 +141,25 @@ class Run:
         if not (self.folder / CHECKPOINT).exists():
             return "new"
         try:
-            return "finished" if read_result(self.folder)["finished"] else "started"
+            ended = read_result(self.folder)["finished"]
         except RunError:
             return "started"
+        # It may have been asked for more since its result was written.
+        return "finished" if ended and self.episodes >= self._counted("episodes_asked") else "started"
 
     @property
     def episodes(self) -> int:
         """Episodes that the checkpoint knows; 0 when there is none to read."""
+        return self._counted("episodes_done")
+
+    @property
+    def asked(self) -> int:
+        """Episodes, once all are done: those of the configuration, or what `resume` was asked for since."""
+        return self._counted("episodes_asked") or self.config.settings.episodes
+
+    def _counted(self, name: str) -> int:
         try:
-            return int(read_json(self.folder / CHECKPOINT)["episodes_done"])
+            return int(read_json(self.folder / CHECKPOINT)[name])
         except (RunError, KeyError, TypeError, ValueError):
             return 0
 
@@ -286,7 +297,7 @@ class Run:
         other_backend: bool = False,
         crews: Crews | None = None,
     ) -> Outcome:
-        """Go on from the last checkpoint, bit for bit; `episodes` in place of the planned number.
+        """Go on from the last checkpoint, bit for bit; to `episodes` in place of the number asked for before.
 
         With `other_backend`, also where compiled code computed what only eager torch can go on with, or the
         other way round: the last bits then differ from there on.
@@ -338,7 +349,13 @@ class Run:
 
         On the same machine and versions the numbers are the same bit for bit; see `difference`.
         """
-        return Run(out).start(Spec(self.trained_rule(), self.config, self.source()), listen)
+        spec = Spec(self.trained_rule(), self.config, self.source())
+
+        def begun() -> None:
+            if self.config.dataset == DATA:  # it lies in this folder, and must lie in the other to go on
+                shutil.copyfile(self.folder / DATA, out / DATA)
+
+        return Run(out).start(spec, listen, begun=begun)
 
     def difference(self, other: Run) -> str | None:
         """Where the metrics of two runs part, in words;

@@ -131,7 +131,7 @@ def _searched(search: _Search, path: Sequence[PathPoint]) -> Outcome:
     start, support = stable_support(path)
     seeds = sorted({r.seed for r in config.runs})
     nested, rounds = _eliminate(search, start, support, seeds[: plan.seeds])
-    episodes = plan.refit_episodes or config.settings.episodes
+    episodes = plan.refit_episodes or search.run.episodes
     full = _full_pool(search, path, seeds, episodes)
     found = dict.fromkeys([*nested, *(p.support for p in path if p.l1 > 0)])
     found[()] = None  # learning nothing is judged on the same tasks as every rule
@@ -147,7 +147,7 @@ def _full_pool(search: _Search, path: Sequence[PathPoint], seeds: Sequence[int],
     """Every term without penalty: the training itself where it has λ = 0, else trained here."""
     config, names = search.run.config, search.run.rule.names
     numbers = [r.run for r in config.runs if r.l1 == 0.0]
-    if path[0].l1 == 0.0 and episodes == config.settings.episodes:
+    if path[0].l1 == 0.0 and episodes == search.run.episodes:
         numbers.sort(key=lambda n: config.runs[n].seed)
         return search.fit(Recorded.of(search.run), names, numbers)
     stage = Stage("full", "the full pool without penalty", episodes)

@@ -85,7 +85,8 @@ class StudyCell:
     @property
     def planned(self) -> int:
         """Its episodes, once all are done."""
-        return self.spec.config.settings.episodes
+        run = self.run_folder
+        return run.asked if run.exists else self.spec.config.settings.episodes
 
     @property
     def episodes(self) -> int:

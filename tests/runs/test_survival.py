@@ -3,24 +3,28 @@ What is there afterwards is right, or is refused."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import ruledsl
 from fuzz.kills import TOY as SHORT
 from fuzz.kills import Zygote, evidence
 from ruledsl import Run
 from ruledsl.runs import read_metrics
+from ruledsl.settings import EpisodeRecord
 from ruledsl.storage import read_json
 from tests import ROOT
-from tests.commands import TOY, run, train
+from tests.commands import SMALL, TOY, run, train
 
 
 @pytest.fixture
@@ -73,6 +77,58 @@ def test_the_same_numbers_come_from_the_folder_alone(tmp_path: Path) -> None:
     result = run("rerun", tmp_path / "run", "--out", tmp_path / "third", "--accept-edited")
     assert result.exit_code == 1
     assert "run 0, episode 1: meta_accuracy was 0.123, is" in result.output
+
+
+class Killed(BaseException):
+    """As SIGKILL is, to the code that it ends."""
+
+
+def test_a_training_that_was_asked_for_more_and_killed_goes_on_to_all_of_it(tmp_path: Path) -> None:
+    for name in ("whole", "run"):
+        train(tmp_path / name, episodes=3)
+    Run(tmp_path / "whole").resume(6)
+
+    def kill(records: Sequence[EpisodeRecord]) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        Run(tmp_path / "run").resume(6, kill)
+    assert (Run(tmp_path / "run").state, Run(tmp_path / "run").asked) == ("started", 6)
+    result = run("resume", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert Run(tmp_path / "run").state == "finished"
+    whole, resumed = ((tmp_path / n / "metrics.csv").read_bytes() for n in ("whole", "run"))
+    assert resumed == whole
+
+
+def test_a_run_of_arrays_that_is_run_again_can_go_on(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    arrays = (chance.random((40, 49)).astype(np.float32), np.arange(40) % 4)
+    own = {**SMALL, "sizes": "49-10-4", "shots": 2, "queries": 2}
+    first = ruledsl.train("bio", dataset=arrays, out=tmp_path / "first", progress=False, **own)
+    first.rerun(tmp_path / "again")
+    again = Run(tmp_path / "again")
+    assert again.resume(5).episodes_done == 5
+    assert first.difference(again) is None
+
+
+def test_two_trainings_of_one_folder_do_not_overwrite_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second was asked for before the first began, and makes its trainer while that one trains."""
+    driver = importlib.import_module("ruledsl.runs.driver")
+    made, out = driver.MetaTrainer, tmp_path / "run"
+
+    def meanwhile(*arguments: object) -> object:
+        monkeypatch.setattr(driver, "MetaTrainer", made)
+        train(out, rule="oja")
+        return made(*arguments)
+
+    monkeypatch.setattr(driver, "MetaTrainer", meanwhile)
+    result = train(out)
+    assert result.exit_code == 2
+    assert "already holds a run" in result.output
+    assert Run(out).config.rule == "oja"
 
 
 def test_versions_that_differ_are_named(tmp_path: Path) -> None:
@@ -242,8 +298,8 @@ def test_watching_shows_what_another_process_recorded(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "finished: 6 episodes" in result.output
     train(tmp_path / "short", episodes=3)
-    path = tmp_path / "short" / "config.toml"
-    path.write_text(path.read_text().replace("episodes = 3", "episodes = 30"))
+    path = tmp_path / "short" / "checkpoint.json"
+    path.write_text(path.read_text().replace('"episodes_asked": 3', '"episodes_asked": 30'))
     with (tmp_path / "short" / "metrics.csv").open("a") as file:
         file.write("0,0,0.0,all te")  # a line still being written
     result = run("watch", tmp_path / "short", "--every", 0.1, "--accept-edited")
