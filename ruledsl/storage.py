@@ -86,6 +86,11 @@ def _digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is being written, or was when its writer was killed."""
+    return _UNFINISHED in path.name
+
+
 def sweep_old(folder: Path, prefix: str, seconds: float = 3600.0) -> None:
     """Remove what an interrupted process left behind so long ago that nobody works there."""
     for path in [*folder.glob(f"{prefix}*"), *folder.glob(f".*{_UNFINISHED}*")]:
@@ -187,7 +192,7 @@ def make_folder(path: Path) -> Path:
     Raises `RunError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path, prefix=f".{_UNFINISHED}"):
+        with tempfile.TemporaryFile(dir=path):  # without a name, that nobody may sweep it
             pass
     except OSError as error:
         raise RunError(f"{path} cannot be used for results: {error.strerror or error}") from None

@@ -17,6 +17,7 @@ from ruledsl.discovery import (
     DISCOVERY,
     FOUND,
     GROWTH,
+    OWN_MEASURES,
     Candidate,
     Family,
     Front,
@@ -100,6 +101,8 @@ def discover_(
 ) -> int:
     """Search, tell of every round, print the front; the exit code."""
     requirements = [Requirement.read(text) for text in require]
+    for requirement in requirements:
+        requirement.refuse_unknown((*OWN_MEASURES, *question.angles))
     folder = out or default_folder("found")
     try:
         with contextlib.ExitStack() as stack, crews(executor) as hired:

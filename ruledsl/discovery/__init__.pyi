@@ -9,7 +9,7 @@ from .judging import BASELINES, Judged, preferred
 from .library import library_of
 from .question import QUESTION, Question, read_question
 from .reading import read_archive, read_front
-from .search import GROWTH, Candidate, beam_of, finalists
+from .search import GROWTH, OWN_MEASURES, Candidate, beam_of, finalists
 from .settling import with_rivals, without_one
 from .shelf import Shelf
 from .stability import Part, Recurrence, parts_of, recurring, recurring_pairs
@@ -22,6 +22,7 @@ __all__ = [
     "FRONT",
     "GROUP",
     "GROWTH",
+    "OWN_MEASURES",
     "QUESTION",
     "SEARCH",
     "TRAINED",

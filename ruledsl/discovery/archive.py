@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
@@ -50,12 +50,16 @@ class Requirement:
             )
         return cls(found[1], found[2], float(found[3]))
 
-    def holds(self, values: Mapping[str, float]) -> bool:
-        """Whether a rule meets it. Raises `SettingsError` for a measure that nobody took."""
-        if self.measure not in values:
-            near = get_close_matches(self.measure, list(values), 1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(values)}"
+    def refuse_unknown(self, known: Collection[str]) -> None:
+        """Raise `SettingsError` for a measure that nobody takes."""
+        if self.measure not in known:
+            near = get_close_matches(self.measure, known, 1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(known)}"
             raise SettingsError(f"there is no measure `{self.measure}`{hint}")
+
+    def holds(self, values: Mapping[str, float]) -> bool:
+        """Whether a rule meets it. Raises `SettingsError` as `refuse_unknown`."""
+        self.refuse_unknown(values)
         return _SIGNS[self.sign](values[self.measure], self.bound)
 
 
@@ -79,17 +83,23 @@ def write_archive(folder: Path, found: Sequence[Candidate]) -> None:
     write_rows(folder / ARCHIVE, [_row(candidate) for candidate in best_of_kinds(found)])
 
 
+ARCHIVE_COLUMNS = (
+    "products", "locality", "reads", "accuracy_in_the_race", "seeds", "round", "why", "formula",
+)  # fmt: skip
+
+
 def _row(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "products": len(candidate.products),
-        "locality": str(candidate.locality),
-        "reads": candidate.reads,
-        "accuracy_in_the_race": candidate.fit.accuracy_mean,
-        "seeds": len(candidate.fit.accuracy),
-        "round": candidate.round,
-        "why": candidate.why,
-        "formula": candidate.text,
-    }
+    values = (
+        len(candidate.products),
+        str(candidate.locality),
+        candidate.reads,
+        candidate.fit.accuracy_mean,
+        len(candidate.fit.accuracy),
+        candidate.round,
+        candidate.why,
+        candidate.text,
+    )
+    return dict(zip(ARCHIVE_COLUMNS, values, strict=True))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ruledsl.errors import RunError, SettingsError
 from ruledsl.ir import LOCALITY_NAMES
 from ruledsl.language import TARGETS
 from ruledsl.runs import checked, read_toml
-from ruledsl.settings import checks, known_names, written
+from ruledsl.settings import PAPER_SIZES, checks, columns_of, known_names, written
 from ruledsl.storage import write_text
 
 QUESTION = "search.toml"
@@ -85,6 +85,12 @@ class Question:
         planted = {"plant": dict(self.plant)} if self.plant else {}
         own = {"dataset": self.part("search"), "episodes": self.search.tries, **planted}
         return {**usual, **self.settings, **own}
+
+    @property
+    def angles(self) -> tuple[str, ...]:
+        """What every run of the search records of its feedback, by layer."""
+        layers = len(self.settings.get("sizes", PAPER_SIZES)) - 1
+        return tuple(column for field, column in columns_of((), layers) if field in ("alpha", "ortho"))
 
     def text(self) -> str:
         """As TOML."""

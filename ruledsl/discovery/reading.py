@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ruledsl.discovery.archive import ARCHIVE
+from ruledsl.discovery.archive import ARCHIVE, ARCHIVE_COLUMNS
 from ruledsl.discovery.front import DISCOVERY, Front
 from ruledsl.discovery.judging import Judged
 from ruledsl.errors import RunError
@@ -64,9 +65,22 @@ def _judged(row: Mapping[str, Any]) -> Judged:
 
 
 def read_archive(folder: Path) -> list[dict[str, str]]:
-    """The rows of archive.csv. Raises `RunError` where there is none."""
+    """The rows of archive.csv. Raises `RunError` where there is none, or another table."""
     path = folder / ARCHIVE
     if not path.is_file():
         raise RunError(f"{folder} has no {ARCHIVE}")
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
+    if any(None in (row.get(name) for name in ARCHIVE_COLUMNS) or not _has_numbers(row) for row in rows):
+        raise RunError(f"{path} is damaged: it needs the columns {', '.join(ARCHIVE_COLUMNS)}")
+    return rows
+
+
+def _has_numbers(row: Mapping[str, str]) -> bool:
+    try:
+        return int(row["products"]) > 0 and isfinite(float(row["accuracy_in_the_race"]))
+    except ValueError:
+        return False

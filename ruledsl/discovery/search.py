@@ -32,6 +32,10 @@ GROWTH_SHARE = 0.5
 """Of a budget of time: no round begins later; the rest is for the finalists."""
 
 
+OWN_MEASURES = ("accuracy", "products", "terms")
+"""What is known of a candidate beside what its runs recorded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate(Described):
     """A rule that took part in a race, with what it scored there."""
@@ -46,8 +50,8 @@ class Candidate(Described):
     @property
     def values(self) -> dict[str, float]:
         """Everything that a requirement may name."""
-        own = {"accuracy": self.fit.accuracy_mean, "products": float(len(self.products))}
-        return {**own, "terms": float(len(self.terms)), **self.fit.measured}
+        own = (self.fit.accuracy_mean, float(len(self.products)), float(len(self.terms)))
+        return {**dict(zip(OWN_MEASURES, own, strict=True)), **self.fit.measured}
 
     def contender(self) -> Contender:
         """The same rule, to be trained on from what it learned."""

@@ -82,13 +82,22 @@ def plugin_folders() -> list[tuple[Path, str]]:
 def declared() -> Inventory:
     """What all plugin files declare, the product's first."""
     files = tuple(_files())
-    return _inventory(tuple((path, origin, path.stat().st_mtime_ns) for path, origin in files))
+    return _inventory(tuple((path, origin, _changed(path)) for path, origin in files))
+
+
+def _changed(path: Path) -> int:
+    """When a file was changed last; what cannot be looked at says so when it is read."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _files() -> Iterator[tuple[Path, str]]:
     for folder, origin in plugin_folders():
         for path in sorted(folder.glob("*.py")):
-            yield path, origin
+            if not path.name.startswith("."):  # such as an editor's lock
+                yield path, origin
     yield from _installed()
 
 

@@ -4,6 +4,7 @@ it reads a value of Python or TOML, and a text of the command line."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,20 +92,25 @@ def _sizes(value: Any) -> tuple[int, ...]:
 
 def _objective(value: Any) -> tuple[tuple[str, float], ...]:
     if isinstance(value, str):
-        value = parsed_sum(value)
+        value = _summands(value)
     pairs = tuple((_text(name), _number(weight)) for name, weight in _listed(value))
     return _that(bool(pairs), pairs)
 
 
-def parsed_sum(text: str) -> list[tuple[str, float]]:
-    """`query + 0.1*activity` as names and weights."""
+_SUMMAND = re.compile(r"\s*([+-]?)\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*")
+
+
+def _summands(text: str) -> list[tuple[str, float]]:
+    """`query + 0.1*activity` as names and weights; what is named twice counts twice."""
     found: dict[str, float] = {}
-    for part in text.replace("-", "+-").split("+"):
-        if not part.strip() and not found:
-            continue
-        weight, _, name = part.strip().rpartition("*")
-        sign, name = (-1.0, name.strip()[1:]) if name.strip().startswith("-") else (1.0, name.strip())
-        found[name.strip()] = sign * (float(weight) if weight else 1.0)
+    place = 0
+    while place < len(text):
+        one = _SUMMAND.match(text, place)
+        if one is None or (found and not one[1]):  # summands are told apart by their signs
+            raise _No
+        sign = -1.0 if one[1] == "-" else 1.0
+        found[one[3]] = found.get(one[3], 0.0) + sign * float(one[2] or 1)
+        place = one.end()
     return list(found.items())
 
 

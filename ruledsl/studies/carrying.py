@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruledsl.runs import CONFIG, Run, locked
-from ruledsl.storage import LOCK, taking_turns, write_atomically
+from ruledsl.storage import LOCK, is_unfinished, taking_turns, write_atomically
 from ruledsl.studies.cells import Cell
 
 ARRIVED = ".arrived-"
@@ -100,4 +100,4 @@ class Parcel:
 def _files(paths: Iterable[Path]) -> list[Path]:
     """Files, and those of folders, but for locks and what is half written."""
     found = [p for path in paths for p in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    return [p for p in found if p.is_file() and p.name != LOCK and ".unfinished-" not in p.name]
+    return [p for p in found if p.is_file() and p.name != LOCK and not is_unfinished(p)]

@@ -25,6 +25,8 @@ from ruledsl.settings import (
     Choices,
     RunSpec,
     TrainSettings,
+    Wrong,
+    checks,
     known_names,
     refuse_too_large,
 )
@@ -176,15 +178,17 @@ def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], d
     """
     refuse_edited(path.parent)
     document = read_toml(path)
-    settings = document.get("settings", {})
-    if not isinstance(settings, dict):
-        raise SettingsError(f"{path}: write settings below [settings]")
+    try:
+        known = _ASKED(document)
+    except Wrong as expected:
+        raise SettingsError(f"{path} needs {expected}") from None
+    settings = known.get("settings", {})
     choices = {k: v for k, v in document.items() if k in CHOICES}
     strange = [k for k in document if k not in CHOICES and k not in _RECORDED]
     known_names(strange, {**CHOICES, "rule": None, "settings": None})
     known_names(settings, TABLE)
     beside = path.parent / RULE
-    rule = str(beside) if beside.is_file() else document.get("rule", "")
+    rules = [str(beside)] if beside.is_file() else known.get("rule", [])
     found: dict[str, Any] = {
         n: v for n, v in {**settings, **choices}.items() if not (n == "optimiser" and not v)
     }
@@ -200,10 +204,22 @@ def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], d
         found["dataset"] = str(path.parent / DATA)
     teacher = found.pop("teacher", ())
     if teacher:
-        found["plant"] = dict(zip(document.get("terms", ()), teacher, strict=False))
-    return ([rule] if isinstance(rule, str) and rule else list(rule)), {**found, **given}
+        found["plant"] = dict(zip(known.get("terms", ()), teacher, strict=False))
+    return rules, {**found, **given}
 
 
+def _names_of(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(checks.names(value))
+
+
+_ASKED = checks.record(
+    {},
+    {
+        "rule": checks.Check("the name of a rule, or a list of them", _names_of),
+        "settings": checks.table,
+        "terms": checks.names,
+    },
+)
 _RECORDED = ("format", "data", "rule", "terms", "settings", "versions", "plugins", "machine", "runs")
 
 

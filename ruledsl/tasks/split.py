@@ -20,7 +20,7 @@ def split_name(spec: str) -> tuple[str, str, int]:
     Raises `DataError` for a part that there is none of.
     """
     name, at, rest = spec.rpartition("@")
-    if not at:
+    if not at or "/" in rest:  # a path may have one in the name of a folder
         return spec, "", 0
     part, _, seed = rest.partition(":")
     if part not in SHARES:

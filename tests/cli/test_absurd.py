@@ -16,7 +16,7 @@ import torch
 
 from ruledsl import DataError
 from ruledsl.evidence import CHECKPOINT, CONFIG, RESULT
-from ruledsl.settings import least_bytes
+from ruledsl.settings import OPTIONS, least_bytes
 from ruledsl.studies import specify
 from ruledsl.tasks import open_dataset
 from tests.commands import run, train
@@ -37,6 +37,9 @@ from tests.drawing import draw_episode
         ("--episodes", "9" * 400, "--episodes needs a whole number"),
         ("--dataset", "a\0b", ""),
         ("--engine", "retied", "use it with `--feedback symmetric`"),
+        ("--objective", "query + 0.5*", "--objective needs objectives with finite weights"),
+        ("--objective", "query 0.5*activity", "--objective needs objectives with finite weights"),
+        ("--objective", "query + 1e999*activity", "--objective needs objectives with finite weights"),
     ],
 )
 def test_an_absurd_option_is_refused_before_anything_is_made(
@@ -46,6 +49,20 @@ def test_an_absurd_option_is_refused_before_anything_is_made(
     assert result.exit_code == 2, result.output
     assert said in result.output
     assert not (tmp_path / "run").exists()
+
+
+def test_an_objective_is_a_sum_whose_numbers_may_have_exponents() -> None:
+    parse = OPTIONS["objective"].parse
+    assert parse("query + 1e-3*activity") == (("query", 1.0), ("activity", 1e-3))
+    assert parse("-.5 * activity - query + 2*query") == (("activity", -0.5), ("query", 1.0))
+
+
+@pytest.mark.parametrize("text", ["rule = 3", "rule = [1]", 'rule = "bio"\nterms = 3', "settings = 3"])
+def test_a_configuration_of_the_wrong_types_is_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    result = run("train", "--config", tmp_path / "mine.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2, result.output
+    assert "mine.toml needs `" in result.output
 
 
 def test_the_least_that_a_training_needs_is_less_than_what_it_takes() -> None:

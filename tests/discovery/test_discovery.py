@@ -269,6 +269,8 @@ def test_a_question_that_was_damaged_is_named(old: str, new: str, tmp_path: Path
         (["--other-feedback", "sideways"], "there is no feedback `sideways`"),
         (["--resume", "nowhere"], "nowhere is not the folder of a search"),
         (["--quantities", "q"], "`q` is no quantity"),
+        (["--require", "acuracy > 0.7"], "did you mean `accuracy`?"),
+        (["--require", "alpha_9 < 60"], "there is no measure `alpha_9`"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_a_folder_is_made(

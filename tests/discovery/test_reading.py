@@ -13,7 +13,7 @@ import pytest
 
 import ruledsl
 from ruledsl import RunError
-from ruledsl.discovery import DISCOVERY, Front, discover, read_archive, read_front, read_question
+from ruledsl.discovery import ARCHIVE, DISCOVERY, Front, discover, read_archive, read_front, read_question
 from ruledsl.evidence import write_sealed
 from ruledsl.meta import MetaTrainer
 from ruledsl.settings import RunSpec
@@ -30,6 +30,16 @@ def test_what_is_read_is_what_was_found(front: Front) -> None:
     assert [rule.source for rule in (r.rule for r in found.rules)] == [r.rule.source for r in front.rules]
     assert str(found.knock_outs) == str(front.knock_outs)
     assert len(read_archive(front.out)) <= len(front.archive)
+
+
+@pytest.mark.parametrize("change", [(",", ";"), ("0.", "zero ")])
+def test_an_archive_that_a_spreadsheet_wrote_otherwise_is_told(
+    change: tuple[str, str], front: Front, tmp_path: Path
+) -> None:
+    text = (front.out / ARCHIVE).read_text(encoding="utf-8")
+    (tmp_path / ARCHIVE).write_text(text.replace(*change), encoding="utf-8")
+    with pytest.raises(RunError, match="needs the columns products, locality"):
+        read_archive(tmp_path)
 
 
 def test_a_search_that_was_read_prefers_what_its_document_says(front: Front, tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ def test_what_is_no_part_is_refused(spec: str, said: str) -> None:
     assert said in str(error.value)
 
 
+def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "jane@lab"
+    folder.mkdir()
+    x = np.random.default_rng(0).random((40, 9)).astype(np.float32)
+    np.savez(folder / "own.npz", x=x, y=np.arange(40) % 8)
+    assert opened(f"{folder}/own.npz").classes == 8
+    assert opened(f"{folder}/own.npz@test").classes == 2
+
+
 def test_targets_are_not_split(tmp_path: Path) -> None:
     write_arrays(tmp_path / "own.npz", (np.zeros((6, 3), np.float32), np.zeros((6, 2), np.float32)))
     with pytest.raises(DataError, match="only classes are split"):
