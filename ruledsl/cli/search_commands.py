@@ -118,7 +118,7 @@ def enumerate_(allow: str | None, size: int, out: Path | None, quiet: bool, **al
 @setting_options(SEARCH)
 @setting_options(TRAINED)
 @click.option("--budget", type=Duration(), default=None, metavar="TIME",
-              help="Such as 90m or 8h: no round begins after half of it.")  # fmt: skip
+              help="For everything, such as 90m or 8h: no round begins too late for the end.")  # fmt: skip
 @out_option("Folder of the search (default: runs/found-DATE).")
 @executor_option("here")
 @click.option("--require", multiple=True, metavar="'MEASURE > NUMBER'",

@@ -37,8 +37,8 @@ def discover(
     Args:
         question: what is searched; kept in the folder, see `read_question`.
         out: the folder of the search; every stage is a run folder in it.
-        seconds: no round of growth begins after half of this; with more of it than before, a search
-            that had ended grows on.
+        seconds: for everything: no round of growth begins that would leave too little for what comes after
+            growth; a search that had ended grows on.
         listen: told of every stage's episodes.
         said: told of the rules that each round keeps.
         crews: who computes the streams of meta-steps, see `ruledsl.studies.crews`; this process by default.

@@ -28,8 +28,10 @@ SEARCH_SEEDS, ROUND_SEEDS, QUALIFYING_SEED = 1_000_000, 1000, 900
 first."""
 EXCHANGE_SEED, PRUNING_SEED, REFIT_SEED = 700_000, 800_000, 900_000
 GROWTH = "growth.json"
-GROWTH_SHARE = 0.5
-"""Of a budget of time: no round begins later; the rest is for the finalists."""
+END_ROUNDS = 3.0
+"""How many rounds of growth take as long as all that comes after growth, measured."""
+FIRST_SHARE = 0.25
+"""Of a budget of time: while no more is spent, a round begins of which nobody knows how long it takes."""
 
 
 OWN_MEASURES = ("accuracy", "products", "terms")
@@ -71,7 +73,7 @@ class Hunt:
     start: Contender
     said: Said = lambda number, kept, found: None
     seconds: float | None = None
-    """Asked for: growth goes on until then, also where it had ended before."""
+    """Asked for, of all that is still to be done: growth goes on, also where it had ended before."""
     began: float = field(default_factory=time.monotonic)
     promising: tuple[str, ...] = ()
     """Terms by how well rules that had them did in the last first heat, the best first."""
@@ -97,12 +99,14 @@ class Hunt:
         seeds = range(self.first_seed, self.first_seed + 2 * plan.search_seeds)
         fit = self.ground.fits(stage, [self.start], seeds)[0]
         found = [self.candidate(self.start, fit, 0)]
-        parents, done = found, 0
+        parents, done, last = found, 0, None
         self.said(0, parents, found)
         for number in range(1, self._last_round() + 1):
-            if self._is_late(number):
+            begun, since = self._ideas(number).exists(), time.monotonic()
+            if not begun and self._is_late(last):
                 break
             parents = self._round(number, parents, found)
+            last = last if begun else time.monotonic() - since
             if not parents:
                 break
             done = number
@@ -126,11 +130,16 @@ class Hunt:
             return int(read_json(self._growth)["rounds"])
         return plan.rounds or (MOST_ROUNDS if self.seconds is not None else USUAL_ROUNDS)
 
-    def _is_late(self, number: int) -> bool:
-        """A round that was begun before is gone on with, whatever the clock says."""
-        spent = time.monotonic() - self.began
-        begun = (self.out / f"round-{number}-ideas.json").exists()
-        return not begun and spent > GROWTH_SHARE * (inf if self.seconds is None else self.seconds)
+    def _ideas(self, number: int) -> Path:
+        """Where a round's ideas are kept: one that was begun is gone on with, whatever the clock says."""
+        return self.out / f"round-{number}-ideas.json"
+
+    def _is_late(self, last: float | None) -> bool:
+        """Whether another round, as long as the last one, would leave too little for what comes after."""
+        if self.seconds is None:
+            return False
+        left = self.seconds - (time.monotonic() - self.began)
+        return left < ((1 - FIRST_SHARE) * self.seconds if last is None else (1 + END_ROUNDS) * last)
 
     def _round(
         self, number: int, parents: Sequence[Candidate], found: Sequence[Candidate]
@@ -138,7 +147,7 @@ class Hunt:
         """A round's best candidates, after their second heat."""
         plan, seeds = self.question.search, self.first_seed + number * ROUND_SEEDS
         scene = self._scene(number, parents)
-        path = self.out / f"round-{number}-ideas.json"
+        path = self._ideas(number)
         said = proposed(path, scene, str(plan.seed), self.ground.refuse_unfit)
         moves = self._moves(said, {c.key for c in found})
         if not moves:

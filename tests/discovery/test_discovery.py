@@ -7,6 +7,8 @@ import importlib
 import json
 import re
 import shutil
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +35,8 @@ from ruledsl.enumeration import Alphabet
 from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
 from ruledsl.runs import Metrics, Run, read_metrics
-from ruledsl.settings import OPTIONS
+from ruledsl.selection import Stage
+from ruledsl.settings import OPTIONS, EpisodeRecord
 from ruledsl.tasks import ImageSource, open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
@@ -304,6 +307,23 @@ def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
         discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits-0"))
     assert discover(QUESTIONED, tmp_path / "other").table() == found.table()
     assert not list((tmp_path / "other").glob("round-*"))
+
+
+@pytest.mark.parametrize(("minutes", "rounds"), [(40.1, 1), (50.1, 2)])
+def test_no_round_begins_that_would_leave_too_little_for_what_comes_after(
+    minutes: float, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a round takes ten minutes, and all that comes after growth half an hour."""
+    passed = [time.monotonic()]
+    monkeypatch.setattr("ruledsl.discovery.search.time.monotonic", lambda: passed[0])
+
+    def pass_time(stage: Stage, records: Sequence[EpisodeRecord]) -> None:
+        if re.fullmatch(r"round-\d-heat-1", stage.name) and records[0].episode == 0:
+            passed[0] += 600.0
+
+    few = replace(SMALL, rounds=0, beam=1, kept=1, proposers=("enumeration",), exchanges=0)
+    discover(replace(QUESTIONED, search=few), tmp_path, seconds=60 * minutes, listen=pass_time)
+    assert len(list(tmp_path.glob("round-*-ideas.json"))) == rounds
 
 
 def test_another_split_searches_chooses_and_tests_on_other_classes(
