@@ -238,9 +238,9 @@ def _introduction(terms: int) -> list[str]:
         f"by {SMOOTH:g} at most;",
         f"and the others, trained without any one of them, must lose {LEARNABLE:g} nats: what others make up "
         "for, nobody finds out.",
-        "*Found* is what `diff` calls equal; *preferred* the smallest rule of the front that no larger one "
-        "clearly beats, on",
-        "classes never searched. Scores are losses, in nats.",
+        "*Found* is what `diff` calls equal; *preferred*: from the smallest rule of the front upwards, a",
+        "larger one takes over where it is clearly better on classes never searched.",
+        "Scores are losses, in nats.",
         "",
     ]
 

@@ -114,7 +114,9 @@ def discover_(
         return INTERRUPTED
     Console().print(_front(front))
     click.echo("± 95 % over seeds, differences seed by seed.")
-    click.echo("Preferred, by other classes than the test's: the smallest that no larger one clearly beats")
+    click.echo(
+        "Preferred, by other classes than the test's: from the smallest on, what is clearly better takes over"
+    )
     click.echo(f"  {front.best.name}: {front.best.text}")
     for kind, rule in best_by_locality(front):
         click.echo(f"  the best for {kind}: {rule.name}, {rule.mean('test').text('.3f')}")

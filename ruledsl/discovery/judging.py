@@ -60,14 +60,15 @@ class Judged(Described):
 
 
 def preferred(rules: Sequence[Judged], measure: str = ACCURACY, start: Judged | None = None) -> Judged:
-    """The smallest rule that no larger one clearly beats, on the choice's classes.
+    """The rule that is held at the end, on the choice's classes.
 
-    From the smallest on, a larger rule takes a smaller one's place where it is better by more than its
-    interval. Of equal ones the best comes first, but the start, the first of `rules` where it is not said,
-    before them: what is not clearly better than it is no finding. All of them were candidates, so that the
-    level is shared among them (Bonferroni): of searches in which nothing is better than the start, one in
-    twenty calls something better. The refits that are compared have seeds, networks and tasks that no race
-    had, so that having been chosen there is no help.
+    From the smallest on, a larger rule takes the place of the one held until then where it is better by more
+    than its interval; so what lost a seed, with an interval as wide as all, is never taken. Of equal ones the
+    best comes first, but the start, the first of `rules` where it is not said, before them: what is not
+    clearly better than it is no finding. All of them were candidates, so that the level is shared among them
+    (Bonferroni): of searches in which nothing is better than the start, one in forty at most calls something
+    better, since only one end of an interval of 95 % counts. The refits that are compared have seeds,
+    networks and tasks that no race had, so that having been chosen there is no help.
     """
     start = start or rules[0]
 
