@@ -4,8 +4,9 @@ from .driver import Listener, Outcome, is_in_use, locked, refuse_used, use_threa
 from .metrics import Metrics, read_metrics
 from .names import CONFIG, DATA, RULE
 from .panels import curve_of, end_accuracy, training_panels
-from .run import Crews, Run, Spec, open_run
+from .run import Run, open_run
 from .schema import INTERVAL, checked
+from .spec import Crews, Spec
 from .summary import grouped, late_episodes
 from .tensorboard import export_events
 

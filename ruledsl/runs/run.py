@@ -28,30 +28,18 @@ from ruledsl.runs.config import (
 from ruledsl.runs.metrics import Metrics, first_difference, read_metrics
 from ruledsl.runs.names import CHECKPOINT, CONFIG, DATA, FIGURE, METRICS, RESULT, RULE
 from ruledsl.runs.panels import training_panels
+from ruledsl.runs.spec import Crews, Spec
 from ruledsl.runs.summary import late_episodes, read_result, recorded_groups
 from ruledsl.settings import ACCURACY, DIVERGED
 from ruledsl.statistics import Interval, finite_mean
 from ruledsl.storage import read_json
 
 if TYPE_CHECKING:
-    from ruledsl.meta import Crew, MetaTrainer
+    from ruledsl.meta import MetaTrainer
     from ruledsl.runs.driver import Listener, Outcome
     from ruledsl.tasks import ImageSource
 
 State = Literal["new", "started", "finished"]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """All that a training is made from: a rule, how it is trained, and the data."""
-
-    rule: Rule
-    config: RunConfig
-    source: ImageSource
-
-
-Crews = Callable[[Path, Spec], "Crew"]
-"""Who computes the portions of a training's meta-steps in its own process's place, for each training."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ POLL_SECONDS = 0.5
 MOST_AT_ONCE = 10_000
 """Cells handed out at a time: schedulers are slow with millions."""
 DEATHS = 10
-"""Workers that may die while they run a cell, or while another one does beside it, before it is given up."""
+"""Workers that may die while they run a cell before it is given up."""
 Tick = Callable[[int], None]
 """Told of episodes that were done."""
 
@@ -86,6 +86,9 @@ class Place(ABC):
     """Where cells run: opens a `concurrent.futures.Executor`."""
 
     executor: Executor
+    most = MOST_AT_ONCE
+    """Cells that it is handed at a time: where a worker's death breaks the executor, all of them are asked
+    for again."""
     tells = False
     """Whether its workers report episodes to `ticks`; else they count when their cell is done."""
 
@@ -200,6 +203,8 @@ class _Round:
     done: int = 0
     at_once: int = 0
     """Cells that a place runs while they are handed to it."""
+    alone: bool = False
+    """Whether the cell at work is one beside which a worker died."""
 
     def run(self) -> dict[str, str]:
         for key, cell in self.cells.items():
@@ -231,14 +236,14 @@ class _Round:
 
     def _submit(self) -> None:
         """Cells whose needs are met go out."""
-        while self.ready and len(self.running) < MOST_AT_ONCE:
+        while self.ready and self._may_go(self.ready[0]):
             key = self.ready.popleft()
             cell = self.cells[key]
             if cell.is_done():
                 self._settled(key)
                 continue
             self.left[key] = 0 if self.place.tells else cell.episodes
-            self.at_once = 1
+            self.at_once, self.alone = 1, self.deaths[key] > 0
             try:
                 future = self.place.submit(cell)
             except BrokenExecutor:  # a worker died since the last look
@@ -257,6 +262,12 @@ class _Round:
                 self._finish(future)
             else:
                 future.add_done_callback(self.ended.put)
+
+    def _may_go(self, key: str) -> bool:
+        """Whether a cell may go out beside those at work. One beside which a worker died goes alone: if none
+        dies then, it was not its fault."""
+        crowded = self.alone or self.deaths[key] > 0 or len(self.running) >= self.place.most
+        return not self.running or not crowded
 
     def _settled(self, key: str) -> None:
         """A cell is done: what waited for nothing else is ready."""

@@ -78,7 +78,7 @@ class Processes(Place):
 
     def __init__(self, jobs: int) -> None:
         super().__init__()
-        self.jobs = jobs
+        self.jobs, self.most = jobs, jobs + 1  # one more, so that no worker waits
         self.renew()
 
     def renew(self) -> None:

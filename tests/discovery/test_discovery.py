@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import re
 import shutil
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +32,8 @@ from ruledsl.enumeration import Alphabet
 from ruledsl.language import print_expression
 from ruledsl.meta import MetaTrainer
 from ruledsl.runs import Metrics, Run, read_metrics
-from ruledsl.selection import Stage
-from ruledsl.settings import OPTIONS, EpisodeRecord
-from ruledsl.tasks import ImageSource, open_dataset
+from ruledsl.settings import OPTIONS
+from ruledsl.tasks import open_dataset
 from tests.commands import run
 from tests.discovery.screening import slopes
 from tests.discovery.small import QUESTIONED, SMALL, Stop, stop_at
@@ -295,54 +291,6 @@ def test_the_library_can_be_undone_step_by_step_and_holds_the_start() -> None:
     independent = Independent()
     assert all(independent.add(form) for form in library.forms)
     assert len(library.names) == 48
-
-
-def test_growth_that_ended_for_want_of_time_stays_ended(tmp_path: Path) -> None:
-    """Or a search with a budget, gone on with without one, would refit another front."""
-    out = tmp_path / "out"
-    found = discover(QUESTIONED, out, seconds=1e-9)
-    assert discover(read_question(out), out).table() == found.table()
-    assert not list(out.glob("round-*"))
-    with pytest.raises(Stop):
-        discover(QUESTIONED, tmp_path / "other", seconds=1e-9, listen=stop_at("refits-0"))
-    assert discover(QUESTIONED, tmp_path / "other").table() == found.table()
-    assert not list((tmp_path / "other").glob("round-*"))
-
-
-@pytest.mark.parametrize(("minutes", "rounds"), [(40.1, 1), (50.1, 2)])
-def test_no_round_begins_that_would_leave_too_little_for_what_comes_after(
-    minutes: float, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a round takes ten minutes, and all that comes after growth half an hour."""
-    passed = [time.monotonic()]
-    monkeypatch.setattr("ruledsl.discovery.search.time.monotonic", lambda: passed[0])
-
-    def pass_time(stage: Stage, records: Sequence[EpisodeRecord]) -> None:
-        if re.fullmatch(r"round-\d-heat-1", stage.name) and records[0].episode == 0:
-            passed[0] += 600.0
-
-    few = replace(SMALL, rounds=0, beam=1, kept=1, proposers=("enumeration",), exchanges=0)
-    discover(replace(QUESTIONED, search=few), tmp_path, seconds=60 * minutes, listen=pass_time)
-    assert len(list(tmp_path.glob("round-*-ideas.json"))) == rounds
-
-
-def test_another_split_searches_chooses_and_tests_on_other_classes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = list[str]()
-    module = importlib.import_module("ruledsl.discovery.discover")
-
-    def noted(name: str, root: Path) -> ImageSource:
-        opened.append(name)
-        return open_dataset(name, root)
-
-    monkeypatch.setattr(module, "open_dataset", noted)
-    asked = replace(QUESTIONED, search=replace(SMALL, split=1))
-    with pytest.raises(Stop):
-        discover(asked, tmp_path, listen=stop_at("start"))
-    assert opened == ["glyphs@choice:1", "glyphs@test:1"]
-    assert Run(tmp_path / "start").config.dataset == "glyphs@search:1"
-    assert read_question(tmp_path) == asked
 
 
 def test_the_gradient_of_an_absent_term_is_that_of_a_term_held_at_zero() -> None:

@@ -251,23 +251,6 @@ def test_a_run_names_the_plugin_it_misses_and_the_one_that_changed(
     assert f"--plugins {named}" in missing.output
 
 
-def test_what_an_editor_leaves_beside_a_plugin_is_no_plugin(named: Path) -> None:
-    write(
-        named,
-        "mine.py",
-        "from ruledsl.plugin import *\n@activation('mildly')\ndef mildly(z, beta):\n    return z\n",
-    )
-    (named / ".#mine.py").symlink_to("jane@lab.1234:567")
-    result = run("list", "plugins")
-    assert result.exit_code == 0, result.output
-    assert "mildly" in result.output
-    (named / "gone.py").symlink_to(named / "nowhere.py")
-    told = run("list", "plugins")
-    assert told.exit_code == 2
-    assert "mildly" in told.output
-    assert "gone.py:1: cannot be read" in told.output
-
-
 def test_an_installed_package_adds_plugins_by_its_entry_point(tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "acme_rules-1.0.dist-info").mkdir(parents=True)
