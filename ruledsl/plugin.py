@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ruledsl.ir import ELEMENTWISE, Applicable, Value
 from ruledsl.registry import register
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T", bound=Callable[..., Any])
 

@@ -145,6 +145,16 @@ def test_evaluate_report_and_diff_from_python(tmp_path: Path) -> None:
     assert "error_hebb" in str(ruledsl.diff(one, two))
 
 
+def test_runs_with_a_number_that_is_none_are_the_same_run(tmp_path: Path) -> None:
+    """Which is not equal to itself."""
+    one = trained(tmp_path / "one", ruledsl.rule("rule wild = pseudo_gradient[fixed = 1e30]"))
+    one.rerun(tmp_path / "two")
+    two = ruledsl.open_run(tmp_path / "two")
+    assert "nan" in (tmp_path / "one" / "metrics.csv").read_text(encoding="utf-8")
+    assert one.difference(two) is None
+    assert ruledsl.diff(one, two).same_numbers
+
+
 def test_a_study_trains_every_cell_once_and_draws_them(tmp_path: Path) -> None:
     study = ruledsl.Study(["bio", "oja"], vary={"beta": [1.0, 10.0]}, out=tmp_path, **SMALL)
     rows = study.run(progress=False).table()

@@ -9,7 +9,7 @@ import click
 
 from ruledsl.runs import Run
 from ruledsl.storage import make_folder
-from ruledsl.studies import default_folder
+from ruledsl.studies import check_writable, default_folder
 from ruledsl.studies import evaluate as evaluate_rule
 
 
@@ -17,9 +17,10 @@ def evaluate(target: str, out: Path | None, quiet: bool, given: dict[str, Any]) 
     """Evaluate, write the curve, print it."""
     run = Run(Path(target))
     stem = Path(target.partition(":")[0]).stem
-    folder = make_folder(out or (run.folder if run.exists else default_folder(stem, "evaluate")))
+    folder = out or (run.folder if run.exists else default_folder(stem, "evaluate"))
+    check_writable(folder)  # before anything is computed that could not be kept
     found = evaluate_rule(target, progress=not quiet, **given)
-    found.save(folder)
+    found.save(make_folder(folder))
     click.echo("θ: " + "  ".join(f"{name} {value:.4g}" for name, value in found.theta.items()))
     click.echo(f"{'samples seen':>12}  accuracy")
     for samples, accuracy in zip(found.curve.samples, found.accuracy, strict=True):

@@ -14,7 +14,7 @@ from rich.table import Table
 from ruledsl.runs import is_in_use
 from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
-from ruledsl.studies import StudyCell, keep_study, open_study, read_study, shown
+from ruledsl.studies import StudyCell, keep_study, named_folders, open_study, read_study, shown
 from ruledsl.wording import counted
 
 MOST_ROWS = 50
@@ -134,6 +134,9 @@ exec {command} --part "$SLURM_ARRAY_TASK_ID/{jobs}"
 def script(file: Path, out: Path, jobs: int) -> None:
     """Print a Slurm array script; the study is checked first."""
     study = read_study(file, out)
+    for cell in study.cells:
+        _ = cell.spec
     jobs = min(jobs, len(study.cells))
-    command = shlex.join(["ruledsl", "study", "cells", str(file), "--out", str(out), "--quiet"])
+    plugins = [text for folder in named_folders() for text in ("--plugins", str(folder))]
+    command = shlex.join(["ruledsl", "study", "cells", str(file), "--out", str(out), "--quiet", *plugins])
     click.echo(SCRIPT.format(name=file.stem, jobs=jobs, command=command), nl=False)

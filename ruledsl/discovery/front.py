@@ -108,10 +108,7 @@ class Front:
         """front.csv, archive.csv, found/*.rule, front.png and discovery.json."""
         write_rows(self.out / FRONT, self.table())
         write_archive(self.out, self.archive)
-        folder = make_folder(self.out / FOUND)
-        for rule in self.rules:
-            write_text(folder / f"{rule.name}.rule", self.source(rule))
-            write_text(folder / f"{rule.name}-factored.rule", self.factored_source(rule))
+        self._write_rules(make_folder(self.out / FOUND))
         write_sealed(
             self.out / DISCOVERY,
             {
@@ -125,6 +122,16 @@ class Front:
             },
         )
         draw_panels(self.out / "front", f"Rules found on {self.dataset}", [self.panel()])
+
+    def _write_rules(self, folder: Path) -> None:
+        """Each rule as a file; those of a front that was longer, before the search grew on, go."""
+        texts = {f"{rule.name}.rule": self.source(rule) for rule in self.rules}
+        texts |= {f"{rule.name}-factored.rule": self.factored_source(rule) for rule in self.rules}
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        for path in folder.glob("rule-*.rule"):
+            if path.name not in texts:
+                path.unlink()
 
     def _document(self, rule: Judged) -> Mapping[str, Any]:
         return {

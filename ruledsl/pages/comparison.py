@@ -88,7 +88,7 @@ def diff(first: str | Path | Rule | Run, second: str | Path | Rule | Run) -> Dif
     settings = differing_settings([one, other])
     alone = len(one.groups) == len(other.groups) == 1
     theta = [_theta(one, other, term) for term in found.terms if len(term.parts) == 1] if alone else []
-    same = not settings and one.metrics == other.metrics
+    same = not settings and one.episodes == other.episodes and one.run.difference(other.run) is None
     return Difference(names, found, tuple(settings), tuple(compared([one, other])), tuple(theta), same)
 
 

@@ -236,8 +236,7 @@ class Run:
         own = self.folder / self.config.dataset
         spec = str(own) if self.config.dataset == DATA else self.config.dataset
         source = open_dataset(spec, Path(self.config.data_root))
-        if not self.accept_edited:
-            refuse_other_data(self.folder, source)
+        refuse_other_data(self.folder, source)
         return source
 
     def trained_rule(self) -> Rule:

@@ -126,6 +126,8 @@ def write_selection(out: Path, run: Run, plan: Plan, found: Outcome) -> dict[str
         )
         theta = {name: value.mean for name, value in chosen.theta.items()}
         write_text(out / SELECTED, selected_rule(run.rule, theta, comment))
+    else:
+        (out / SELECTED).unlink(missing_ok=True)
     return document
 
 

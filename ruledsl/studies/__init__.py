@@ -6,7 +6,7 @@ from ruledsl.studies.crews import AT_ONCE, crews, portioned
 from ruledsl.studies.evaluation import SEEDS, Evaluation, evaluate
 from ruledsl.studies.file import keep_study, open_study, read_study
 from ruledsl.studies.found import coefficients_of, rule_of, run_of, settings_of
-from ruledsl.studies.places import Far, Here, Processes, open_place
+from ruledsl.studies.places import Far, Here, Processes, named_folders, open_place
 from ruledsl.studies.specify import (
     Opened,
     check_writable,
@@ -47,6 +47,7 @@ __all__ = [
     "keep_study",
     "keywords",
     "known_terms",
+    "named_folders",
     "open_data",
     "open_place",
     "open_study",

@@ -111,6 +111,18 @@ def test_a_folder_that_keeps_no_study_is_refused(tmp_path: Path) -> None:
     assert "is not the folder of a study" in result.output
 
 
+def test_a_script_names_the_plugins_and_is_of_a_study_that_can_be_trained(file: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    script = run("study", "script", file, "--out", tmp_path / "out", "--plugins", mine)
+    assert script.exit_code == 0, script.output
+    assert f"--plugins {mine}" in script.output
+    file.write_text(TEXT.replace("[vary]", "[vary]\nbeta = [-1.0]"), encoding="utf-8")
+    refused = run("study", "script", file, "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "`beta` needs" in refused.output
+
+
 def test_the_printed_script_trains_the_study_as_a_job_array(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,13 @@ def test_an_archive_that_a_spreadsheet_wrote_otherwise_is_told(
         read_archive(tmp_path)
 
 
+def test_rules_of_a_longer_front_do_not_stay_behind(front: Front, tmp_path: Path) -> None:
+    shorter = dataclasses.replace(front, out=tmp_path, rules=front.rules[:1], chosen=front.rules[0].name)
+    dataclasses.replace(front, out=tmp_path).write()
+    shorter.write()
+    assert {p.name for p in (tmp_path / "found").iterdir()} == {"rule-1.rule", "rule-1-factored.rule"}
+
+
 def test_a_search_that_was_read_prefers_what_its_document_says(front: Front, tmp_path: Path) -> None:
     """However rules are preferred today: its knock-outs are that rule's."""
     out = Path(shutil.copytree(front.out, tmp_path / "out"))

@@ -72,3 +72,9 @@ def test_learning_works_on_easy_data(tmp_path: Path) -> None:
     with (tmp_path / "learning_curve.csv").open() as file:
         last = [float(r["accuracy"]) for r in csv.DictReader(file) if r["samples"] == "600"]
     assert sum(last) / 3 > 0.8
+
+
+def test_what_cannot_be_evaluated_leaves_no_folder(tmp_path: Path) -> None:
+    result = run("evaluate", "bioo", "--out", tmp_path / "curve")
+    assert result.exit_code == 2
+    assert not (tmp_path / "curve").exists()
