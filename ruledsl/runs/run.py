@@ -325,10 +325,10 @@ class Run:
     def _refuse_other(self, spec: Spec) -> None:
         """Raise `OtherTraining` unless the folder's numbers are those that a specification leads to."""
         before, asked = read_config(self.folder), spec.config
-        if (before.settings.deciding(), before.runs) != (asked.settings.deciding(), asked.runs):
-            raise OtherTraining(f"{self.folder} holds a training with other settings; choose another `--out`")
         if self.rule.source != spec.rule.source:
             raise OtherTraining(f"{self.folder} holds a training of another rule; choose another `--out`")
+        if (before.settings.deciding(), before.runs) != (asked.settings.deciding(), asked.runs):
+            raise OtherTraining(f"{self.folder} holds a training with other settings; choose another `--out`")
         refuse_other_data(self.folder, spec.source)
 
     def rerun(self, out: Path, listen: Listener | None = None) -> Outcome:

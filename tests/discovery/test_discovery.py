@@ -304,6 +304,18 @@ def test_settings_that_a_search_decides_itself_are_no_settings_of_it() -> None:
         Question(settings={"episodes": 3})
 
 
+def test_a_search_whose_start_was_edited_on_the_way_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its Θ would stand beside a formula that nobody trained."""
+    start = tmp_path / "mine.rule"
+    start.write_text("term own = -e_post * e_pre^T [init = 0.01]\nrule mine = own", encoding="utf-8")
+    asked = replace(QUESTIONED, start=str(start))
+    with pytest.raises(Stop):
+        discover(asked, tmp_path / "out", listen=stop_at("round-1-heat-1"))
+    start.write_text("term own = -e_post * 1_pre^T [init = 0.01]\nrule mine = own", encoding="utf-8")
+    with pytest.raises(RunError, match="training of another rule"):
+        discover(asked, tmp_path / "out")
+
+
 def test_a_question_about_networks_with_convolutions_is_read_again(tmp_path: Path) -> None:
     asked = Question(settings={"sizes": OPTIONS["sizes"].parse("784-8x5/2-47")})
     asked.keep(tmp_path)
