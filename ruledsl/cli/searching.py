@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,13 +104,14 @@ def discover_(
     requirements = [Requirement.read(text) for text in require]
     for requirement in requirements:
         requirement.refuse_unknown((*OWN_MEASURES, *question.angles))
-    folder = out or default_folder("found")
+    folder, began = out or default_folder("found"), time.monotonic()
     try:
         with contextlib.ExitStack() as stack, crews(executor) as hired:
             progress = _Rounds((), quiet, stack)
             front = discover(question, folder, budget, progress, progress.said, hired)
     except KeyboardInterrupt:
-        more = "" if budget is None or (folder / GROWTH).is_file() else f" --budget {budget:g}s"
+        left = 0.0 if budget is None else max(1.0, budget - (time.monotonic() - began))
+        more = f" --budget {left:.0f}s" if left and not (folder / GROWTH).is_file() else ""
         click.echo(f"stopped; go on with: ruledsl discover --resume {folder}{more}")
         return INTERRUPTED
     Console().print(_front(front))

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ruledsl.runs import is_in_use
+from ruledsl.runs import is_in_use, recorded_groups
 from ruledsl.statistics import Interval
 from ruledsl.stopping import INTERRUPTED
 from ruledsl.studies import StudyCell, keep_study, named_folders, open_study, read_study, shown
@@ -64,8 +64,9 @@ def _state(cell: StudyCell) -> str:
 
 def _so_far(cell: StudyCell) -> str:
     """Of each group of runs that differ in their seed only."""
-    run = cell.run_folder
-    found = (Interval.of(run.accuracy_by_seed(members).values()) for members in run.groups.values())
+    run, metrics = cell.run_folder, cell.run_folder.metrics_so_far
+    groups = recorded_groups(run.config, metrics).values()
+    found = (Interval.of(run.accuracy_by_seed(members, metrics).values()) for members in groups)
     return "; ".join(interval.text(".3f") for interval in found)
 
 

@@ -17,6 +17,7 @@ from ruledsl.language import TARGETS
 from ruledsl.runs import checked, read_toml
 from ruledsl.settings import PAPER_SIZES, checks, columns_of, known_names, written
 from ruledsl.storage import write_text
+from ruledsl.tasks import split_name
 
 QUESTION = "search.toml"
 QUESTION_FILE = checks.record(
@@ -63,7 +64,7 @@ class Question:
             if target not in TARGETS or target == self.alphabet.target or self.also.count(target) > 1:
                 others = ", ".join(t for t in TARGETS if t != self.alphabet.target)
                 raise SettingsError(f"`{target}` is nothing that terms may also move; there are {others}")
-        if "@" in self.dataset:
+        if split_name(self.dataset)[1]:
             raise SettingsError(f"`{self.dataset}` is part of a data set; a search splits it itself")
 
     @property
@@ -98,6 +99,8 @@ class Question:
         listed = {
             name: {key: written(value) for key, value in table.items()} for name, table in tables.items()
         }
+        if not self.search.split:  # searches that were begun before there was another one go on
+            del listed["search"]["split"]
         planted = {"plant": dict(self.plant)} if self.plant else {}
         own: dict[str, Any] = {"start": self.start, "allow": self.allow, "size": self.size}
         if self.also:

@@ -27,7 +27,7 @@ SEARCH_SEEDS, ROUND_SEEDS, QUALIFYING_SEED = 1_000_000, 1000, 900
 """Seeds of one search, and of one round: each round sees tasks of its own, and so does the heat before its
 first."""
 EXCHANGE_SEED, PRUNING_SEED, REFIT_SEED = 700_000, 800_000, 900_000
-GROWTH = "growth.json"
+GROWTH, PACE = "growth.json", "pace.json"
 END_ROUNDS = 3.0
 """How many rounds of growth take as long as all that comes after growth, measured."""
 FIRST_SHARE = 0.25
@@ -99,14 +99,16 @@ class Hunt:
         seeds = range(self.first_seed, self.first_seed + 2 * plan.search_seeds)
         fit = self.ground.fits(stage, [self.start], seeds)[0]
         found = [self.candidate(self.start, fit, 0)]
-        parents, done, last = found, 0, None
+        parents, done, last = found, 0, self._pace()
         self.said(0, parents, found)
         for number in range(1, self._last_round() + 1):
             begun, since = self._ideas(number).exists(), time.monotonic()
             if not begun and self._is_late(last):
                 break
             parents = self._round(number, parents, found)
-            last = last if begun else time.monotonic() - since
+            if not begun:
+                last = time.monotonic() - since
+                write_sealed(self.out / PACE, {"seconds": last})
             if not parents:
                 break
             done = number
@@ -133,6 +135,14 @@ class Hunt:
     def _ideas(self, number: int) -> Path:
         """Where a round's ideas are kept: one that was begun is gone on with, whatever the clock says."""
         return self.out / f"round-{number}-ideas.json"
+
+    def _pace(self) -> float | None:
+        """Seconds that the last round took, in whatever process that ran it from its beginning to its end."""
+        path = self.out / PACE
+        if not path.is_file():
+            return None
+        refuse_edited_document(path)
+        return float(read_json(path)["seconds"])
 
     def _is_late(self, last: float | None) -> bool:
         """Whether another round, as long as the last one, would leave too little for what comes after."""

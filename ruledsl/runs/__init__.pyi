@@ -7,7 +7,7 @@ from .panels import curve_of, end_accuracy, training_panels
 from .run import Run, open_run
 from .schema import INTERVAL, checked
 from .spec import Crews, Spec
-from .summary import grouped, late_episodes
+from .summary import grouped, late_episodes, recorded_groups
 from .tensorboard import export_events
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "read_config",
     "read_metrics",
     "read_toml",
+    "recorded_groups",
     "recorded_runs",
     "refuse_used",
     "training_panels",

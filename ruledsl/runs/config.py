@@ -72,14 +72,14 @@ def used_plugins(settings: TrainSettings) -> list[dict[str, str]]:
     ]
 
 
-def write_config(folder: Path, config: RunConfig, source: ImageSource) -> None:
-    """Write config.toml; `read_config` gives back an equal object."""
+def write_config(folder: Path, config: RunConfig, data: str) -> None:
+    """Write config.toml; `read_config` gives back an equal object. `data` is what `data_digest` says."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "rule": config.rule,
         "dataset": config.dataset,
         "data_root": config.data_root,
-        "data": _digest(source),
+        "data": data,
         "terms": list(config.terms),
         "settings": {name: written(value) for name, value in config.settings.flat().items()},
         "versions": versions(),
@@ -179,7 +179,9 @@ def version_differences(folder: Path) -> list[str]:
     return changed + changed_plugins(folder)
 
 
-def _digest(source: ImageSource) -> str:
+def data_digest(source: ImageSource) -> str:
+    """What a run folder keeps of its samples; nothing of those that come with the package, whose version it
+    keeps."""
     return "" if source.shipped else source.digest
 
 
@@ -189,7 +191,7 @@ def refuse_other_data(folder: Path, source: ImageSource) -> None:
     Folders of earlier versions do not say which these were.
     """
     recorded = _recorded(folder).get("data", "")
-    if recorded and recorded != _digest(source):
+    if recorded and recorded != data_digest(source):
         raise OtherTraining(f"{folder} was trained on other samples than `{source.name}` holds now")
 
 

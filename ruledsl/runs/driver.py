@@ -20,7 +20,7 @@ from ruledsl.evidence import digests, refuse_edited, write_sealed
 from ruledsl.meta import Crew, MetaTrainer
 from ruledsl.rules import Rule
 from ruledsl.runs.checkpoint import load_checkpoint, save_checkpoint, was_eager
-from ruledsl.runs.config import RunConfig, write_config
+from ruledsl.runs.config import RunConfig, data_digest, write_config
 from ruledsl.runs.metrics import (
     MetricsFile,
     has_rows,
@@ -117,13 +117,14 @@ def start(
     trainer = MetaTrainer(compile_rule(rule), config.settings, config.runs, source, crew)
     if config.settings.backend == "compiled":
         _ = trainer.computed_by  # what was asked for must be there before a folder is made
+    data = data_digest(source)  # before a folder is made: samples that cannot be read are told as such
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             refuse_used(folder)  # another process may have trained here while the trainer was made
             begun()
             write_text(folder / RULE, rule.source)
-            write_config(folder, config, source)
+            write_config(folder, config, data)
             metrics = start_metrics(folder, config.columns)
             session = _Session(folder, config, trainer, metrics, config.settings.episodes)
             return _run(session, listen, fresh_tasks)

@@ -72,10 +72,9 @@ class _Search:
         try:
             folder, starts = Run(self.out / stage.name), [warm] * len(groups)
             trained = train_groups(folder, base, groups, starts, seeds, stage.episodes, hear, self.crews)
-        except OtherTraining:
-            raise RunError(
-                f"{self.out} holds a selection with other options; choose another `--out`"
-            ) from None
+        except OtherTraining as error:
+            other = f"{self.out} holds a selection with other options, or of another training"
+            raise RunError(f"{other}: {error}") from None
         recorded = Recorded.of(folder)
         return [self.fit(recorded, terms, own) for terms, (_, own) in zip(groups, trained, strict=True)]
 

@@ -97,7 +97,7 @@ def _objective(value: Any) -> tuple[tuple[str, float], ...]:
     return _that(bool(pairs), pairs)
 
 
-_SUMMAND = re.compile(r"\s*([+-]?)\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*")
+_SUMMAND = re.compile(r"\s*([+-]?)\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*)?([A-Za-z_]\w*)\s*")
 
 
 def _summands(text: str) -> list[tuple[str, float]]:

@@ -23,7 +23,7 @@ POLL_SECONDS = 0.5
 MOST_AT_ONCE = 10_000
 """Cells handed out at a time: schedulers are slow with millions."""
 DEATHS = 10
-"""Workers that may die while they run a cell before it is given up."""
+"""Workers that may die while they run a cell, and no other, before it is given up."""
 Tick = Callable[[int], None]
 """Told of episodes that were done."""
 
@@ -203,8 +203,9 @@ class _Round:
     done: int = 0
     at_once: int = 0
     """Cells that a place runs while they are handed to it."""
-    alone: bool = False
-    """Whether the cell at work is one beside which a worker died."""
+    most: int = 0
+    """Cells that may be at work now: half of those that a worker's death asked for again, one more with each
+    that is done."""
 
     def run(self) -> dict[str, str]:
         for key, cell in self.cells.items():
@@ -215,7 +216,7 @@ class _Round:
                 self.missing[key] = needs
             else:
                 self.ready.append(key)
-        self.place.told = self._count
+        self.place.told, self.most = self._count, self.place.most
         if about := self.place.about():
             self.watch.said(about)
         self.total = sum(cell.episodes for cell in self.cells.values() if not cell.needs)
@@ -236,14 +237,14 @@ class _Round:
 
     def _submit(self) -> None:
         """Cells whose needs are met go out."""
-        while self.ready and self._may_go(self.ready[0]):
+        while self.ready and len(self.running) < self.most:
             key = self.ready.popleft()
             cell = self.cells[key]
             if cell.is_done():
                 self._settled(key)
                 continue
             self.left[key] = 0 if self.place.tells else cell.episodes
-            self.at_once, self.alone = 1, self.deaths[key] > 0
+            self.at_once = 1
             try:
                 future = self.place.submit(cell)
             except BrokenExecutor:  # a worker died since the last look
@@ -263,15 +264,10 @@ class _Round:
             else:
                 future.add_done_callback(self.ended.put)
 
-    def _may_go(self, key: str) -> bool:
-        """Whether a cell may go out beside those at work. One beside which a worker died goes alone: if none
-        dies then, it was not its fault."""
-        crowded = self.alone or self.deaths[key] > 0 or len(self.running) >= self.place.most
-        return not self.running or not crowded
-
     def _settled(self, key: str) -> None:
         """A cell is done: what waited for nothing else is ready."""
         self.done += 1
+        self.most = min(self.most + 1, self.place.most)
         self.watch.finished(self.cells[key].name, self.cells[key].score)
         for other in self.waiting_for[key]:
             self.missing[other].discard(key)
@@ -308,11 +304,13 @@ class _Round:
             self._settled(key)
 
     def _died(self, keys: Sequence[str]) -> None:
-        """A worker died, and its pool with it: what was at work goes on in a new one."""
+        """A worker died, and its pool with it: what was at work goes on in a new one, half at a time, and
+        half of that, until the one that takes its worker along is alone; none else is blamed."""
         self.running.clear()
         self.place.renew()
+        self.most = max(1, len(keys) // 2)
         for key in keys:
-            self.deaths[key] += 1
+            self.deaths[key] += len(keys) == 1
             if self.deaths[key] > DEATHS:
                 message = f"{DEATHS} workers died while it ran (out of memory?); try again with fewer at once"
                 self._failed(key, message)

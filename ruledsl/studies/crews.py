@@ -27,7 +27,7 @@ from ruledsl.settings import TrainSettings
 from ruledsl.storage import in_full
 from ruledsl.studies.cells import DEATHS, Place
 from ruledsl.studies.places import HERE, joined, named_folders, open_place, told
-from ruledsl.tasks import open_dataset
+from ruledsl.tasks import open_dataset, split_name
 
 AT_ONCE = 8
 """Streams that are handed out together where nobody says how many."""
@@ -74,7 +74,9 @@ def _crew(place: Place, folder: Path, spec: Spec) -> Crew:
             f"only a training that began with one, or with `--at-once {AT_ONCE}`, can"
         )
     own = folder / DATA
-    dataset = str(own.absolute()) if config.dataset == DATA else in_full(config.dataset, "@")
+    file = split_name(config.dataset)[0]
+    part = config.dataset.removeprefix(file)
+    dataset = str(own.absolute()) if config.dataset == DATA else f"{in_full(file)}{part}"
     settings = config.settings.put(episodes=TrainSettings.episodes)  # stages that differ in it are alike
     return _Handed(place, Blueprint(spec.rule.source, settings, dataset, in_full(config.data_root)))
 

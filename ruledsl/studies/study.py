@@ -15,7 +15,7 @@ from typing import Any
 from ruledsl.errors import OtherTraining, RunError, SettingsError
 from ruledsl.figures import Colour, Curve, Panel, draw_panels
 from ruledsl.progress import Board
-from ruledsl.runs import RULE, Run, Spec, used_plugins
+from ruledsl.runs import RULE, Run, Spec, recorded_groups, used_plugins
 from ruledsl.settings import ACCURACY, OPTIONS, EpisodeRecord, known_names
 from ruledsl.statistics import Interval
 from ruledsl.storage import in_full
@@ -226,18 +226,13 @@ class Study:
 
         A cell whose runs differ in more than their seed, in λ say, has a row for each `group` of them.
         """
-        return [
-            {
-                "rule": cell.rule,
-                "label": cell.label,
-                **dict(cell.values),
-                "group": group,
-                "accuracy": Interval.of(run.accuracy_by_seed(members).values()),
-                "run": run,
-            }
-            for cell, run in self.runs()
-            for group, members in run.groups.items()
-        ]
+        rows = []
+        for cell, run in self.runs():
+            metrics, own = run.metrics_so_far, {"rule": cell.rule, "label": cell.label, **dict(cell.values)}
+            for group, members in recorded_groups(run.config, metrics).items():
+                accuracy = Interval.of(run.accuracy_by_seed(members, metrics).values())
+                rows.append({**own, "group": group, "accuracy": accuracy, "run": run})
+        return rows
 
     def plot(self, x: str, path: str | Path, y: str = "accuracy", hue: str = "rule") -> list[Path]:
         """A measure at the end against a setting, a curve for each rule or value of `hue`; PNG and PDF.
@@ -275,7 +270,7 @@ class Study:
             if column not in columns:
                 raise SettingsError(f"no column `{y}` was recorded; there are {', '.join(columns)}")
             label = cell.label if hue == "rule" else f"{hue} {shown(values[hue])}"
-            groups = run.groups
+            groups = recorded_groups(run.config, metrics)
             for group, members in groups.items():
                 own = label if len(groups) == 1 else f"{label}, {group}"
                 found[own, shown(values[x])] += run.accuracy_by_seed(members, metrics, column).values()

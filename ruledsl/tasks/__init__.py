@@ -32,6 +32,7 @@ from ruledsl.tasks.sampler import (
     generator,
 )
 from ruledsl.tasks.source import ImageSource
+from ruledsl.tasks.split import split_name
 from ruledsl.tasks.torchvision_gate import torchvision_datasets
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "fit_pixels",
     "generator",
     "open_dataset",
+    "split_name",
     "stacked",
     "torchvision_datasets",
     "write_arrays",

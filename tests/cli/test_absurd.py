@@ -54,6 +54,7 @@ def test_an_absurd_option_is_refused_before_anything_is_made(
 def test_an_objective_is_a_sum_whose_numbers_may_have_exponents() -> None:
     parse = OPTIONS["objective"].parse
     assert parse("query + 1e-3*activity") == (("query", 1.0), ("activity", 1e-3))
+    assert parse(".5e-2*activity") == (("activity", 5e-3),)
     assert parse("-.5 * activity - query + 2*query") == (("activity", -0.5), ("query", 1.0))
 
 

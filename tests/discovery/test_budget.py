@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ruledsl.discovery import discover, read_question
+from ruledsl.discovery import QUESTION, discover, read_question
 from ruledsl.runs import Run
 from ruledsl.selection import Stage
 from ruledsl.settings import EpisodeRecord
@@ -65,3 +65,9 @@ def test_another_split_searches_chooses_and_tests_on_other_classes(
     assert opened == ["glyphs@choice:1", "glyphs@test:1"]
     assert Run(tmp_path / "start").config.dataset == "glyphs@search:1"
     assert read_question(tmp_path) == asked
+
+
+def test_a_search_that_was_begun_before_classes_could_be_split_otherwise_goes_on(tmp_path: Path) -> None:
+    QUESTIONED.keep(tmp_path)
+    assert "split" not in (tmp_path / QUESTION).read_text(encoding="utf-8")
+    assert read_question(tmp_path) == QUESTIONED

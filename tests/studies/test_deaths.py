@@ -52,6 +52,7 @@ class Pool(Place):
 
     most: int
     handed: list[tuple[Future[Any], Piece]] = field(default_factory=list)
+    asked: int = 0
 
     def work(self) -> Any:
         raise AssertionError
@@ -63,6 +64,7 @@ class Pool(Place):
         return future
 
     def ticks(self) -> int:
+        self.asked += bool(self.handed)
         at_work, self.handed = self.handed[:2], self.handed[2:]
         if any(piece.is_large for _, piece in at_work):
             lost, self.handed = [*at_work, *self.handed], []
@@ -75,9 +77,22 @@ class Pool(Place):
         return 0
 
 
-def test_cells_that_take_their_worker_along_cost_no_other_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most", [3, 10_000])
+def test_cells_that_take_their_worker_along_cost_no_other_cell(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ruledsl.studies.cells.POLL_SECONDS", 0.001)
     pieces = [Piece(f"{size}-{n}", size == "large") for n in range(12) for size in ("small", "large")]
-    failures = Plan.of(pieces).run(Pool(most=3), Heard())
+    failures = Plan.of(pieces).run(Pool(most), Heard())
     assert set(failures) == {piece.name for piece in pieces if piece.is_large}
     assert {piece.runs for piece in pieces if not piece.is_large} == {1}
+
+
+def test_after_a_death_cells_go_side_by_side_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a study of many cells would go on one by one."""
+    monkeypatch.setattr("ruledsl.studies.cells.POLL_SECONDS", 0.001)
+    pieces = [Piece("large", True), *(Piece(f"small-{n}") for n in range(60))]
+    pool = Pool(10_000)
+    Plan.of(pieces).run(pool, Heard())
+    assert {piece.runs for piece in pieces[1:]} == {1}
+    assert pool.asked < 100
