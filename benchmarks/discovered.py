@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from benchmarks.page import write_page
-from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, discover, load, meta_gradient
-from ruledsl.discovery import BASELINES, FOUND, Judged, formula, read_question
+from ruledsl import Front, Interval, Rule, TrainSettings, compile_rule, load, meta_gradient
+from ruledsl.discovery import BASELINES, FOUND, Judged, formula, read_front, read_question
 from ruledsl.meta import MetaTrainer
 from ruledsl.runs import use_threads
 from ruledsl.settings import RunSpec
@@ -249,12 +249,12 @@ def main(search: Path, data_root: Path, seeds: int, tasks: int, out: Path | None
     """Transfer, knock-outs and ceilings of the rules in the folder of a finished SEARCH."""
     use_threads(0)
     question = read_question(search)
-    front = discover(question, search)
+    front = read_front(search)
     base = TrainSettings.of(**{n: v for n, v in question.given.items() if n not in ("dataset", "data_root")})
     base = base.having(backend="compiled", episodes=1)
 
     def opened(data: str) -> ImageSource:
-        return open_dataset(f"{front.dataset}{data}" if data.startswith("@") else data, data_root)
+        return open_dataset(question.part(data[1:]) if data.startswith("@") else data, data_root)
 
     columns = columns_of(front)
     page = [
