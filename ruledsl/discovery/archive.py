@@ -83,23 +83,17 @@ def write_archive(folder: Path, found: Sequence[Candidate]) -> None:
     write_rows(folder / ARCHIVE, [_row(candidate) for candidate in best_of_kinds(found)])
 
 
-ARCHIVE_COLUMNS = (
-    "products", "locality", "reads", "accuracy_in_the_race", "seeds", "round", "why", "formula",
-)  # fmt: skip
-
-
 def _row(candidate: Candidate) -> dict[str, Any]:
-    values = (
-        len(candidate.products),
-        str(candidate.locality),
-        candidate.reads,
-        candidate.fit.accuracy_mean,
-        len(candidate.fit.accuracy),
-        candidate.round,
-        candidate.why,
-        candidate.text,
-    )
-    return dict(zip(ARCHIVE_COLUMNS, values, strict=True))
+    return {
+        "products": len(candidate.products),
+        "locality": str(candidate.locality),
+        "reads": candidate.reads,
+        "accuracy_in_the_race": candidate.fit.accuracy_mean,
+        "seeds": len(candidate.fit.accuracy),
+        "round": candidate.round,
+        "why": candidate.why,
+        "formula": candidate.text,
+    }
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,8 @@ def refitted(
 
 def knock_outs(hunt: Hunt, rule: Judged, rounds: int, source: ImageSource) -> dict[str, Interval]:
     """By term: a rule's accuracy without it, Θ of the others as it is (the mean over seeds), less that of the
-    whole rule; on the same tasks, seed by seed. What a pathway adds to Θ is where it
-    starts, for all of them."""
+    whole rule; on the same tasks, seed by seed. What a pathway adds to Θ is where it starts, for all of
+    them."""
     path = hunt.out / f"knock-outs-{rounds}.json"
     if not path.is_file():
         write_sealed(path, {"rule": rule.name, "without": _without_each(hunt, rule, source)})

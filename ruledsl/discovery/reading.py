@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ruledsl.discovery.archive import ARCHIVE, ARCHIVE_COLUMNS
+from ruledsl.discovery.archive import ARCHIVE
 from ruledsl.discovery.front import DISCOVERY, Front
 from ruledsl.discovery.judging import Judged
 from ruledsl.errors import RunError
@@ -64,6 +64,10 @@ def _judged(row: Mapping[str, Any]) -> Judged:
     )  # fmt: skip
 
 
+READ_OF_THE_ARCHIVE = ("products", "locality", "reads", "accuracy_in_the_race", "round", "why", "formula")
+"""Columns that pages show."""
+
+
 def read_archive(folder: Path) -> list[dict[str, str]]:
     """The rows of archive.csv. Raises `RunError` where there is none, or another table."""
     path = folder / ARCHIVE
@@ -74,8 +78,8 @@ def read_archive(folder: Path) -> list[dict[str, str]]:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
-    if any(None in (row.get(name) for name in ARCHIVE_COLUMNS) or not _has_numbers(row) for row in rows):
-        raise RunError(f"{path} is damaged: it needs the columns {', '.join(ARCHIVE_COLUMNS)}")
+    if any(None in (row.get(name) for name in READ_OF_THE_ARCHIVE) or not _has_numbers(row) for row in rows):
+        raise RunError(f"{path} is damaged: it needs the columns {', '.join(READ_OF_THE_ARCHIVE)}")
     return rows
 
 

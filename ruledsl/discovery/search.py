@@ -32,8 +32,6 @@ END_ROUNDS = 3.0
 """How many rounds of growth take as long as all that comes after growth, measured."""
 FIRST_SHARE = 0.25
 """Of a budget of time: while no more is spent, a round begins of which nobody knows how long it takes."""
-
-
 OWN_MEASURES = ("accuracy", "products", "terms")
 """What is known of a candidate beside what its runs recorded."""
 

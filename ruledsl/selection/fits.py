@@ -91,7 +91,7 @@ def train_groups(
         For each group the training, and which of its runs are the group's.
 
     Raises:
-        RunError: the folder holds a training with other settings.
+        OtherTraining: the folder holds one of another rule, on other data or with other settings.
         KeyboardInterrupt: stopped; asked again, it goes on.
     """
     silent = silent_theta(base.rule.program, base.config.settings)

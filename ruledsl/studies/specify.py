@@ -188,7 +188,7 @@ def read_config_file(path: Path, given: Mapping[str, Any]) -> tuple[list[str], d
     known_names(strange, {**CHOICES, "rule": None, "settings": None})
     known_names(settings, TABLE)
     beside = path.parent / RULE
-    rules = [str(beside)] if beside.is_file() else known.get("rule", [])
+    rules = [str(beside)] if beside.is_file() else [name for name in known.get("rule", []) if name]
     found: dict[str, Any] = {
         n: v for n, v in {**settings, **choices}.items() if not (n == "optimiser" and not v)
     }
