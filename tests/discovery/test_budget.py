@@ -46,6 +46,9 @@ def test_no_round_begins_that_would_leave_too_little_for_what_comes_after(
     few = replace(SMALL, rounds=0, beam=1, kept=1, proposers=("enumeration",), exchanges=0)
     discover(replace(QUESTIONED, search=few), tmp_path, seconds=60 * minutes, listen=pass_time)
     assert len(list(tmp_path.glob("round-*-ideas.json"))) == rounds
+    # Gone on with, it knows how long a round takes: twenty minutes more are not enough for another.
+    discover(replace(QUESTIONED, search=few), tmp_path, seconds=60 * 20, listen=pass_time)
+    assert len(list(tmp_path.glob("round-*-ideas.json"))) == rounds
 
 
 def test_another_split_searches_chooses_and_tests_on_other_classes(
