@@ -36,7 +36,8 @@ def test_no_round_begins_that_would_leave_too_little_for_what_comes_after(
     minutes: float, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a round takes ten minutes, and all that comes after growth half an hour."""
-    passed = [time.monotonic()]
+    clock = time.monotonic
+    passed = [clock()]
     monkeypatch.setattr("ruledsl.discovery.search.time.monotonic", lambda: passed[0])
 
     def pass_time(stage: Stage, records: Sequence[EpisodeRecord]) -> None:
@@ -47,6 +48,7 @@ def test_no_round_begins_that_would_leave_too_little_for_what_comes_after(
     discover(replace(QUESTIONED, search=few), tmp_path, seconds=60 * minutes, listen=pass_time)
     assert len(list(tmp_path.glob("round-*-ideas.json"))) == rounds
     # Gone on with, it knows how long a round takes: twenty minutes more are not enough for another.
+    passed[0] = clock()
     discover(replace(QUESTIONED, search=few), tmp_path, seconds=60 * 20, listen=pass_time)
     assert len(list(tmp_path.glob("round-*-ideas.json"))) == rounds
 
