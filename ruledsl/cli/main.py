@@ -49,7 +49,10 @@ def main() -> None:
 @click.argument("files", nargs=-1, required=True)
 @allow_option
 def check(files: tuple[str, ...], allow: str | None) -> None:
-    """Check .rule files: names, shapes, locality. Prints one line per term."""
+    """Check .rule files: names, shapes, locality. Prints one line per term.
+
+    FILES may be names on the search path as well, as elsewhere: `check bio`.
+    """
     from ruledsl.cli import rules
 
     sys.exit(rules.check_files(files, allow))

@@ -12,17 +12,18 @@ from ruledsl.backend import silent_matrices, targets
 from ruledsl.checks import literal_cost
 from ruledsl.compiler import step_adjoint
 from ruledsl.ir import LOCALITY_NAMES, Locality, RuleError, program_cost, program_text
-from ruledsl.language import format_source, print_expression, read_source
+from ruledsl.language import format_source, locate, print_expression, read_source
 from ruledsl.rules import Rule, check_file, load
 from ruledsl.settings import TrainSettings
 from ruledsl.wording import counted
 
 
 def check_files(files: Sequence[str], allow: str | None) -> int:
-    """Print one line per term of each file and every fault; 0 when there is none."""
+    """Print one line per term of each file or name, and every fault; 0 when there is none."""
     failed = 0
-    for path in files:
+    for spec in files:
         try:
+            path = spec if ":" in spec else locate(spec)[0]
             rules = check_file(path, _allowed(allow))
         except RuleError as error:
             click.echo(str(error), err=True)

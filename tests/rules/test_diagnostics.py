@@ -149,6 +149,14 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         assert "this file cannot be read: permission denied" in run("check", locked).output
 
 
+def test_a_name_is_checked_as_the_file_that_it_means() -> None:
+    named = run("check", "bio").output
+    assert named == run("check", named.split(":")[0]).output
+    assert "rules: bio" in named
+    assert "did you mean `bio`?" in run("check", "bioo").output
+    assert run("check", "rules/bio.rule:nothing").exit_code == 2
+
+
 def test_variants_of_a_rule_in_one_folder_do_not_block_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
