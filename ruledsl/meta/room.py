@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 from ruledsl.meta.asking import Asking
 
 WIDEST = 1e30
+ONE_IN = 50
+"""Of so many streams a term may lose one."""
 QUARTERINGS = 8
 """Of what a coefficient is tried at; what is too far even then is left there."""
 
@@ -30,6 +32,8 @@ class Room:
     """How often a term was found to lose a stream."""
     slopes: Tensor
     """Running mean of |∂loss/∂θ| in healthy episodes: with θ, what a term matters."""
+    owed: Tensor
+    """For how many healthy episodes a term sits out, its coefficient at 0."""
 
     @classmethod
     def of_size(cls, size: Tensor) -> Room:
@@ -39,27 +43,35 @@ class Room:
         >>> Room.of_size(torch.tensor([1.0, 2.0])).inside(torch.tensor([5.0, -1.0])).tolist()
         [1.0, -1.0]
         """
-        return cls(size.clone(), size.clone(), size.clone(), torch.zeros_like(size), torch.zeros_like(size))
+        blamed, slopes, owed = torch.zeros(3, *size.shape, dtype=size.dtype)
+        return cls(size.clone(), size.clone(), size.clone(), blamed, slopes, owed)
+
+    @property
+    def out(self) -> Tensor:
+        """(R,) which terms sit out."""
+        return self.owed > 0
 
     def inside(self, theta: Tensor) -> Tensor:
         """The nearest Θ (R,) that it has room for."""
-        return torch.minimum(torch.maximum(theta, -self.below), self.above)
+        return torch.where(self.out, 0.0, torch.minimum(torch.maximum(theta, -self.below), self.above))
 
     def grown(self, gradient: Tensor, trust: float, forgiveness: float) -> Room:
         """After a healthy episode: a part `trust` wider, or `forgiveness` over one more than how often a term
-        was blamed."""
-        slow = forgiveness / (1 + self.blamed)
+        was blamed; not where a term sat out, of which nothing was learned."""
+        slow = torch.where(self.out, 0.0, forgiveness / (1 + self.blamed))
         growth = 1.0 + torch.where(self.blamed > 0, slow, torch.full_like(slow, trust))
         slopes = 0.8 * self.slopes + 0.2 * gradient.abs()
         below, above, reached = (_wider(size, growth) for size in (self.below, self.above, self.reach))
-        return Room(below, above, reached, self.blamed, slopes)
+        return Room(below, above, reached, self.blamed, slopes, (self.owed - 1).clamp_min(0.0))
 
-    def confine(self, term: int, theta: float, part: float) -> None:
-        """Leave a guilty term this part of what it took, on that side of 0."""
+    def confine(self, term: int, theta: float, part: float, lived: int) -> None:
+        """Leave a guilty term this part of what it took, on that side of 0; and it sits out until it has lost
+        no more than one in `ONE_IN` of the streams, of which there were `lived` so far."""
         side = self.above if theta > 0 else self.below
         side[term] = abs(theta) * part
         self.reach[term] = torch.minimum(self.reach[term], side[term])
         self.blamed[term] += 1
+        self.owed[term] = (ONE_IN * self.blamed[term] - lived).clamp_min(0.0)
 
     def state(self) -> dict[str, Any]:
         """As JSON, which has no infinity."""
@@ -69,7 +81,7 @@ class Room:
     @classmethod
     def of(cls, state: dict[str, Any]) -> Room:
         """What `state` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        listed = (state[name] for name in ("below", "above", "reach", "blamed", "slopes"))
+        listed = (state[field.name] for field in fields(cls))
         numbers = ([math.inf if v is None else float(v) for v in each] for each in listed)
         return cls(*(torch.tensor(each, dtype=torch.float64) for each in numbers))
 
