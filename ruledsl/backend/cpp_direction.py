@@ -266,7 +266,7 @@ class Direction:
 
     def _change(self, update: Update, kind: str, s: str) -> Change | None:
         pairs = tuple((self._ref(u, s), self._ref(v, s)) for u, v in update.pairs)
-        scale = None if update.kappa is None else f"1 + {self._ref(update.kappa, s)}"
+        kappa = None if update.kappa is None else self._ref(update.kappa, s)
         border = [self.instructions[n] for n in self.borders.get(update.target, ())]
         sums = tuple(tuple(i.arguments[0] for i in border if i.op == op) for op in ("rows", "columns"))
         sides = ((*(p[n] for p in (*update.pairs, *update.gains)), *sums[n]) for n in range(2))
@@ -274,8 +274,8 @@ class Direction:
         rows, columns = (tuple(self._ref(n, s) for n in side) for side in sums)
         whens = tuple(self.guards.both(pair) for pair in update.pairs)
         gains = tuple((self._ref(p, s), self._ref(q, s)) for p, q in update.gains)
-        found = Change(kind, scale, pairs, padded, rows, columns, whens, gains)  # type: ignore[arg-type]
-        return found if pairs or scale or border or gains else None
+        found = Change(kind, kappa, pairs, padded, rows, columns, whens, gains)  # type: ignore[arg-type]
+        return found if pairs or kappa or border or gains else None
 
     def _is_padded(self, number: int) -> bool:
         """Whether a vector is 0 up to a whole number of lanes: if computed here, not if it is given."""

@@ -97,12 +97,12 @@ class EntryPass:
 
     def _changed(self, place: str, update: Update) -> str:
         old = f"{place}[row + i]"
-        parts = [old if update.kappa is None else f"(1 + {self.ref(update.kappa)}) * {old}"]
+        parts = [] if update.kappa is None else [f"{self.ref(update.kappa)} * {old}"]
         parts += [f"{self.ref(u)}[j] * {self.ref(v)}[i]" for u, v in update.pairs]
         parts += [f"{self.ref(p)}[j] * {self.ref(q)}[i] * {old}" for p, q in update.gains]
         if update.dense is not None:
             parts.append(self._entry(update.dense))
-        return " + ".join(parts)
+        return f"{old} + ({' + '.join(parts) or '0'})"
 
     def _entry(self, number: int, turned: bool = False) -> str:
         """The name of an entry of a matrix; what it needs is computed before it."""

@@ -46,7 +46,7 @@ class ListPass(Pass):
 def _listed(change: Change) -> list[str]:
     lines = ["all.undo = true;"] if change.kind == "undo" else []
     if change.factor:
-        lines.append(f"all.scale = {change.factor};")
+        lines.append(f"all.kappa = {change.factor};")
     pairs = zip(change.pairs, change.whens or ("",) * len(change.pairs), strict=True)
     lines += [_guarded(when, f"all.pair({u}, {v});") for (u, v), when in pairs]
     lines += [f"all.whole({a});" for a in change.rows]
@@ -75,22 +75,23 @@ template <class T> static inline void put(real* p, T m) { std::memcpy(p, &m, siz
 
 // B rows p of n numbers, met by K products. Loops are over whole lanes first, then over what is left.
 template <int B, int K, bool UNDO> struct Change {
-  template <class T> static inline void one(real* const* p, int i, real scale, const real* whole,
+  template <class T> static inline void one(real* const* p, int i, real kappa, const real* whole,
                                             const real* u, const real* const* v) {
     ALL(b, B) {
-      T m = get<T>(p[b] + i);
-      if (!UNDO) m = scale * m;
-      ALL(k, K) { const T given = u[k * B + b] * get<T>(v[k] + i); m = UNDO ? m - given : m + given; }
-      put<T>(p[b] + i, UNDO ? m * scale : m + whole[b]);
+      const T m = get<T>(p[b] + i);
+      T sum = UNDO ? T() : kappa * m + whole[b];
+      ALL(k, K) sum += u[k * B + b] * get<T>(v[k] + i);
+      const T before = m - sum;
+      put<T>(p[b] + i, UNDO ? before + kappa * before : m + sum);
     }
   }
-  static void of(real* const* rows, int n, real scale, const real* added, const real* left,
+  static void of(real* const* rows, int n, real kappa, const real* added, const real* left,
                  const real* const* right) {
     KEPT(real*, p, rows, B) KEPT(real, whole, added, B)
     KEPT(real, u, left, K * B) KEPT(const real*, v, right, K)
     int i = 0;
-    for (; i + LANES <= n; i += LANES) one<lane>(p, i, scale, whole, u, v);
-    for (; i < n; ++i) one<real>(p, i, scale, whole, u, v);
+    for (; i + LANES <= n; i += LANES) one<lane>(p, i, kappa, whole, u, v);
+    for (; i < n; ++i) one<real>(p, i, kappa, whole, u, v);
   }
 };
 template <int B, int K> struct Matvec {
@@ -122,7 +123,7 @@ template <int B, int K> struct Rmatvec {
 
 struct Lists {
   real* const matrix; const int rows, reach, stride; const int* const numbers; const int count;
-  bool undo = false; real scale = 1;
+  bool undo = false; real kappa = 0;
   int pairs = 0, wholes = 0, matvecs = 0, rmatvecs = 0, dots = 0;
   const real *u[ROOM], *v[ROOM], *a[ROOM], *x[ROOM], *y[ROOM], *other[ROOM];
   real *z[ROOM], *o[ROOM], *sums[ROOM];
@@ -148,7 +149,7 @@ struct Lists {
       whole[b] = 0;
       for (int k = 0; k < wholes; ++k) whole[b] += a[k][r[b]];
     }
-    if (pairs || wholes || scale != 1) change<B>(r, p, whole, near);
+    if (pairs || wholes || kappa != 0) change<B>(r, p, whole, near);
     for (int k = 0; k < matvecs; k += AT_ONCE) {
       const int some = matvecs - k < AT_ONCE ? matvecs - k : AT_ONCE;
       SOME(Matvec, B)::of(p, reach, x + k, near);
@@ -169,14 +170,14 @@ struct Lists {
     for (int k = 0; k == 0 || k < pairs; k += AT_ONCE) {
       const int some = pairs - k < AT_ONCE ? pairs - k : AT_ONCE;
       for (int m = 0; m < some; ++m) ALL(b, B) near[m * B + b] = u[k + m] ? u[k + m][r[b]] : 1;
-      const real now = k == (undo ? (pairs - 1) / AT_ONCE * AT_ONCE : 0) ? scale : 1;
+      const real now = k == (undo ? (pairs - 1) / AT_ONCE * AT_ONCE : 0) ? kappa : 0;
       if (undo) SOME(Undo, B)::of(p, reach, now, whole, near, v + k);
       else SOME(Apply, B)::of(p, reach, now, whole, near, v + k);
       ALL(b, B) whole[b] = 0;
     }
   }
   __attribute__((noinline)) void pass() {
-    if (pairs + wholes + matvecs + rmatvecs + dots == 0 && scale == 1) return;
+    if (pairs + wholes + matvecs + rmatvecs + dots == 0 && kappa == 0) return;
     int j = 0;
     for (; j + ROW_BLOCK <= count; j += ROW_BLOCK) block<ROW_BLOCK>(j);
     for (; j < count; ++j) block<1>(j);

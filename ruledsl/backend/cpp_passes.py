@@ -21,13 +21,14 @@ LANES = 16
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to a matrix first. `scale`, 1 + κ, is a C expression; pairs are C pointers (u, v).
+    """What happens to a matrix first. κ is a C expression; pairs are C pointers (u, v).
 
-    `apply`: m ← (scale + Σ p qᵀ) ∘ m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ.  `undo`: m ← (m − …) / (scale + Σ p qᵀ).
+    `apply`: m ← m + ((κ + Σ p qᵀ) ∘ m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ).  `undo`: m ← (m − Σ …) / (1 + κ + Σ p qᵀ).
+    What is small is summed before it meets m, which rounds once a step then: 1 + κ would keep little of κ.
     """
 
     kind: Literal["apply", "undo"]
-    scale: str | None
+    kappa: str | None
     pairs: tuple[tuple[str, str], ...]
     padded: tuple[bool, bool]
     """Whether every u, and every v, is 0 up to a whole number of lanes."""
@@ -48,8 +49,10 @@ class Change:
 
     @property
     def factor(self) -> str | None:
-        """What `scale` is computed as, once a pass: where all entries are divided by it, its inverse."""
-        return f"1 / ({self.scale})" if self.scale and self.kind == "undo" and not self.gains else self.scale
+        """κ as a pass takes it: where all entries are divided by 1 + κ, what is added of each for that."""
+        if self.kappa and self.kind == "undo" and not self.gains:
+            return f"-({self.kappa}) / (1 + {self.kappa})"
+        return self.kappa
 
     def turned(self) -> Change:
         """The same of the transposed matrix."""
@@ -141,7 +144,7 @@ class Form:
         given = ["const " * (self.kind == "read") + "real* matrix", "int rows", "int stride"]
         given += ["int lanes" if self.whole else "int reach"]
         given += ["const int* numbers", "int count"] if self.some else []
-        given += ["real scale"] if self.scaled else []
+        given += ["real kappa"] if self.scaled else []
         read = [f"{side}{k}" for k in range(self.pairs) for side in "uv"]
         read += [f"{side}{k}" for k in range(self.gains) for side in "fg"]
         read += [f"a_{k}" for k in range(self.rows)] + [f"b_{k}" for k in range(self.columns)]
@@ -179,7 +182,7 @@ class Form:
         for b in range(rows):
             lines.append(f"    real m{b} = p{b}[i];")
             if self.kind != "read":
-                lines += [f"    m{b} = {self._changed(b)};", f"    p{b}[i] = m{b};"]
+                lines += [*self._changed(b), f"    p{b}[i] = m{b};"]
             lines += [f"    s{k}_{b} += m{b} * x{k}[i];" for k in range(self.matvecs)]
             lines += [f"    t{k} += m{b} * q{k}_{b}[i];" for k in range(self.dots)]
         for k in range(self.rmatvecs):
@@ -187,18 +190,20 @@ class Form:
         lines.append("  }")
         return [*lines, *(f"  z{k}[r{b}] = s{k}_{b};" for k in range(self.matvecs) for b in range(rows))]
 
-    def _changed(self, b: int) -> str:
-        products = [f"u{k}_{b} * v{k}[i]" for k in range(self.pairs)]
-        products += [f"whole{b}"] if self.rows else []
-        products += [f"b_{k}[i]" for k in range(self.columns)]
-        grown = "scale" if self.scaled else ""
-        if self.gains:
-            gains = (f"f{k}_{b} * g{k}[i]" for k in range(self.gains))
-            grown = f"({' + '.join([grown or '1', *gains])})"
-        if self.kind == "apply":
-            return " + ".join([f"{grown} * m{b}" if grown else f"m{b}", *products])
-        difference = " - ".join([f"m{b}", *products])
-        return f"({difference}) {'/' if self.gains else '*'} {grown}" if grown else difference
+    def _changed(self, b: int) -> list[str]:
+        grown = ["kappa"] if self.scaled else []
+        grown += [f"f{k}_{b} * g{k}[i]" for k in range(self.gains)]
+        parts = [f"({' + '.join(grown)}) * m{b}"] if grown and self.kind == "apply" else []
+        parts += [f"u{k}_{b} * v{k}[i]" for k in range(self.pairs)]
+        parts += [f"whole{b}"] if self.rows else []
+        parts += [f"b_{k}[i]" for k in range(self.columns)]
+        sign = "+" if self.kind == "apply" else "-"
+        lines = [f"    m{b} {sign}= {' + '.join(parts)};"] if parts else []
+        if self.kind == "undo" and grown:
+            lines.append(
+                f"    m{b} /= 1 + ({' + '.join(grown)});" if self.gains else f"    m{b} += kappa * m{b};"
+            )
+        return lines
 
 
 @dataclass
@@ -245,7 +250,7 @@ class Pass:
         if change is None:
             return found
         return replace(
-            found, kind=change.kind, scaled=change.scale is not None, pairs=len(change.pairs),
+            found, kind=change.kind, scaled=change.kappa is not None, pairs=len(change.pairs),
             gains=len(change.gains), rows=len(change.rows), columns=len(change.columns),
         )  # fmt: skip
 
