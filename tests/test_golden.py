@@ -1,6 +1,6 @@
 """Metrics recorded by earlier code: the same, bit for bit. With the recipe `paper` by that before the upper
 house was rebuilt (commit 06542fe), with `robust` since it feels how far a coefficient may be moved; `pool`
-and `compiled` since compiled steps round a weight once a sample.
+and `compiled` since compiled steps round a weight once a sample, rows six at a time.
 
 Where the processor or torch is not that of tests/golden/machine-RECIPE.txt, sums come in another order; there
 the numbers must agree to float32's accuracy over so few episodes.

@@ -10,11 +10,14 @@ from ruledsl.backend.cpp_guards import Guards, guarded
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import ListPass
 from ruledsl.backend.cpp_passes import Change, Consumer, Forms, MatrixShape, Pass, Rows
-from ruledsl.backend.cpp_structure import Structure
+from ruledsl.backend.cpp_structure import SUMS, Structure
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.backend.cpp_values import Values
 from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
+
+ONES = "ones"
+"""A vector as long as any; a matrix is 0 beyond its last column, so that it may be longer."""
 
 
 @dataclass
@@ -152,7 +155,7 @@ class Direction:
         first, following, more = (
             ("samples - 1", "t - 1", "t > 0") if self.backwards else ("0", "t + 1", "t + 1 < samples")
         )
-        lines = ["if (samples <= 0) return;", f"plain::owned<{s}> one, two;"]
+        lines = ["if (samples <= 0) return;", *self._ones(), f"plain::owned<{s}> one, two;"]
         lines += [f"{s}* c = one.at; {s}* n = two.at;"]
         lines += [f"auto at = [&]({s}* p, int t) {{ {self._setting(trace_length)} }};"]
         lines += [f"at(c, {first});"]
@@ -169,6 +172,12 @@ class Direction:
         lines += ["    " + line for line in self._joint_passes("c", None)]
         lines += ["  }", f"  {s}* done = c; c = n; n = done;", "}"]
         return lines
+
+    def _ones(self) -> list[str]:
+        summed = [self.instructions[i.arguments[0]].shape for i in self.instructions if i.op in SUMS]
+        longest = max((stride_of(self.sizes[d]) for dims in summed for d in dims), default=0)
+        made = f"plain::owned<ones_of<{longest}>> all_ones; const real* {ONES} = all_ones.at->at;"
+        return [made] if longest else []
 
     def _setting(self, trace_length: int) -> str:
         """Where a sample's signals and saved values lie."""
@@ -224,14 +233,13 @@ class Direction:
         return [*guarded(when, whole), *rest]
 
     def _moved(self, target: Slot, update: Update) -> list[str]:
-        """A vector's own update."""
-        parts = [
-            f"{target}[i]" if update.kappa is None else f"(1 + {self._ref(update.kappa, 'c')}) * {target}[i]"
-        ]
+        """A vector's own update; what is small is summed before it meets an entry, see `Change`."""
+        parts = [] if update.kappa is None else [f"{self._ref(update.kappa, 'c')} * {target}[i]"]
         if update.dense is not None:
             parts.append(self._operand(update.dense, "c"))
         length = self.sizes[self.inputs.vectors[target.primal][0]]
-        return ["#pragma omp simd", f"for (int i = 0; i < {length}; ++i) {target}[i] = {' + '.join(parts)};"]
+        added = " + ".join(parts) or "0"
+        return ["#pragma omp simd", f"for (int i = 0; i < {length}; ++i) {target}[i] += {added};"]
 
     def _entry_pass(
         self, dims: tuple[str, ...], reductions: Sequence[int], updates: Sequence[tuple[str, Update]] = ()
@@ -287,13 +295,11 @@ class Direction:
             names = [self.instructions[a].slot for a in instruction.arguments]
             other = max(names, key=lambda n: n.adjoint)
             return Consumer("dot", self._ref(number, s), other, when=self.guards.when(number))
+        out, when = self._ref(number, s), self.guards.when(number)
+        if instruction.op in SUMS:
+            return Consumer(SUMS[instruction.op], out, ONES, when=when)
         operand = instruction.arguments[1]
-        found = (
-            self._ref(number, s),
-            self._ref(operand, s),
-            self._is_padded(operand),
-            self.guards.when(number),
-        )
+        found = (out, self._ref(operand, s), self._is_padded(operand), when)
         return Consumer(instruction.op, *found)  # type: ignore[arg-type]
 
     def _main(self) -> list[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ruledsl.backend.cpp_passes import LANES, ROW_BLOCK, Change, Forms, Pass
+from ruledsl.backend.cpp_passes import LANES, Change, Forms, Pass
 
-AT_ONCE = 3
-"""Products of a list that meet a block of rows in one go; with four rows, registers hold no more."""
+ROW_BLOCK = 4
+AT_ONCE = 6
+"""Products of a list that meet a block of rows in one go."""
 
 
 @dataclass
@@ -120,6 +121,16 @@ template <int B, int K> struct Rmatvec {
     for (; i < n; ++i) one<real>(p, i, y, o);
   }
 };
+template <int B> static real inner(real* const* rows, const real* const* others, int n) {
+  KEPT(real*, p, rows, B) KEPT(const real*, q, others, B)
+  lane a[B] = {};
+  int i = 0;
+  for (; i + LANES <= n; i += LANES) ALL(b, B) a[b] += get<lane>(p[b] + i) * get<lane>(q[b] + i);
+  real sum = 0;
+  ALL(b, B) sum += total(a[b]);
+  for (; i < n; ++i) ALL(b, B) sum += p[b][i] * q[b][i];
+  return sum;
+}
 
 struct Lists {
   real* const matrix; const int rows, reach, stride; const int* const numbers; const int count;
@@ -160,10 +171,10 @@ struct Lists {
       for (int m = 0; m < some; ++m) ALL(b, B) near[m * B + b] = y[k + m][r[b]];
       SOME(Rmatvec, B)::of(p, reach, near, o + k);
     }
-    for (int k = 0; k < dots; ++k) for (int b = 0; b < B; ++b) {
-      const real* q = other[k] + (size_t)r[b] * stride;
-      Matvec<1, 1>::of(p + b, reach, &q, near);
-      *sums[k] += near[0];
+    for (int k = 0; k < dots; ++k) {
+      const real* q[B];
+      ALL(b, B) q[b] = other[k] + (size_t)r[b] * stride;
+      *sums[k] += inner<B>(p, q, reach);
     }
   }
   template <int B> void change(const int* r, real* const* p, real* whole, real* near) {

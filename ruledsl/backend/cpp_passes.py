@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-ROW_BLOCK = 4
+ROW_BLOCK = 6
+"""Rows that are read together: with four `bio` takes a tenth longer, with eight no less."""
 LANES = 16
 """Rows start at multiples of this many numbers."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ruledsl.ir import Instruction, Slot
 
-MATRIX_OPS = ("matvec", "rmatvec")
-REDUCTIONS = (*MATRIX_OPS, "row_sum", "column_sum", "sum", "dot")
+SUMS: Mapping[str, Literal["matvec", "rmatvec"]] = {"row_sum": "matvec", "column_sum": "rmatvec"}
+"""Sums over a matrix's rows or columns, and which product with a vector of ones each is."""
+MATRIX_OPS = ("matvec", "rmatvec", *SUMS)
+REDUCTIONS = (*MATRIX_OPS, "sum", "dot")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ template <class T> struct owned {
   ~owned() { delete at; }
 };
 }  // namespace plain
+template <int N> struct ones_of {
+  alignas(64) real at[N];
+  ones_of() { for (int i = 0; i < N; ++i) at[i] = 1; }
+};
 
 // Vectorises, unlike the library's: Cody and Waite's reduction and a polynomial good to 1 ulp or two.
 static inline float fast_exp(float x) {
