@@ -113,17 +113,19 @@ class _Episode:
     def judged(
         self, ending: Ending, segments: Segments, borders: Mapping[int, State] = MappingProxyType({})
     ) -> EngineResult:
-        """Live through the stream; the ending sees every point, each border takes what is carried there."""
+        """Live through the stream; the ending sees every point, the last of them its end; each border takes
+        what is carried there."""
+        final = self.buffers.carried(self.stream) if not segments else {}
         for start, end in segments:
             if start in borders:
                 borders[start].update(self.copied())
             self.forward(start, end)
             if end in ending.points:
-                ending.see(end, self.buffers.carried(self.stream))
+                final = self.buffers.carried(self.stream)
+                ending.see(end, final)
         costs = self.kernel.source.costs
         if costs:
             ending.pay(self.buffers.trace[:, :, costs[0]].sum(1))
-        final = self.buffers.carried(self.stream)
         loss, accuracy = ending.total(final)
         none = torch.zeros_like(self.case.theta)
         return EngineResult(loss, accuracy, none, final, "none")
@@ -134,8 +136,9 @@ class _Episode:
 
     def lost(self, final: State) -> Tensor:
         """(N,) runs whose matrices did not come back to what they were."""
-        rebuilt = {n: v for n, v in self.buffers.carried(self.stream).items() if v.dim() == 3}
-        return lost_runs(rebuilt, self.stream.state, final)
+        start, weights = self.stream.state, self.buffers.weights
+        rebuilt = {name: self.buffers.unpadded(name, w, start[name]) for name, w in weights.items()}
+        return lost_runs(rebuilt, start, final)
 
 
 class _Backward:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ruledsl.errors import PluginError
 from ruledsl.ir import Slot
-from ruledsl.network import StepPrograms, query_outputs, query_scores, scores, weights_of
+from ruledsl.network import StepPrograms, query_outputs, scores, weights_of
 from ruledsl.registry import find
 
 DEFAULT = (("query", 1.0),)
@@ -40,9 +41,14 @@ class EndView:
     def weights(self) -> list[Tensor]:
         return weights_of(self.state)
 
+    @cached_property
+    def own_outputs(self) -> Tensor:
+        """`outputs` of these networks; whoever asks first has them computed."""
+        return query_outputs(self.programs, self.state, self.x)
+
     def outputs(self, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """(N, Q, n_L) pre-activations of the output, also of networks with another state."""
-        return query_outputs(self.programs, self.state if state is None else state, self.x)
+        return self.own_outputs if state is None else query_outputs(self.programs, state, self.x)
 
     def query_loss(self, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """(N,) mean loss on the query set."""
@@ -75,6 +81,8 @@ class Ending:
     """∂total/∂state at each point, for engines that go backwards by themselves."""
     _total: Tensor | None = None
     _costs: Tensor | None = None
+    _seen: EndView | None = None
+    """What was judged last: at the end of an episode, the networks that it leaves."""
 
     def __post_init__(self) -> None:
         self.points: dict[int, list[tuple[str, float]]] = {self.length: []}
@@ -107,11 +115,12 @@ class Ending:
     def _judge(self, time: int, state: Mapping[str, Tensor]) -> None:
         named = {n: v for n, v in state.items() if Slot.read(n).is_cell_state}
         if self.differentiable:
-            self._add(self._value(time, named))
+            self._add(self._value(time, self._view(named)))
             return
         leaves = {name: value.detach().requires_grad_() for name, value in named.items()}
+        view = self._view(leaves)
         with torch.enable_grad():
-            value = self._value(time, leaves)
+            value = self._value(time, view)
             if value.requires_grad:
                 found = torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
             else:
@@ -122,8 +131,11 @@ class Ending:
             for (name, leaf), g in zip(leaves.items(), found, strict=True)
         }
 
-    def _value(self, time: int, state: Mapping[str, Tensor]) -> Tensor:
-        view = EndView(self.programs, state, self.x, self.y, self.keys)
+    def _view(self, state: Mapping[str, Tensor]) -> EndView:
+        self._seen = EndView(self.programs, state, self.x, self.y, self.keys)
+        return self._seen
+
+    def _value(self, time: int, view: EndView) -> Tensor:
         total = self.x.new_zeros(self.x.shape[0])
         for name, weight in self.points[time]:
             value = find("objective", name).item(view)
@@ -144,7 +156,8 @@ class Ending:
     def cotangents(self, time: int, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What a point adds to the cotangents of the state; zeros for what no objective depends on."""
         known = self.gradients.get(time, {})
-        return {n: known[n] * self.scale if n in known else torch.zeros_like(v) for n, v in state.items()}
+        scaled = {n: g if self.scale == 1.0 else g * self.scale for n, g in known.items()}
+        return {n: scaled[n] if n in scaled else torch.zeros_like(v) for n, v in state.items()}
 
     def total(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Objective and query accuracy, (N,) each, once the stream is over."""
@@ -152,6 +165,7 @@ class Ending:
             self.see(0, state)
         assert self._total is not None
         total = self._total if self._costs is None else self._total + self._costs / max(1, self.length)
+        assert self._seen is not None
         with torch.no_grad():
-            accuracy = query_scores(self.programs, state, self.x, self.y)[1]
+            accuracy = scores(self._seen.own_outputs, self.y, self.programs.network.output)[1]
         return total, accuracy

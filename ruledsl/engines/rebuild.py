@@ -61,16 +61,15 @@ def lost_runs(
     first = next(iter(true.values()))
     lost = torch.zeros(first.shape[0], dtype=torch.bool, device=first.device)
     for name, matrix in rebuilt.items():
-        start, end = true[name], final[name]
+        start, end = true[name], _norm(final[name])
+        size = _norm(start)
         # Traces start from zero: their error is measured by what they grew to.
-        size = torch.maximum(start.flatten(1).norm(dim=1), _grown(start, end))
-        error = (matrix - start).flatten(1).norm(dim=1) / size.clamp_min(1e-30)
-        finite = end.flatten(1).isfinite().all(1)
-        lost |= finite & ((error > rebuild_tolerance(start.dtype)) | ~error.isfinite())
+        size = torch.maximum(size, torch.where(size == 0, end, 0.0))
+        error = _norm(matrix - start) / size.clamp_min(1e-30)
+        lost |= end.isfinite() & ((error > rebuild_tolerance(start.dtype)) | ~error.isfinite())
     return lost
 
 
-def _grown(start: Tensor, end: Tensor) -> Tensor:
-    """The norm of what began at zero, and nothing for what did not."""
-    norm = start.flatten(1).norm(dim=1)
-    return torch.where(norm == 0, end.flatten(1).norm(dim=1), torch.zeros_like(norm))
+def _norm(matrix: Tensor) -> Tensor:
+    """(N,) of (N, …)."""
+    return torch.linalg.vector_norm(matrix, dim=tuple(range(1, matrix.dim())))
