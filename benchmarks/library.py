@@ -116,6 +116,7 @@ def growth(dataset: str, root: Path) -> list[str]:
 def main(dataset: str, data_root: Path, out: Path | None) -> None:
     """Print docs/results/library.md."""
     use_threads(0)
+    threads = torch.get_num_threads()
     terms = library()
     pairs = [("pseudo_gradient", name) for name in terms.names[1:]]
     pool, bio = load("pool"), load("bio")
@@ -141,7 +142,7 @@ def main(dataset: str, data_root: Path, out: Path | None) -> None:
         f"kernels. The quickest of {EPISODES} episodes after the first; *refused* of {RUNS * EPISODES}.",
         "",
         "Until the first episode the code is compiled, and every run feels how far its coefficients may be",
-        f"moved: 48 terms, 96 streams. {torch.get_num_threads()} threads.",
+        f"moved: 48 terms, 96 streams. {threads} threads.",
         "",
         "| rule | s until the first episode | ms a run and episode | beside the pool | refused |",
         "|---|---|---|---|---|",
