@@ -161,7 +161,7 @@ class RobustRecipe(Recipe):
         self.caution = _Caution()
         self.room = self._first_room()
         self.felt = False
-        self.done = 0
+        self.done, self.tasks = 0, 1
 
     def _first_room(self) -> Room:
         size = self._most() / max(1, int(self.absent.sum()))
@@ -204,6 +204,7 @@ class RobustRecipe(Recipe):
     def step(self, losses: Tensor, gradients: Tensor) -> Asking[bool]:
         rate = self.learning_rate * self.caution.rate * self._schedule()
         self.done += 1
+        self.tasks = len(losses)
         gradients = self._weighed(gradients)
         if not bool(self._healthy(losses, gradients).all()):
             yield from self._go_back(bool((losses < self.coefficients.worst_loss).all()))
@@ -229,20 +230,27 @@ class RobustRecipe(Recipe):
         return True
 
     def _weighed(self, gradients: Tensor) -> Tensor:
-        """Gradients by φ = θ / scale; none where nothing moves, nothing infinite where a term sits out."""
+        """Gradients by φ = θ / scale; none where nothing moves."""
+        guilty_before = self.absent & (self.room.blamed > 0)
+        return self._limited(gradients, guilty_before & (self.theta == 0.0))
+
+    def _limited(self, gradients: Tensor, terms: Tensor) -> Tensor:
+        """Weighed gradients (…, R). What terms (…, R) that are not in the rule would have is no longer than
+        gradients usually are: of those whose θ is 0 nothing was lived through."""
         weighed = gradients * self.scale * self.coefficients.trainable
-        return torch.where(weighed.isfinite() | ~self.room.out, weighed, 0.0)
+        norms, usual = self.caution.norms, self.caution.healthy
+        most = usual if math.isfinite(usual) else _median(norms) if norms else 0.0
+        return torch.where(terms, weighed.nan_to_num(0.0, most, -most).clamp(-most, most), weighed)
 
     def _healthy(self, losses: Tensor, gradients: Tensor, by_loss_alone: bool = False) -> Tensor:
         """Streams that may be learned from: losses (…,), weighed gradients (…, R)."""
         sane = losses < self.coefficients.worst_loss
         if by_loss_alone:
             return sane
-        usual = self.caution.healthy
-        dead = (gradients.norm(dim=-1) < usual / self.DEATH) & (losses > self.coefficients.worst_loss / 8)
+        norms, usual = gradients.norm(dim=-1), self.caution.healthy
+        dead = (norms < usual / self.DEATH) & (losses > self.coefficients.worst_loss / 8)
         longest = math.inf if self._on_plateau() else self.CHAOS * usual
-        moving = torch.where(self.room.out, 0.0, gradients)
-        return sane & (moving.norm(dim=-1) < longest) & ~(dead & math.isfinite(usual))
+        return sane & (norms < longest) & ~(dead & math.isfinite(usual))
 
     def _trust(self, gradient: Tensor) -> None:
         """A healthy episode: steps grow back, and so does the room of each term."""
@@ -324,13 +332,15 @@ class RobustRecipe(Recipe):
     def _saved(self, tried: Tensor, by_gradient: bool) -> Asking[Tensor]:
         """(K,) whether the lost episode is healthy with other Θ."""
         losses, gradients = yield Again(tried, by_gradient)
-        return self._healthy(losses, self._weighed(gradients), not by_gradient).all(-1)
+        left_out = (self.absent & (tried == 0.0)).unsqueeze(1)
+        return self._healthy(losses, self._limited(gradients, left_out), not by_gradient).all(-1)
 
     def _confine(self, guilty: list[int]) -> None:
         """Leave the guilty half of what they took, on that side of 0; all else goes back one step."""
         room, caution = self.room, self.caution
         for r in guilty:
-            room.confine(r, float(self.theta[r]), self.WARNED if self._lived_with(r) else 0.5, self.done)
+            part = self.WARNED if self._lived_with(r) else 0.5
+            room.confine(r, float(self.theta[r]), part, self.done, self.tasks)
         if caution.good:
             self.theta = vector(caution.good[-1].theta)
         self.theta = room.inside(self.theta)

@@ -66,8 +66,15 @@ def lost_runs(
         # Traces start from zero: their error is measured by what they grew to.
         size = torch.maximum(size, torch.where(size == 0, end, 0.0))
         error = _norm(matrix - start) / size.clamp_min(1e-30)
-        lost |= end.isfinite() & ((error > rebuild_tolerance(start.dtype)) | ~error.isfinite())
+        lost |= _finite(final[name], end) & ((error > rebuild_tolerance(start.dtype)) | ~error.isfinite())
     return lost
+
+
+def _finite(matrix: Tensor, norm: Tensor) -> Tensor:
+    """(N,) whether every entry is. A norm that is finite says so; of one that is not, its square may be too
+    large alone, and entries are looked at."""
+    finite = norm.isfinite()
+    return finite if bool(finite.all()) else matrix.flatten(1).isfinite().all(1)
 
 
 def _norm(matrix: Tensor) -> Tensor:

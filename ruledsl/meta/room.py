@@ -62,16 +62,17 @@ class Room:
         growth = 1.0 + torch.where(self.blamed > 0, slow, torch.full_like(slow, trust))
         slopes = 0.8 * self.slopes + 0.2 * gradient.abs()
         below, above, reached = (_wider(size, growth) for size in (self.below, self.above, self.reach))
-        return Room(below, above, reached, self.blamed, slopes, (self.owed - 1).clamp_min(0.0))
+        return Room(below, above, reached, self.blamed, slopes, (self.owed - 1.0).clamp_min(0.0))
 
-    def confine(self, term: int, theta: float, part: float, lived: int) -> None:
+    def confine(self, term: int, theta: float, part: float, lived: int, streams: int = 1) -> None:
         """Leave a guilty term this part of what it took, on that side of 0; and it sits out until it has lost
-        no more than one in `ONE_IN` of the streams, of which there were `lived` so far."""
+        no more than one in `ONE_IN` of the streams, of which each of the `lived` episodes has so many."""
         side = self.above if theta > 0 else self.below
         side[term] = abs(theta) * part
         self.reach[term] = torch.minimum(self.reach[term], side[term])
         self.blamed[term] += 1
-        self.owed[term] = (ONE_IN * self.blamed[term] - lived).clamp_min(0.0)
+        # A training begun when nobody sat out may have blamed it often: it does not make up for all of that.
+        self.owed[term] = (ONE_IN * self.blamed[term] / streams - lived).clamp(0.0, ONE_IN / streams)
 
     def state(self) -> dict[str, Any]:
         """As JSON, which has no infinity."""

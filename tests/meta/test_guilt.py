@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ruledsl import TrainSettings, compile_rule, load
-from ruledsl.meta import Again, Asking, Coefficients, MetaTrainer, concluded
+from ruledsl.meta import Again, Asking, Coefficients, MetaTrainer, Room, concluded
 from ruledsl.registry import find
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
@@ -80,24 +80,48 @@ def test_a_term_may_lose_one_stream_in_fifty_and_sits_out_when_it_lost_more() ->
     assert float(found.theta[2]) > 0.0, "three in two hundred"
 
 
-@pytest.mark.parametrize("long", [1e9, math.inf, math.nan])
-def test_what_a_term_that_sits_out_would_have_as_its_gradient_stops_no_other(long: float) -> None:
+def waiting(long: float) -> tuple[Any, Callable[[], bool]]:
+    """The third term sits out, having lost a stream; its gradient is so long from now on."""
     found = recipe()
     live(found, lambda theta: False, 20)
     live(found, lambda theta: float(theta[2]) > 0.0, 1)
     assert bool(found.room.out[2])
-    before, gradient = found.theta.clone(), -torch.ones(1, COUNT, dtype=torch.float64)
+    gradient = -torch.ones(1, COUNT, dtype=torch.float64)
+    gradient[0, 2] = long
 
     def step() -> bool:
         told = found.step(torch.tensor([1.0], dtype=torch.float64), gradient)
-        return concluded(told, lambda again: (torch.ones(len(again.theta), 1), gradient))
+        return concluded(
+            told, lambda again: (torch.ones(len(again.theta), 1), gradient.expand(len(again.theta), 1, -1))
+        )
 
-    gradient[0, 2] = long
-    assert step()
-    assert bool((found.theta[[0, 1, 3]] > before[[0, 1, 3]]).all())
-    assert bool(found.theta.isfinite().all())
-    gradient[0, 2], gradient[0, 1] = -1.0, long
-    assert not step()
+    return found, step
+
+
+@pytest.mark.parametrize("long", [1e4, 1e200, math.inf, math.nan])
+def test_what_a_term_that_sits_out_would_have_as_its_gradient_stops_no_other(long: float) -> None:
+    found, step = waiting(long)
+    before = found.theta.clone()
+    assert all(step() for _ in range(20))
+    moved = (found.theta - before)[[0, 1, 3]] / (20 * RATE)
+    assert bool((moved > 0.8).all()), "as they would without it, or nearly"
+    assert "Infinity" not in json.dumps(found.state())
+
+
+@pytest.mark.parametrize("long", [1e4, math.inf])
+def test_a_term_that_comes_back_with_the_gradient_that_it_had_costs_one_stream(long: float) -> None:
+    found, step = waiting(long)
+    lost = [not step() for _ in range(60)]
+    assert sum(lost) == 1
+    assert bool(found.room.out[2]), "it sits out again"
+    assert found.caution.rate == 1.0
+    assert bool((found.theta[[0, 1, 3]] > 0.06).all())
+
+
+def test_of_several_tasks_each_is_a_stream() -> None:
+    room = Room.of_size(torch.tensor([1.0, 1.0], dtype=torch.float64))
+    room.confine(1, 0.01, 0.5, lived=4, streams=5)
+    assert room.owed.tolist() == [0.0, 6.0]
 
 
 def test_terms_that_lose_it_only_together_are_found_by_what_matters_most() -> None:
