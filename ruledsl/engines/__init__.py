@@ -15,6 +15,7 @@ from ruledsl.engines.base import BACKENDS, Backend, Case, Engine, EngineResult
 from ruledsl.engines.choice import CANDIDATES, ENGINES, EngineName, compute
 from ruledsl.engines.ending import DEFAULT, Ending, EndView
 from ruledsl.engines.kernels import build_step, forget_kernels, kernel_source
+from ruledsl.engines.rebuild import lost_runs
 from ruledsl.engines.replay import Replay, Replayed, ReplayedForward, ReplayKeeping, ReplayLoss
 from ruledsl.engines.stepping import moved, run_stream
 
@@ -43,6 +44,7 @@ __all__ = [
     "compute",
     "forget_kernels",
     "kernel_source",
+    "lost_runs",
     "meta_gradient",
     "moved",
     "run_stream",

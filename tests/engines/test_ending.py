@@ -10,8 +10,7 @@ from torch import Tensor
 
 import ruledsl
 from ruledsl import Episode, Network
-from ruledsl.engines import meta_gradient
-from ruledsl.engines.rebuild import lost_runs
+from ruledsl.engines import lost_runs, meta_gradient
 from ruledsl.registry import replaced
 
 
