@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ruledsl.backend.cpp_passes import LANES, Change, Forms, Pass
 
 ROW_BLOCK = 4
+"""Rows that are read together: with six, as in `cpp_passes`, a library takes a little longer."""
 AT_ONCE = 6
 """Products of a list that meet a block of rows in one go."""
 

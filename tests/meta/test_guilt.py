@@ -119,9 +119,24 @@ def test_a_term_that_comes_back_with_the_gradient_that_it_had_costs_one_stream(l
 
 
 def test_of_several_tasks_each_is_a_stream() -> None:
-    room = Room.of_size(torch.tensor([1.0, 1.0], dtype=torch.float64))
-    room.confine(1, 0.01, 0.5, lived=4, streams=5)
-    assert room.owed.tolist() == [0.0, 6.0]
+    """In the fifth episode one of its five is lost: one of 25, where one of 50 may be."""
+    found = recipe()
+    gradients = -torch.ones(5, COUNT, dtype=torch.float64)
+
+    def answer(again: Again) -> tuple[Tensor, Tensor]:
+        losses = torch.where(again.theta[:, 2:3] > 0.0, torch.tensor([1.0, 1.0, 99.0, 1.0, 1.0]), 1.0)
+        return losses, gradients.expand(len(losses), 5, -1)
+
+    for losses in (*torch.ones(4, 5), torch.tensor([1.0, 1.0, 99.0, 1.0, 1.0])):
+        concluded(found.step(losses, gradients), answer)
+    assert found.room.owed.tolist() == [0.0, 0.0, 50 / 5 - 5, 0.0]
+
+
+def test_what_a_term_lost_before_any_sat_out_is_not_made_up_for() -> None:
+    room = Room.of_size(torch.tensor([1.0], dtype=torch.float64))
+    room.blamed[0] = 10.0
+    room.confine(0, 0.01, 0.5, lived=100)
+    assert room.owed.tolist() == [50.0]
 
 
 def test_terms_that_lose_it_only_together_are_found_by_what_matters_most() -> None:
