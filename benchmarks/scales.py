@@ -13,6 +13,7 @@ from benchmarks.page import write_page
 from benchmarks.training import Trained, seeded, train_in_memory
 from ruledsl import Alphabet, Interval, Locality, Rule, TrainSettings, load
 from ruledsl.discovery import library_of
+from ruledsl.language import print_expression
 from ruledsl.rules import check
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import ImageSource, open_dataset
@@ -74,8 +75,6 @@ def drawn_terms() -> Rule:
 
 
 def printed(term: object) -> str:
-    from ruledsl.language import print_expression
-
     return print_expression(term.expression)  # type: ignore[attr-defined]
 
 
