@@ -377,6 +377,13 @@ class Direction:
         out = self._ref(number, s)
         if instruction.op == "input":
             return [f"std::memcpy({out}, {instruction.slot}, {self._length(instruction)} * sizeof(real));"]
+        if instruction.op in ("sum", "dot"):
+            vectors = [self._ref(a, s) for a in instruction.arguments]
+            length = self._length(self.instructions[instruction.arguments[0]])
+            if all(map(self._is_padded, instruction.arguments)):
+                length = stride_of(length)
+            form = "sum" if instruction.op == "sum" else "inner"
+            return [f"{out} = {form}({length}, {', '.join(vectors)});"]
         if instruction.op == "softmax":
             return [f"softmax({self._length(instruction)}, {self._ref(instruction.arguments[0], s)}, {out});"]
         return [f"{out} = {scalar_text(instruction, [self._operand(a, s) for a in instruction.arguments])};"]

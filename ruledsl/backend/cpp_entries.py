@@ -42,19 +42,14 @@ class EntryPass:
         ]
         stored = [f"{place}[row + i] = w{k};" for k, (place, _) in enumerate(self.updates)]
         entries = [f"const real {name} = {self._text(*entry)};" for entry, name in self._entries.items()]
-        sums = [f"a{k}" for k, n in enumerate(self.reductions) if self._kind(n) == "row"]
-        totals = [f"d{k}" for k, n in enumerate(self.reductions) if self._kind(n) == "total"]
-        reduced = f" reduction(+: {', '.join([*sums, *totals])})" if sums or totals else ""
-        body = [*entries, *inside, *changed, *stored]
         return [
             "{",
             *(f"  {line}" for line in before),
             f"  for (int j = 0; j < {self.shape.rows}; ++j) {{",
             f"    const size_t row = (size_t)j * {self.shape.stride};",
-            *(f"    real {name} = 0;" for name in sums),
-            f"    #pragma omp simd{reduced}",
+            "    #pragma omp simd",
             f"    for (int i = 0; i < {self.shape.columns}; ++i) {{",
-            *(f"      {line}" for line in body),
+            *(f"      {line}" for line in [*entries, *inside, *changed, *stored]),
             "    }",
             *(f"    {line}" for line in after_row),
             "  }",
@@ -71,6 +66,10 @@ class EntryPass:
         inside: list[str] = []
         after_row: list[str] = []
         after: list[str] = []
+        summed = [n for n in self.reductions if self._kind(n) != "column"]
+        stride = self.shape.stride
+        if summed:
+            before.append(f"plain::owned<zeros_of<{len(summed) * stride}>> summed;")
         for k, number in enumerate(self.reductions):
             instruction = self.instructions[number]
             entry, out = self._entry(instruction.arguments[0]), self.ref(number)
@@ -82,16 +81,19 @@ class EntryPass:
                     entry = f"{entry} * {self.ref(other)}[j]"
                 case "dot":
                     entry = f"{entry} * {self._entry(other)}"
+            if number in summed:
+                part = f"a{k}"
+                before.append(f"real* const {part} = summed.at->at + {summed.index(number) * stride};")
+                inside.append(f"{part}[i] = {entry};")
             match self._kind(number):
                 case "row":
-                    inside.append(f"a{k} += {entry};")
-                    after_row.append(f"{out}[j] = a{k};")
+                    after_row.append(f"{out}[j] = sum({stride}, a{k});")
                 case "column":
                     before.append(f"for (int i = 0; i < {self.shape.columns}; ++i) {out}[i] = 0;")
                     inside.append(f"{out}[i] += {entry};")
                 case _:
                     before.append(f"real d{k} = 0;")
-                    inside.append(f"d{k} += {entry};")
+                    after_row.append(f"d{k} += sum({stride}, a{k});")
                     after.append(f"{out} = d{k};")
         return before, inside, after_row, after
 

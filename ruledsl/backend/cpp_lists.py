@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ruledsl.backend.cpp_passes import LANES, Change, Forms, Pass
+from ruledsl.backend.cpp_passes import Change, Forms, Pass
 
 ROW_BLOCK = 4
 """Rows that are read together: with six, as in `cpp_passes`, a library takes a little longer."""
@@ -63,17 +63,6 @@ _CODE = """
 #define ALL(i, N) _Pragma("GCC unroll 16") for (int i = 0; i < N; ++i)
 // What stores to a matrix cannot change, and registers can hold.
 #define KEPT(T, own, given, N) T own[N + 1]; ALL(i, N) own[i] = given[i];
-typedef real lane __attribute__((vector_size(LANES * sizeof(real))));
-static inline real total(lane v) {
-  typedef real half __attribute__((vector_size(LANES / 2 * sizeof(real))));
-  typedef real quarter __attribute__((vector_size(LANES / 4 * sizeof(real))));
-  half a[2]; std::memcpy(a, &v, sizeof v); a[0] += a[1];
-  quarter b[2]; std::memcpy(b, a, sizeof b); b[0] += b[1];
-  return (b[0][0] + b[0][1]) + (b[0][2] + b[0][3]);
-}
-// Signals lie at any address: through memcpy, as a compiler takes a template's argument for aligned.
-template <class T> static inline T get(const real* p) { T m; std::memcpy(&m, p, sizeof m); return m; }
-template <class T> static inline void put(real* p, T m) { std::memcpy(p, &m, sizeof m); }
 
 // B rows p of n numbers, met by K products. Loops are over whole lanes first, then over what is left.
 template <int B, int K, bool UNDO> struct Change {
@@ -92,17 +81,17 @@ template <int B, int K, bool UNDO> struct Change {
     KEPT(real*, p, rows, B) KEPT(real, whole, added, B)
     KEPT(real, u, left, K * B) KEPT(const real*, v, right, K)
     int i = 0;
-    for (; i + LANES <= n; i += LANES) one<lane>(p, i, kappa, whole, u, v);
+    for (; i + WIDE <= n; i += WIDE) one<wide>(p, i, kappa, whole, u, v);
     for (; i < n; ++i) one<real>(p, i, kappa, whole, u, v);
   }
 };
 template <int B, int K> struct Matvec {
   static void of(real* const* rows, int n, const real* const* right, real* z) {
     KEPT(real*, p, rows, B) KEPT(const real*, x, right, K)
-    lane a[K * B] = {};
+    wide a[K * B] = {};
     int i = 0;
-    for (; i + LANES <= n; i += LANES)
-      ALL(k, K) { ALL(b, B) a[k * B + b] += get<lane>(p[b] + i) * get<lane>(x[k] + i); }
+    for (; i + WIDE <= n; i += WIDE)
+      ALL(k, K) { ALL(b, B) a[k * B + b] += get<wide>(p[b] + i) * get<wide>(x[k] + i); }
     ALL(m, K * B) z[m] = total(a[m]);
     for (; i < n; ++i) ALL(k, K) { ALL(b, B) z[k * B + b] += p[b][i] * x[k][i]; }
   }
@@ -118,15 +107,15 @@ template <int B, int K> struct Rmatvec {
   static void of(real* const* rows, int n, const real* left, real* const* out) {
     KEPT(real*, p, rows, B) KEPT(real, y, left, K * B) KEPT(real*, o, out, K)
     int i = 0;
-    for (; i + LANES <= n; i += LANES) one<lane>(p, i, y, o);
+    for (; i + WIDE <= n; i += WIDE) one<wide>(p, i, y, o);
     for (; i < n; ++i) one<real>(p, i, y, o);
   }
 };
-template <int B> static real inner(real* const* rows, const real* const* others, int n) {
+template <int B> static real product(real* const* rows, const real* const* others, int n) {
   KEPT(real*, p, rows, B) KEPT(const real*, q, others, B)
-  lane a[B] = {};
+  wide a[B] = {};
   int i = 0;
-  for (; i + LANES <= n; i += LANES) ALL(b, B) a[b] += get<lane>(p[b] + i) * get<lane>(q[b] + i);
+  for (; i + WIDE <= n; i += WIDE) ALL(b, B) a[b] += get<wide>(p[b] + i) * get<wide>(q[b] + i);
   real sum = 0;
   ALL(b, B) sum += total(a[b]);
   for (; i < n; ++i) ALL(b, B) sum += p[b][i] * q[b][i];
@@ -175,7 +164,7 @@ struct Lists {
     for (int k = 0; k < dots; ++k) {
       const real* q[B];
       ALL(b, B) q[b] = other[k] + (size_t)r[b] * stride;
-      *sums[k] += inner<B>(p, q, reach);
+      *sums[k] += product<B>(p, q, reach);
     }
   }
   template <int B> void change(const int* r, real* const* p, real* whole, real* near) {
@@ -215,6 +204,6 @@ def _of_some(code: str) -> str:
 def lists(room: int) -> str:
     """What a library's code begins with, after the prelude. `room`: the longest list of all its passes."""
     code = _of_some(_CODE)
-    for name, value in (("LANES", LANES), ("ROW_BLOCK", ROW_BLOCK), ("AT_ONCE", AT_ONCE), ("ROOM", room)):
+    for name, value in (("ROW_BLOCK", ROW_BLOCK), ("AT_ONCE", AT_ONCE), ("ROOM", room)):
         code = code.replace(name, str(value))
     return code

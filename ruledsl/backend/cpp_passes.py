@@ -80,6 +80,7 @@ class Consumer:
         return replace(self, kind=_TURNED[self.kind])
 
 
+_INNER = {"s": "t", "e": "rest"}
 _TURNED: Mapping[str, Literal["matvec", "rmatvec", "dot"]] = {
     "matvec": "rmatvec", "rmatvec": "matvec", "dot": "dot",
 }  # fmt: skip
@@ -126,14 +127,14 @@ class Form:
         lines += [f"  std::memset(o{k}, 0, reach * sizeof(real));" for k in range(self.rmatvecs)]
         if self.some:
             lines += [f"  std::memset(z{k}, 0, rows * sizeof(real));" for k in range(self.matvecs)]
-        lines += [f"  real t{k} = 0;" for k in range(self.dots)]
+        lines += [f"  wide t{k} = {{}}; real rest{k} = 0;" for k in range(self.dots)]
         count = "count" if self.some else "rows"
         lines.append("  int j = 0;")
         for block in (ROW_BLOCK, 1):
             lines.append(f"  for (; j + {block} <= {count}; j += {block}) {{")
             lines += ["  " + line for line in self._block(block)]
             lines.append("  }")
-        lines += [f"  *d{k} = t{k};" for k in range(self.dots)]
+        lines += [f"  *d{k} = total(t{k}) + rest{k};" for k in range(self.dots)]
         return "\n".join([*lines, "}"])
 
     def declared(self, name: str) -> str:
@@ -162,47 +163,72 @@ class Form:
     def _block(self, rows: int) -> list[str]:
         lines: list[str] = []
         const = "const " if self.kind == "read" else ""
+        sums = [f"{k}_{b}" for k in range(self.matvecs) for b in range(rows)]
         for b in range(rows):
             lines.append(f"  const int r{b} = {f'numbers[j + {b}]' if self.some else f'j + {b}'};")
             lines.append(f"  {const}real* __restrict p{b} = matrix + (size_t)r{b} * stride;")
             lines += [
                 f"  const real* __restrict q{k}_{b} = q{k} + (size_t)r{b} * stride;" for k in range(self.dots)
             ]
-            lines += [f"  real s{k}_{b} = 0;" for k in range(self.matvecs)]
             lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(self.rmatvecs)]
             lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(self.pairs)]
             lines += [f"  const real f{k}_{b} = f{k}[r{b}];" for k in range(self.gains)]
             if self.rows:
                 whole = " + ".join(f"a_{k}[r{b}]" for k in range(self.rows))
                 lines.append(f"  const real whole{b} = {whole};")
-        sums = [f"s{k}_{b}" for k in range(self.matvecs) for b in range(rows)]
-        sums += [f"t{k}" for k in range(self.dots)]
-        reduction = f" reduction(+: {', '.join(sums)})" if sums else ""
-        lines.append(f"  #pragma omp simd{reduction}")
-        lines.append("  for (int i = 0; i < reach; ++i) {")
-        for b in range(rows):
-            lines.append(f"    real m{b} = p{b}[i];")
-            if self.kind != "read":
-                lines += [*self._changed(b), f"    p{b}[i] = m{b};"]
-            lines += [f"    s{k}_{b} += m{b} * x{k}[i];" for k in range(self.matvecs)]
-            lines += [f"    t{k} += m{b} * q{k}_{b}[i];" for k in range(self.dots)]
-        for k in range(self.rmatvecs):
-            lines.append(f"    o{k}[i] += {' + '.join(f'y{k}_{b} * m{b}' for b in range(rows))};")
+        lines += [f"  wide s{name} = {{}};" for name in sums]
+        lines.append("  int i = 0;")
+        lines.append("  for (; i + WIDE <= reach; i += WIDE) {")
+        lines += self._met("wide", "s", rows)
         lines.append("  }")
-        return [*lines, *(f"  z{k}[r{b}] = s{k}_{b};" for k in range(self.matvecs) for b in range(rows))]
+        if self.whole:
+            return [
+                *lines,
+                *(f"  z{k}[r{b}] = total(s{k}_{b});" for k in range(self.matvecs) for b in range(rows)),
+            ]
+        lines += [f"  real e{name} = 0;" for name in sums]
+        lines.append("  for (; i < reach; ++i) {")
+        lines += self._met("real", "e", rows)
+        lines.append("  }")
+        return [
+            *lines,
+            *(
+                f"  z{k}[r{b}] = total(s{k}_{b}) + e{k}_{b};"
+                for k in range(self.matvecs)
+                for b in range(rows)
+            ),
+        ]
+
+    def _met(self, some: str, sums: str, rows: int) -> list[str]:
+        """What happens to the entries from i on, one or a register full, of a block of rows."""
+        met = [f"v{k}" for k in range(self.pairs)] + [f"g{k}" for k in range(self.gains)]
+        met += [f"b_{k}" for k in range(self.columns)] + [f"x{k}" for k in range(self.matvecs)]
+        lines = [f"    const {some} {name}_i = get<{some}>({name} + i);" for name in met]
+        for b in range(rows):
+            lines.append(f"    {some} m{b} = get<{some}>(p{b} + i);")
+            if self.kind != "read":
+                lines += [*self._changed(b), f"    put(p{b} + i, m{b});"]
+            lines += [f"    {sums}{k}_{b} += m{b} * x{k}_i;" for k in range(self.matvecs)]
+            lines += [f"    {_INNER[sums]}{k} += m{b} * get<{some}>(q{k}_{b} + i);" for k in range(self.dots)]
+        for k in range(self.rmatvecs):
+            added = " + ".join(f"y{k}_{b} * m{b}" for b in range(rows))
+            lines.append(f"    put(o{k} + i, get<{some}>(o{k} + i) + ({added}));")
+        return lines
 
     def _changed(self, b: int) -> list[str]:
         grown = ["kappa"] if self.scaled else []
-        grown += [f"f{k}_{b} * g{k}[i]" for k in range(self.gains)]
+        grown += [f"f{k}_{b} * g{k}_i" for k in range(self.gains)]
         parts = [f"({' + '.join(grown)}) * m{b}"] if grown and self.kind == "apply" else []
-        parts += [f"u{k}_{b} * v{k}[i]" for k in range(self.pairs)]
+        parts += [f"u{k}_{b} * v{k}_i" for k in range(self.pairs)]
         parts += [f"whole{b}"] if self.rows else []
-        parts += [f"b_{k}[i]" for k in range(self.columns)]
+        parts += [f"b_{k}_i" for k in range(self.columns)]
         sign = "+" if self.kind == "apply" else "-"
         lines = [f"    m{b} {sign}= {' + '.join(parts)};"] if parts else []
         if self.kind == "undo" and grown:
             lines.append(
-                f"    m{b} /= 1 + ({' + '.join(grown)});" if self.gains else f"    m{b} += kappa * m{b};"
+                f"    m{b} /= real(1) + ({' + '.join(grown)});"
+                if self.gains
+                else f"    m{b} += kappa * m{b};"
             )
         return lines
 

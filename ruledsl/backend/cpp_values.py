@@ -14,7 +14,6 @@ from ruledsl.ir import LOADS, Instruction
 
 LONGEST = 32
 """Values of one loop: compilers take more than their time for longer ones."""
-_SUMS = ("sum", "dot")
 Key = tuple[int, str]
 """How many entries, and when they are needed."""
 
@@ -57,36 +56,27 @@ class Values:
         instruction = self.instructions[number]
         if instruction.op in LOADS or instruction.op == "softmax" or len(instruction.shape) == 2:
             return None
-        length = self.length(instruction.arguments[0] if instruction.op in _SUMS else number)
+        length = self.length(number)
         return (length, self.when(number)) if length else None
 
     def _loop(self, group: Sequence[int]) -> list[str]:
         inside, body = set(group), []
-        sums = [n for n in group if self.instructions[n].op in _SUMS]
         for number in group:
             instruction = self.instructions[number]
             operands = [self._operand(a, inside) for a in instruction.arguments]
-            if number in sums:
-                body.append(f"s{number} += {' * '.join(operands)};")
-                continue
             body.append(f"const real t{number} = {scalar_text(instruction, operands)};")
             if number in self.kept or not inside.issuperset(self.users[number]):
                 body.append(f"{self.ref(number)}[i] = t{number};")
-        reduction = f" reduction(+: {', '.join(f's{n}' for n in sums)})" if sums else ""
         length = self._key(group[0])[0]  # type: ignore[index]
         return [
-            "{",
-            *([f"  real {', '.join(f's{n} = 0' for n in sums)};"] if sums else []),
-            f"  #pragma omp simd{reduction}",
-            f"  for (int i = 0; i < {length}; ++i) {{",
-            *(f"    {line}" for line in body),
-            "  }",
-            *(f"  {self.ref(n)} = s{n};" for n in sums),
+            "#pragma omp simd",
+            f"for (int i = 0; i < {length}; ++i) {{",
+            *(f"  {line}" for line in body),
             "}",
         ]
 
     def _operand(self, number: int, inside: set[int]) -> str:
-        if number in inside and self.instructions[number].op not in _SUMS:
+        if number in inside:
             return f"t{number}"
         return f"{self.ref(number)}[i]" if self.instructions[number].shape else self.ref(number)
 
@@ -137,7 +127,7 @@ class _Plan:
             if self.waiting.intersection(instruction.arguments) - inside:
                 continue
             found.append(number)
-            if key is not None and instruction.op not in _SUMS:  # a sum is known when its loop ends
+            if key is not None:
                 inside.add(number)
             if key is not None and len(found) == LONGEST:
                 break

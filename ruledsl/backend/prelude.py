@@ -25,10 +25,51 @@ template <class T> struct owned {
   ~owned() { delete at; }
 };
 }  // namespace plain
+template <int N> struct zeros_of { alignas(64) real at[N]; };
 template <int N> struct ones_of {
   alignas(64) real at[N];
   ones_of() { for (int i = 0; i < N; ++i) at[i] = 1; }
 };
+
+// As many numbers as a register holds. Sums over many are written with these: what compilers make of
+// `omp simd reduction` without fast-math adds up the lanes one by one, through memory.
+#if defined(__AVX512F__)
+enum { WIDE = 64 / sizeof(real) };
+#elif defined(__AVX__)
+enum { WIDE = 32 / sizeof(real) };
+#else
+enum { WIDE = 16 / sizeof(real) };
+#endif
+template <int N> struct pack { typedef real of __attribute__((vector_size(N * sizeof(real)))); };
+typedef pack<WIDE>::of wide;
+// Signals lie at any address: through memcpy, as a compiler takes a template's argument for aligned.
+template <class T> static inline T get(const real* p) { T m; std::memcpy(&m, p, sizeof m); return m; }
+template <class T> static inline void put(real* p, T m) { std::memcpy(p, &m, sizeof m); }
+template <int N = WIDE> static inline real total(typename pack<N>::of v) {
+  if constexpr (N == 2) {
+    return v[0] + v[1];
+  } else {
+    typename pack<N / 2>::of halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    return total<N / 2>(halves[0] + halves[1]);
+  }
+}
+static inline real sum(int n, const real* a) {
+  wide s = {};
+  real rest = 0;
+  int i = 0;
+  for (; i + WIDE <= n; i += WIDE) s += get<wide>(a + i);
+  for (; i < n; ++i) rest += a[i];
+  return total(s) + rest;
+}
+static inline real inner(int n, const real* a, const real* b) {
+  wide s = {};
+  real rest = 0;
+  int i = 0;
+  for (; i + WIDE <= n; i += WIDE) s += get<wide>(a + i) * get<wide>(b + i);
+  for (; i < n; ++i) rest += a[i] * b[i];
+  return total(s) + rest;
+}
 
 // Vectorises, unlike the library's: Cody and Waite's reduction and a polynomial good to 1 ulp or two.
 static inline float fast_exp(float x) {
@@ -92,9 +133,12 @@ static inline real softplus(real z, real b) {
   return ((s > 0 ? s : (s != s ? s : real(0))) + fast_log1p(fast_exp(-plain::abs(s)))) / b;
 }
 static inline void softmax(int n, const real* z, real* y) {
-  real top = z[0], sum = 0;
+  real top = z[0];
   for (int i = 1; i < n; ++i) top = z[i] > top ? z[i] : top;
-  for (int i = 0; i < n; ++i) { y[i] = fast_exp(z[i] - top); sum += y[i]; }
-  for (int i = 0; i < n; ++i) y[i] /= sum;
+  #pragma omp simd
+  for (int i = 0; i < n; ++i) y[i] = fast_exp(z[i] - top);
+  const real whole = sum(n, y);
+  #pragma omp simd
+  for (int i = 0; i < n; ++i) y[i] /= whole;
 }
 """
