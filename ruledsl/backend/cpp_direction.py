@@ -188,11 +188,13 @@ class Direction:
             for signal, shape in self.inputs.signals.items()
         ]
         if self.inputs.silent:
-            parts.append(
-                f"p->actives = 0; for (int i = 0; i < {self.sizes[INPUT]}; ++i) "
-                "{ p->active[p->actives] = i; p->actives += p->x[i] != 0; }"
-            )
-        return " ".join([*parts, f"p->trace = traces + (size_t)(t % held) * {trace_length};"])
+            parts.append(f"p->actives = find_active({self.sizes[INPUT]}, p->x, p->active);")
+        parts.append(f"p->trace = traces + (size_t)(t % held) * {trace_length};")
+        if self.backwards:
+            # Samples are gone through against the direction in which processors look ahead.
+            behind = f"if (t > 0) ahead({trace_length}, p->trace - {trace_length});"
+            parts.append(f"{behind} if (t > 0) ahead({lengths['x']}, p->x - {lengths['x']});")
+        return " ".join(parts)
 
     def _kept(self) -> list[str]:
         """Forward keeps the weights before a sample where it is given a place; backward reads them there."""
@@ -246,8 +248,9 @@ class Direction:
     ) -> list[str]:
         return EntryPass(
             self.instructions, self._sized(dims), lambda n: self._ref(n, "c"),
-            lambda n: self._place(self.instructions[n].slot), reductions, updates,
-        ).print()  # fmt: skip
+            lambda n: self._place(self.instructions[n].slot), lambda n: self._consumer(n, "c"),
+            reductions, updates,
+        ).print(self.forms)  # fmt: skip
 
     def _early_values(self, s: str) -> list[str]:
         early = [n for n, flag in enumerate(self.early) if flag and self.structure.matrix_of(n) is None]

@@ -102,6 +102,15 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Rows of a matrix that are all there is of it at the moment: C expressions of the number of the first,
+    and of how many there are."""
+
+    first: str
+    count: str
+
+
+@dataclass(frozen=True)
 class Form:
     """What the code of a pass depends on, which is not its sizes."""
 
@@ -116,6 +125,8 @@ class Form:
     dots: int = 0
     some: bool = False
     """Only rows whose numbers are given; results of the others are 0."""
+    adds: bool = False
+    """Products Mᵀ y are added to what is there."""
     whole: bool = True
     """Rows are read to their end in whole lanes, see `Pass.is_whole`."""
 
@@ -124,7 +135,8 @@ class Form:
         lines = [f"{self.declared(name)} {{"]
         if self.whole:
             lines.append(f"  const int reach = lanes * {LANES};")
-        lines += [f"  std::memset(o{k}, 0, reach * sizeof(real));" for k in range(self.rmatvecs)]
+        cleared = 0 if self.adds else self.rmatvecs
+        lines += [f"  std::memset(o{k}, 0, reach * sizeof(real));" for k in range(cleared)]
         if self.some:
             lines += [f"  std::memset(z{k}, 0, rows * sizeof(real));" for k in range(self.matvecs)]
         lines += [f"  wide t{k} = {{}}; real rest{k} = 0;" for k in range(self.dots)]
@@ -261,6 +273,8 @@ class Pass:
     consumers: list[Consumer] = field(default_factory=list)
     some: Rows | None = None
     """Only these rows; results of the others are 0."""
+    part: Part | None = None
+    """Where `matrix` is not the whole of it."""
 
     def print(self, forms: Forms) -> list[str]:
         """A call."""
@@ -272,7 +286,7 @@ class Pass:
         kinds = [c.kind for c in self.consumers]
         found = Form(
             matvecs=kinds.count("matvec"), rmatvecs=kinds.count("rmatvec"), dots=kinds.count("dot"),
-            some=self.some is not None, whole=self.is_whole,
+            some=self.some is not None, adds=self.part is not None, whole=self.is_whole,
         )  # fmt: skip
         if change is None:
             return found
@@ -285,14 +299,26 @@ class Pass:
         """As `Form` names them."""
         columns, stride = self.shape.columns, self.shape.stride
         reach = stride // LANES if self.is_whole else columns
-        given = [self.matrix, str(self.shape.rows), str(stride), str(reach)]
+        rows = self.part.count if self.part else str(self.shape.rows)
+        given = [self.matrix, rows, str(stride), str(reach)]
         given += [self.some.numbers, self.some.count] if self.some else []
         given += [self.change.factor] if self.change and self.change.factor else []
         given += self.change.vectors if self.change else []
         for kind in _TURNED:
             for consumer in (c for c in self.consumers if c.kind == kind):
-                given += [consumer.operand, f"&{consumer.out}" if kind == "dot" else consumer.out]
+                given += self._met(consumer)
         return given
+
+    def _met(self, consumer: Consumer) -> list[str]:
+        """Operand and result; of a part of the rows, what belongs to it."""
+        operand, out = consumer.operand, consumer.out
+        if consumer.kind == "dot":
+            return [operand, f"&{out}"]
+        if self.part and consumer.kind == "matvec":
+            out = f"{out} + {self.part.first}"
+        elif self.part:
+            operand = f"{operand} + {self.part.first}"
+        return [operand, out]
 
     @property
     def is_whole(self) -> bool:

@@ -25,6 +25,8 @@ template <class T> struct owned {
   ~owned() { delete at; }
 };
 }  // namespace plain
+template <int N> struct bits_of { typedef uint32_t type; };
+template <> struct bits_of<8> { typedef uint64_t type; };
 template <int N> struct zeros_of { alignas(64) real at[N]; };
 template <int N> struct ones_of {
   alignas(64) real at[N];
@@ -53,6 +55,20 @@ template <int N = WIDE> static inline real total(typename pack<N>::of v) {
     std::memcpy(halves, &v, sizeof v);
     return total<N / 2>(halves[0] + halves[1]);
   }
+}
+static inline void ahead(int n, const real* a) {
+  for (int i = 0; i < n; i += 64 / sizeof(real)) __builtin_prefetch(a + i);
+}
+// Numbers of those that are not 0, and how many these are. By bits: a comparison minds NaN, and is slower.
+static inline int find_active(int n, const real* x, int* active) {
+  int found = 0;
+  for (int i = 0; i < n; ++i) {
+    bits_of<sizeof(real)>::type bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    active[found] = i;
+    found += (bits << 1) != 0;
+  }
+  return found;
 }
 static inline real sum(int n, const real* a) {
   wide s = {};
