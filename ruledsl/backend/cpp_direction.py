@@ -37,12 +37,13 @@ class Direction:
         self.structure = Structure(self.instructions)
         self.backwards = self.name == "backward"
         changes = {u.target: u for u in self.program.updates if u.rank == 2}
-        self.undone = {t: u for t, u in changes.items() if self.backwards and not t.adjoint}
+        own = {t: u for t, u in changes.items() if self.backwards and not t.adjoint}
+        self.undone = {t: u for t, u in own.items() if t in self.inputs.looked_back}
         self.borders = {
             t: found for t, u in changes.items() if (found := self.structure.borders(u.dense)) is not None
         }
-        self.applied = {t: u for t, u in changes.items() if t not in self.undone and t in self.borders}
-        self.dense = {t: u for t, u in changes.items() if t not in self.undone and t not in self.applied}
+        self.applied = {t: u for t, u in changes.items() if t not in own and t in self.borders}
+        self.dense = {t: u for t, u in changes.items() if t not in own and t not in self.applied}
         self.moved = {u.target: u for u in self.program.updates if u.rank == 1}
         self.early = self.structure.early(self.applied)
         self.users: list[list[int]] = [[] for _ in self.instructions]

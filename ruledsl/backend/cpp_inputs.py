@@ -35,6 +35,9 @@ class Inputs:
     """Vectors that it only reads, the same ones at every sample."""
     signals: Shapes
     """What comes anew with every sample, besides x and target."""
+    looked_back: frozenset[Slot]
+    """Those of `weights` that the backward direction reads as they were: of the others nobody asks what they
+    were. F⁰ never asks for W0."""
     rebuilds: bool
     """Whether the weights before a sample can be had from those after it."""
     silent: frozenset[Slot]
@@ -57,6 +60,7 @@ class Inputs:
             vectors,
             {slot: s for slot, s in others.items() if len(s) < 2 and slot not in signals},
             {slot: s for slot, s in others.items() if len(s) < 2 and slot in signals},
+            frozenset(weights).intersection(pair.backward.inputs()),
             all(update.dense is None for update in pair.forward.updates if update.rank == 2),
             silent_matrices(pair),
         )

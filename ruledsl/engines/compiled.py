@@ -135,8 +135,8 @@ class _Episode:
         return {name: value.clone() for name, value in self.buffers.state.items()}
 
     def lost(self, final: State) -> Tensor:
-        """(N,) runs whose matrices did not come back to what they were."""
-        start, weights = self.stream.state, self.buffers.weights
+        """(N,) runs of which a matrix that was looked back at did not come back to what it was."""
+        start, weights = self.stream.state, self.buffers.looked_back
         rebuilt = {name: self.buffers.unpadded(name, w, start[name]) for name, w in weights.items()}
         return lost_runs(rebuilt, start, final)
 
@@ -185,9 +185,9 @@ class _Backward:
             self.buffers.state[name][run].copy_(value[run])
 
     def _meets(self, run: int, before: State, after: State) -> bool:
-        """Whether all matrices of a run were rebuilt. By their largest entries: a maximum is the same to the
-        bit however many threads look for it."""
-        for name, value in self.buffers.weights.items():
+        """Whether all matrices of a run that are looked back at were rebuilt. By their largest entries: a
+        maximum is the same to the bit however many threads look for it."""
+        for name, value in self.buffers.looked_back.items():
             true, found = before[name][run], value[run]
             # Traces start from zero: their error is measured by what they grew to.
             size = float(true.abs().max()) or float(after[name][run].abs().max()) or 1.0
@@ -201,7 +201,7 @@ class _Backward:
         try:
             room = self.rooms.get_nowait()
         except Empty:
-            room = {n: w.new_empty(self.stride, *w.shape[1:]) for n, w in self.buffers.weights.items()}
+            room = {n: w.new_empty(self.stride, *w.shape[1:]) for n, w in self.buffers.looked_back.items()}
         self._stand_at(run, before)
         self.kernel.library.forward(*self.buffers.forward(run, segments[0][0], segments[-1][1], room))
         self.unwind(run, segments, room)

@@ -177,24 +177,26 @@ class Buffers:
         return value[..., : like.shape[-1]]
 
     @property
-    def weights(self) -> State:
-        """The matrices of the state."""
-        return {name: value for name, value in self.state.items() if value.dim() == 3}
+    def looked_back(self) -> State:
+        """The matrices of the state that `backward` needs as they were before each sample."""
+        return {name: self.state[name] for name in self.inputs.weights if name in self.inputs.looked_back}
 
     def forward(
         self, run: int, start: int, end: int, kept: Mapping[str, Tensor] | None = None
     ) -> list[object]:
         """Arguments of `forward` for samples start … end − 1 of one run. `kept` (samples, rows, stride) takes
-        the weights before each sample."""
-        vectors = {name: value for name, value in self.state.items() if value.dim() == 2}
+        the weights before each sample, of the matrices it has."""
+        kept = kept or {}
+        weights = {name: self.state[name] for name in self.inputs.weights}
+        vectors = {name: self.state[name] for name in self.inputs.vectors}
         parts = [_pointer(self.theta[run]), _pointer(self.present[run]), ctypes.c_int(end - start)]
         parts += [_pointer(t[run, start:]) for t in (self.x, self.targets)]
         saved = self.trace[run, 0 if self.forgets else start :]
         parts += [_pointer(saved), ctypes.c_int(len(saved))]
-        for named in (self.weights, self.matrices, vectors, self.constants):
+        for named in (weights, self.matrices, vectors, self.constants):
             parts += [_pointer(value[run]) for value in named.values()]
         parts += [_pointer(value[run, start:]) for value in self.signals.values()]
-        return [*parts, *(_pointer(kept[name]) if kept else ctypes.c_void_p() for name in self.weights)]
+        return [*parts, *(_pointer(kept[name]) if name in kept else ctypes.c_void_p() for name in weights)]
 
     def backward(
         self,
