@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ruledsl.engines.base import Backend, Case, EngineResult, Learning
 from ruledsl.engines.ending import Ending
-from ruledsl.engines.kernels import Buffers, Kernel, is_possible, is_ready, loaded
+from ruledsl.engines.kernels import Buffers, Kernel, copy_run, is_possible, is_ready, loaded
 from ruledsl.engines.rebuild import lost_runs, rebuild_tolerance
 from ruledsl.network import State, Stream
 
@@ -77,16 +77,12 @@ class CompiledCheckpoint(CompiledLoss):
     def run(self, case: Case, ending: Ending) -> EngineResult:
         stride = max(1, isqrt(case.stream.length))
         with _episode(case) as episode:
-            borders: dict[int, State] = {start: {} for start in range(0, case.stream.length, stride)}
+            borders = {start: episode.room() for start in range(0, case.stream.length, stride)}
             segments = episode.segments(ending, borders)
             result = episode.judged(ending, segments, borders)
             backward = _Backward(episode, ending, stride)
-            after = episode.copied()
-            for border in reversed(borders):
-                block = [pair for pair in segments if border <= pair[0] < border + stride]
-                before = borders[border]
-                episode.each(lambda run, b=block, s=before, e=after: backward.unwind_to(run, b, s, e))
-                after = before
+            borders[case.stream.length] = episode.copied()
+            episode.each(lambda run: backward.unwind_all(run, segments, borders))
             return backward.result(result, self.name, None)
 
 
@@ -107,8 +103,7 @@ class _Episode:
         list(self._pool.map(work, range(self.stream.count)))
 
     def forward(self, start: int, end: int) -> None:
-        call = self.kernel.library.forward
-        self.each(lambda run: call(*self.buffers.forward(run, start, end)))
+        self.each(lambda run: self._go(run, [(start, end)], {}))
 
     def judged(
         self, ending: Ending, segments: Segments, borders: Mapping[int, State] = MappingProxyType({})
@@ -116,19 +111,29 @@ class _Episode:
         """Live through the stream; the ending sees every point, the last of them its end; each border takes
         what is carried there."""
         final = self.buffers.carried(self.stream) if not segments else {}
-        for start, end in segments:
-            if start in borders:
-                borders[start].update(self.copied())
-            self.forward(start, end)
-            if end in ending.points:
-                final = self.buffers.carried(self.stream)
-                ending.see(end, final)
+        for point in sorted({end for _, end in segments}.intersection(ending.points)):
+            way = [pair for pair in segments if pair[1] <= point]
+            segments = segments[len(way) :]
+            self.each(lambda run, way=way: self._go(run, way, borders))
+            final = self.buffers.carried(self.stream)
+            ending.see(point, final)
         costs = self.kernel.source.costs
         if costs:
             ending.pay(self.buffers.trace[:, :, costs[0]].sum(1))
         loss, accuracy = ending.total(final)
         none = torch.zeros_like(self.case.theta)
         return EngineResult(loss, accuracy, none, final, "none")
+
+    def _go(self, run: int, segments: Segments, borders: Mapping[int, State]) -> None:
+        """One run through some segments."""
+        for start, end in segments:
+            if start in borders:
+                copy_run(run, borders[start], self.buffers.state)
+            self.kernel.library.forward(*self.buffers.forward(run, start, end))
+
+    def room(self) -> State:
+        """Room for what the step updates, padding and all."""
+        return {name: torch.empty_like(value) for name, value in self.buffers.state.items()}
 
     def copied(self) -> State:
         """What the step updates, as it is now, padding and all."""
@@ -145,33 +150,45 @@ class _Backward:
     """Cotangents on their way from the last sample to the first, each run by itself."""
 
     def __init__(self, episode: _Episode, ending: Ending, stride: int = 0) -> None:
-        self.buffers, self.kernel, self.scale = episode.buffers, episode.kernel, ending.scale
+        self.episode, self.scale = episode, ending.scale
+        self.buffers, self.kernel = episode.buffers, episode.kernel
         self.gradient = torch.zeros(episode.case.theta.shape, dtype=torch.float64)
         self.cotangents = {name: torch.zeros_like(value) for name, value in episode.buffers.state.items()}
         self.parts = {end: ending.cotangents(end, episode.stream.state) for end in ending.gradients}
+        for name, part in self.parts.pop(ending.length, {}).items():
+            self._own(name).add_(part)
         self.stride = stride
         self.hopeless: set[int] = set()
         """Runs of which a segment could not be undone: with the others it is not tried again."""
         self.rooms: SimpleQueue[State] = SimpleQueue()
+
+    def _own(self, name: str) -> Tensor:
+        """Cotangents of what a point of the ending saw: without padding."""
+        return self.buffers.unpadded(name, self.cotangents[name], self.episode.stream.state[name])
 
     def unwind(self, run: int, segments: Segments, kept: State | None = None) -> None:
         """Through some segments of a run; `kept` holds the weights before each of their samples."""
         first = segments[0][0] if segments else 0
         for start, end in reversed(segments):
             for name, part in self.parts.get(end, {}).items():
-                own = self.buffers.unpadded(name, self.cotangents[name][run], part)
-                own += part[run]
+                self._own(name)[run].add_(part[run])
             here = None if kept is None else {n: w[start - first :] for n, w in kept.items()}
             self.kernel.library.backward(
                 *self.buffers.backward(run, start, end, self.cotangents, self.gradient, here)
             )
 
-    def unwind_to(self, run: int, segments: Segments, before: State, after: State) -> None:
+    def unwind_all(self, run: int, segments: Segments, borders: Mapping[int, State]) -> None:
+        """Through all segments of a run, from border to border; the last one is the end."""
+        for border, following in reversed(list(itertools.pairwise(sorted(borders)))):
+            block = [pair for pair in segments if border <= pair[0] < following]
+            self._unwind_to(run, block, borders[border], borders[following])
+
+    def _unwind_to(self, run: int, segments: Segments, before: State, after: State) -> None:
         """As `unwind`, between two states that are known: undone, if that meets the one before."""
         if self.kernel.source.inputs.rebuilds and run not in self.hopeless:
             moving = [value[run] for value in self.cotangents.values()] + [self.gradient[run]]
             untouched = [value.clone() for value in moving]
-            self._stand_at(run, after)
+            copy_run(run, self.buffers.state, after)
             self.unwind(run, segments)
             if self._meets(run, before, after):
                 return
@@ -179,10 +196,6 @@ class _Backward:
             for value, saved in zip(moving, untouched, strict=True):
                 value.copy_(saved)
         self._unwind_again(run, segments, before)
-
-    def _stand_at(self, run: int, state: State) -> None:
-        for name, value in state.items():
-            self.buffers.state[name][run].copy_(value[run])
 
     def _meets(self, run: int, before: State, after: State) -> bool:
         """Whether all matrices of a run that are looked back at were rebuilt. By their largest entries: a
@@ -202,7 +215,7 @@ class _Backward:
             room = self.rooms.get_nowait()
         except Empty:
             room = {n: w.new_empty(self.stride, *w.shape[1:]) for n, w in self.buffers.looked_back.items()}
-        self._stand_at(run, before)
+        copy_run(run, self.buffers.state, before)
         self.kernel.library.forward(*self.buffers.forward(run, segments[0][0], segments[-1][1], room))
         self.unwind(run, segments, room)
         self.rooms.put(room)

@@ -189,13 +189,13 @@ class Buffers:
         kept = kept or {}
         weights = {name: self.state[name] for name in self.inputs.weights}
         vectors = {name: self.state[name] for name in self.inputs.vectors}
-        parts = [_pointer(self.theta[run]), _pointer(self.present[run]), ctypes.c_int(end - start)]
-        parts += [_pointer(t[run, start:]) for t in (self.x, self.targets)]
-        saved = self.trace[run, 0 if self.forgets else start :]
-        parts += [_pointer(saved), ctypes.c_int(len(saved))]
+        parts = [_pointer(self.theta, run), _pointer(self.present, run), ctypes.c_int(end - start)]
+        parts += [_pointer(t, run, start) for t in (self.x, self.targets)]
+        held = self.trace.shape[1] if self.forgets else self.trace.shape[1] - start
+        parts += [_pointer(self.trace, run, 0 if self.forgets else start), ctypes.c_int(held)]
         for named in (weights, self.matrices, vectors, self.constants):
-            parts += [_pointer(value[run]) for value in named.values()]
-        parts += [_pointer(value[run, start:]) for value in self.signals.values()]
+            parts += [_pointer(value, run) for value in named.values()]
+        parts += [_pointer(value, run, start) for value in self.signals.values()]
         return [*parts, *(_pointer(kept[name]) if name in kept else ctypes.c_void_p() for name in weights)]
 
     def backward(
@@ -208,9 +208,19 @@ class Buffers:
         kept: Mapping[str, Tensor] | None = None,
     ) -> list[object]:
         """Arguments of `backward`: cotangents are moved in place from the end to the start."""
-        adjoints = [_pointer(cotangents[name][run]) for name in self.state]
-        return [*self.forward(run, start, end, kept), *adjoints, _pointer(gradient[run])]
+        adjoints = [_pointer(cotangents[name], run) for name in self.state]
+        return [*self.forward(run, start, end, kept), *adjoints, _pointer(gradient, run)]
 
 
-def _pointer(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
+def _pointer(tensor: Tensor, *place: int) -> ctypes.c_void_p:
+    """To tensor[place]; indexing itself would take as long as some samples of a small network."""
+    offset = sum(index * stride for index, stride in zip(place, tensor.stride(), strict=False))
+    return ctypes.c_void_p(tensor.data_ptr() + offset * tensor.element_size())
+
+
+def copy_run(run: int, target: State, given: State) -> None:
+    """One run's part of every value, contiguous ones, by the thread that asks: torch would wake others for
+    it, and these wait a while for more, in the way of whatever runs kernels."""
+    for name, value in given.items():
+        size = value[0].numel() * value.element_size()
+        ctypes.memmove(_pointer(target[name], run), _pointer(value, run), size)
