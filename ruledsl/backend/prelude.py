@@ -60,7 +60,7 @@ static inline void ahead(int n, const real* a) {
   for (int i = 0; i < n; i += 64 / sizeof(real)) __builtin_prefetch(a + i);
 }
 // Numbers of those that are not 0, and how many these are. By bits: a comparison minds NaN, and is slower.
-static inline int find_active(int n, const real* x, int* active) {
+__attribute__((noinline)) static int find_active(int n, const real* x, int* active) {
   int found = 0;
   for (int i = 0; i < n; ++i) {
     bits_of<sizeof(real)>::type bits;
@@ -70,7 +70,7 @@ static inline int find_active(int n, const real* x, int* active) {
   }
   return found;
 }
-static inline real sum(int n, const real* a) {
+__attribute__((noinline)) static real sum(int n, const real* a) {
   wide s = {};
   real rest = 0;
   int i = 0;
@@ -78,7 +78,7 @@ static inline real sum(int n, const real* a) {
   for (; i < n; ++i) rest += a[i];
   return total(s) + rest;
 }
-static inline real inner(int n, const real* a, const real* b) {
+__attribute__((noinline)) static real inner(int n, const real* a, const real* b) {
   wide s = {};
   real rest = 0;
   int i = 0;
