@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
 from ruledsl import Episode, TrainSettings
-from ruledsl.backend import CompiledRule, NotPrintable, print_kernel
+from ruledsl.backend import PRELUDE, CompiledRule, NotPrintable, print_kernel
 from ruledsl.compiler import step_adjoint
 from ruledsl.contracts import SETTINGS, batch_of, theta_of
-from ruledsl.engines import build_step, kernel_source, meta_gradient
+from ruledsl.engines import build_step, forget_kernels, kernel_source, meta_gradient
 from ruledsl.ir import Builder, Slot, Update
 from ruledsl.network import StepPrograms, endings_of, programs_of, variants_of
 
@@ -62,7 +62,8 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 REBUILT, CHECKPOINTED = "what can be rebuilt", "traces, third factor, noise, B and biases"
-SIZES = (16, 6, 5, 3)
+SIZES = (16, 13, 7, 3)
+"""More rows than kernels take at once, and no whole number of blocks or lanes."""
 
 
 def drawn(label: str, dtype: str, **more: Any) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
@@ -97,6 +98,28 @@ def test_a_compiled_step_has_autograds_gradient(label: str, dtype: str) -> None:
         assert float(error.max()) < tolerance
         for name, value in true.carried.items():
             torch.testing.assert_close(found.carried[name], value, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("hidden", ["#undef __AVX512F__\n", "#undef __AVX512F__\n#undef __AVX__\n"])
+@pytest.mark.parametrize(("label", "dtype"), [(REBUILT, "float32"), (CHECKPOINTED, "float64")])
+def test_a_processor_with_narrower_registers_finds_the_same_gradient(
+    label: str, dtype: str, hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_kernels()
+    monkeypatch.setattr("ruledsl.backend.cpp.PRELUDE", hidden + PRELUDE)
+    test_a_compiled_step_has_autograds_gradient(label, dtype)
+    forget_kernels()
+
+
+def test_what_nobody_looks_back_at_is_not_rebuilt() -> None:
+    """F⁰'s gradient asks for no weight of the first layer; bio's does, since Oja's rule reads W0ᵀ y."""
+    named = tuple((f"n{n}", 20 - n) for n in range(6))
+    looked_back = {}
+    for name in ("feedback_alignment", "bio"):
+        programs = programs_of(ruledsl.compile_rule(ruledsl.load(name)).program, TrainSettings.of())
+        looked_back[name] = kernel_source(programs, named, "float").inputs.looked_back
+    assert looked_back["feedback_alignment"] == {f"W{n}" for n in range(1, 5)}
+    assert looked_back["bio"] == {f"W{n}" for n in range(5)}
 
 
 class LargestTensor(TorchDispatchMode):

@@ -42,6 +42,42 @@ def test_a_function_of_the_prelude_is_right_to_the_last_digits(text: str, real: 
     assert (error / rounded).max() < 3 * np.finfo(kind).eps
 
 
+SUMMED = """
+extern "C" void summed(int n, const real* x, const real* y, real* found) {
+  found[0] = sum(n, x);
+  found[1] = inner(n, x, y);
+}
+"""
+ACTIVE = """
+extern "C" int active(int n, const real* x, int* numbers) { return find_active(n, x, numbers); }
+"""
+NARROWER = {"all": "", "AVX": "#undef __AVX512F__\n", "less": "#undef __AVX512F__\n#undef __AVX__\n"}
+"""What hides a processor's registers from the prelude: 64 bytes at most, then 32, then 16."""
+
+
+@pytest.mark.parametrize(("real", "kind"), [("float", np.float32), ("double", np.float64)])
+@pytest.mark.parametrize("registers", NARROWER)
+def test_a_sum_has_every_number_once_however_wide_registers_are(
+    registers: str, real: str, kind: type
+) -> None:
+    library = load_library(NARROWER[registers] + PRELUDE.replace("REAL", real) + SUMMED)
+    for n in (0, 1, 3, 15, 16, 17, 31, 32, 100, 784):
+        # Whole numbers: added up in any order they give the same to the bit.
+        x, y = np.arange(1, n + 1, dtype=kind), np.arange(n, dtype=kind) % 7 - 3
+        found = np.empty(2, dtype=kind)
+        library.summed(ctypes.c_int(n), *(ctypes.c_void_p(a.ctypes.data) for a in (x, y, found)))
+        assert list(found) == [x.sum(), (x * y).sum()]
+
+
+@pytest.mark.parametrize(("real", "kind"), [("float", np.float32), ("double", np.float64)])
+def test_active_inputs_are_all_that_are_not_zero(real: str, kind: type) -> None:
+    x = np.array([0, 1, -0.0, np.nan, np.finfo(kind).smallest_subnormal, 0, -2, 0], dtype=kind)
+    numbers = np.empty(len(x) + 1, dtype=np.int32)
+    library = load_library(PRELUDE.replace("REAL", real) + ACTIVE)
+    count = library.active(ctypes.c_int(len(x)), *(ctypes.c_void_p(a.ctypes.data) for a in (x, numbers)))
+    assert list(numbers[:count]) == [1, 3, 4, 6]
+
+
 @pytest.mark.parametrize("text", FUNCTIONS)
 def test_nan_stays_nan(text: str) -> None:
     x = np.array([np.nan] * 16, dtype=np.float32)
