@@ -10,11 +10,11 @@ that of F⁰. `robust` is Adam with six changes, each measured in docs/results/r
     a network that answers the same to everything and has no gradient) touches neither Θ nor Adam's moments.
     It is lived through again without some of the terms, to find those whose absence saves it: their
     coefficients are kept within half of what they were (nine tenths, if that had been well for a while), on
-    that side of 0, and Θ goes back one step. A term that was to blame for more than one in fifty of the
-    streams so far sits out, at 0, until it no longer is. Where no term that started at 0 is to blame, Θ goes
-    back a few steps, and steps are halved for a while. Where every episode is lost nevertheless, Θ itself is
-    halved, from the seventh on. On the plateau where networks answer alike to everything no gradient is too
-    long: it ends with long ones.
+    that side of 0, and Θ goes back one step. A term that lost more than one in fifty of the streams so far by
+    itself sits out, at 0, until it no longer has. Where no term that started at 0 is to blame, or several
+    together for a chaotic gradient, Θ goes back a few steps, and steps are halved for a while. Where every
+    episode is lost nevertheless, Θ itself is halved, from the seventh on. On the plateau where networks
+    answer alike to everything no gradient is too long: it ends with long ones.
 4.  Steps shrink along half a cosine to a twentieth, so that late episodes settle Θ.
 5.  The penalty acts as soft-thresholding in Adam's metric: coefficients become exactly zero. It is λ Σ w_r
 |θ_r| with
@@ -38,7 +38,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruledsl.plugin import Adam, Again, Asking, Coefficients, Recipe, Room, reach, recipe, vector
+from ruledsl.plugin import (
+    Adam,
+    Again,
+    Asking,
+    Coefficients,
+    Guilt,
+    Recipe,
+    Room,
+    guilt_of,
+    reach,
+    recipe,
+    vector,
+)
 
 
 @recipe("paper")
@@ -275,9 +287,13 @@ class RobustRecipe(Recipe):
         """An episode was lost, by its gradient alone or by its loss."""
         caution = self.caution
         caution.refused += 1
-        guilty = yield from self._guilty(by_gradient)
-        if guilty:
-            self._confine(guilty)
+        present = [r for r in range(len(self.theta)) if self.absent[r] and self.theta[r] != 0.0]
+        matter = self.room.slopes * self.theta.abs() * self.coefficients.scales
+        guilt = yield from guilt_of(
+            self.theta, present, matter, lambda tried: self._saved(tried, by_gradient), by_gradient
+        )
+        if guilt.terms:
+            self._confine(guilt)
             return
         if caution.refused > self.PATIENCE:
             self._start_smaller()
@@ -288,63 +304,25 @@ class RobustRecipe(Recipe):
             self.theta, self.adam = vector(caution.good[-1].theta), Adam.of(caution.good[-1].adam)
             self.theta = self.room.inside(self.theta)
 
-    def _guilty(self, by_gradient: bool) -> Asking[list[int]]:
-        """Terms without which the lost episode would have been healthy; none where that cannot be said.
-
-        First those that lose it alone, beside what the rule started from; then, of the others, as few as are
-        needed, by how much each matters.
-        """
-        present = [r for r in range(len(self.theta)) if self.absent[r] and self.theta[r] != 0.0]
-        if not present:
-            return []
-        alone = [] if by_gradient else (yield from self._losing_alone(present))
-        matters = self.room.slopes * self.theta.abs() * self.coefficients.scales
-        others = sorted((r for r in present if r not in alone), key=lambda r: -float(matters[r]))
-        if alone and (yield from self._saved_without(alone, by_gradient)):
-            return alone
-        order = [*alone, *others]
-        if not (yield from self._saved_without(order, by_gradient)):
-            return []
-        few, enough = len(alone), len(order)
-        while enough - few > 1:
-            middle = (few + enough) // 2
-            if (yield from self._saved_without(order[:middle], by_gradient)):
-                enough = middle
-            else:
-                few = middle
-        last = [*alone, order[enough - 1]]  # needed; what lies between may not be
-        return last if (yield from self._saved_without(last, by_gradient)) else order[:enough]
-
-    def _losing_alone(self, present: list[int]) -> Asking[list[int]]:
-        tried = self.theta.repeat(len(present), 1)
-        tried[:, present] = 0.0
-        for row, r in enumerate(present):
-            tried[row, r] = self.theta[r]
-        saved = yield from self._saved(tried, by_gradient=False)
-        return [r for row, r in enumerate(present) if not saved[row]]
-
-    def _saved_without(self, terms: list[int], by_gradient: bool) -> Asking[bool]:
-        tried = self.theta.clone()
-        tried[terms] = 0.0
-        saved = yield from self._saved(tried.unsqueeze(0), by_gradient)
-        return bool(saved[0])
-
     def _saved(self, tried: Tensor, by_gradient: bool) -> Asking[Tensor]:
         """(K,) whether the lost episode is healthy with other Θ."""
         losses, gradients = yield Again(tried, by_gradient)
         left_out = (self.absent & (tried == 0.0)).unsqueeze(1)
         return self._healthy(losses, self._limited(gradients, left_out), not by_gradient).all(-1)
 
-    def _confine(self, guilty: list[int]) -> None:
-        """Leave the guilty half of what they took, on that side of 0; all else goes back one step."""
+    def _confine(self, guilt: Guilt) -> None:
+        """Leave the guilty half of what they took, on that side of 0, and nothing for a while to those that
+        lost the stream by themselves; all else goes back one step."""
         room, caution = self.room, self.caution
-        for r in guilty:
+        for r in guilt.terms:
             part = self.WARNED if self._lived_with(r) else 0.5
-            room.confine(r, float(self.theta[r]), part, self.done, self.tasks)
+            room.confine(r, float(self.theta[r]), part)
+        for r in guilt.alone:
+            room.send_out(r, self.done, self.tasks)
         if caution.good:
             self.theta = vector(caution.good[-1].theta)
         self.theta = room.inside(self.theta)
-        self.adam.first[guilty] = 0.0
+        self.adam.first[guilt.terms] = 0.0
 
     def _lived_with(self, term: int) -> bool:
         """Was it about as large in all episodes that are remembered? Then one lost stream is an exception."""
@@ -391,7 +369,8 @@ class RobustRecipe(Recipe):
             return
         self.absent = torch.tensor([bool(value) for value in state["absent"]])
         self.felt = bool(state.get("felt", True))  # one begun before that was felt for goes on with its room
-        older = {"reach": [None] * len(self.theta), "owed": [0.0] * len(self.theta)}
+        none = [0.0] * len(self.theta)
+        older = {"reach": [None] * len(self.theta), "lost": none, "owed": none}
         self.room = Room.of({**older, **state["room"]})
         if any(len(values) != len(self.theta) for values in (self.absent, *vars(self.room).values())):
             raise ValueError("the room of its terms is not that of this rule")

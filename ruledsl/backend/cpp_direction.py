@@ -363,7 +363,7 @@ class Direction:
         if change is None:
             return kept
         undone = self._pass(matrix, matrix, change, consumers, "c")
-        return [f"if (kept_{matrix})", *(kept or ["{}"]), "else", *undone]
+        return [f"if (kept_{matrix}) {{", *kept, "} else {", *undone, "}"]
 
     def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
         """The matrix to read next: one whose products are all ready, if there is one."""

@@ -42,7 +42,7 @@ class ListPass(Pass):
         for consumer in self.consumers:
             out = f"&{consumer.out}" if consumer.kind == "dot" else consumer.out
             lines.append(_guarded(consumer.when, f"all.{consumer.kind}({consumer.operand}, {out});"))
-        return ["{", *(f"  {line}" for line in lines), "  all.pass();", "}"]
+        return ["{", *(f"  {line}" for line in lines), "  all.pass();", "}", *self.gaps()]
 
 
 def _listed(change: Change) -> list[str]:

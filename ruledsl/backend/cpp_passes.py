@@ -278,7 +278,16 @@ class Pass:
 
     def print(self, forms: Forms) -> list[str]:
         """A call."""
-        return [f"{forms.name(self.form)}({', '.join(self._arguments())});"]
+        return [f"{forms.name(self.form)}({', '.join(self._arguments())});", *self.gaps()]
+
+    def gaps(self) -> list[str]:
+        """Products Mᵀ y are 0 beyond the last column, as whoever reads whole lanes expects: M is 0 there, and
+        y may be infinite."""
+        gap = self.shape.stride - self.shape.columns
+        if not (gap and self.is_whole):
+            return []
+        outs = [c.out for c in self.consumers if c.kind == "rmatvec"]
+        return [f"std::memset({out} + {self.shape.columns}, 0, {gap} * sizeof(real));" for out in outs]
 
     @property
     def form(self) -> Form:

@@ -2,6 +2,7 @@
 
 from ruledsl.meta.asking import Again, Answer, Asking, Told, concluded, together
 from ruledsl.meta.evaluate import LearningCurve, backend_for, learning_curve, measuring_points
+from ruledsl.meta.guilt import Guilt, guilt_of
 from ruledsl.meta.optimisers import Adam, Coefficients, Optimiser, Recipe, TorchOptimiser, vector
 from ruledsl.meta.reliving import Reliver, Reliving
 from ruledsl.meta.room import Room, reach
@@ -25,6 +26,7 @@ __all__ = [
     "Computer",
     "Crew",
     "Fresh",
+    "Guilt",
     "LearningCurve",
     "Lived",
     "MetaTrainer",
@@ -40,6 +42,7 @@ __all__ = [
     "backend_for",
     "coefficient_names",
     "concluded",
+    "guilt_of",
     "learning_curve",
     "measuring_points",
     "naive_networks",

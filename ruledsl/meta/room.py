@@ -32,6 +32,8 @@ class Room:
     """How often a term was found to lose a stream."""
     slopes: Tensor
     """Running mean of |∂loss/∂θ| in healthy episodes: with θ, what a term matters."""
+    lost: Tensor
+    """How many streams a term lost by itself."""
     owed: Tensor
     """For how many healthy episodes a term sits out, its coefficient at 0."""
 
@@ -43,8 +45,8 @@ class Room:
         >>> Room.of_size(torch.tensor([1.0, 2.0])).inside(torch.tensor([5.0, -1.0])).tolist()
         [1.0, -1.0]
         """
-        blamed, slopes, owed = torch.zeros(3, *size.shape, dtype=size.dtype)
-        return cls(size.clone(), size.clone(), size.clone(), blamed, slopes, owed)
+        sizes, zeros = (size.clone() for _ in range(3)), torch.zeros(4, *size.shape, dtype=size.dtype)
+        return cls(*sizes, *zeros)
 
     @property
     def out(self) -> Tensor:
@@ -62,17 +64,22 @@ class Room:
         growth = 1.0 + torch.where(self.blamed > 0, slow, torch.full_like(slow, trust))
         slopes = 0.8 * self.slopes + 0.2 * gradient.abs()
         below, above, reached = (_wider(size, growth) for size in (self.below, self.above, self.reach))
-        return Room(below, above, reached, self.blamed, slopes, (self.owed - 1.0).clamp_min(0.0))
+        owed = (self.owed - 1.0).clamp_min(0.0)
+        return Room(below, above, reached, self.blamed, slopes, self.lost, owed)
 
-    def confine(self, term: int, theta: float, part: float, lived: int, streams: int = 1) -> None:
-        """Leave a guilty term this part of what it took, on that side of 0; and it sits out until it has lost
-        no more than one in `ONE_IN` of the streams, of which each of the `lived` episodes has so many."""
+    def confine(self, term: int, theta: float, part: float) -> None:
+        """Leave a guilty term this part of what it took, on that side of 0."""
         side = self.above if theta > 0 else self.below
         side[term] = abs(theta) * part
         self.reach[term] = torch.minimum(self.reach[term], side[term])
         self.blamed[term] += 1
-        # A training begun when nobody sat out may have blamed it often: it does not make up for all of that.
-        self.owed[term] = (ONE_IN * self.blamed[term] / streams - lived).clamp(0.0, ONE_IN / streams)
+
+    def send_out(self, term: int, lived: int, streams: int = 1) -> None:
+        """A term that lost a stream by itself sits out until it has lost no more than one in `ONE_IN` of
+        them, of which each of the `lived` episodes has so many."""
+        self.lost[term] += 1
+        # A training begun when nobody sat out may have lost it often: it does not make up for all of that.
+        self.owed[term] = (ONE_IN * self.lost[term] / streams - lived).clamp(0.0, ONE_IN / streams)
 
     def state(self) -> dict[str, Any]:
         """As JSON, which has no infinity."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ruledsl
-from ruledsl import Episode, TrainSettings
+from ruledsl import Episode, Locality, TrainSettings
 from ruledsl.backend import PRELUDE, CompiledRule, NotPrintable, print_kernel
 from ruledsl.compiler import step_adjoint
 from ruledsl.contracts import SETTINGS, batch_of, theta_of
@@ -120,6 +120,32 @@ def test_what_nobody_looks_back_at_is_not_rebuilt() -> None:
         looked_back[name] = kernel_source(programs, named, "float").inputs.looked_back
     assert looked_back["feedback_alignment"] == {f"W{n}" for n in range(1, 5)}
     assert looked_back["bio"] == {f"W{n}" for n in range(5)}
+
+
+SATURATING = {
+    "an inner product": "tanh((W^T * exp(1000 * y_post))^T * (W^T * y_post)) * e_post * y_pre^T",
+    "a computed matrix": "tanh(abs(W) * (W^T * exp(1000 * y_post))) .* e_post * y_pre^T",
+    "a product of products": "tanh(W * (W^T * exp(1000 * y_post))) .* e_post * y_pre^T",
+    "one of both": "tanh(W * (abs(W)^T * exp(1000 * y_post))) .* e_post * y_pre^T",
+}
+
+
+@pytest.mark.parametrize("label", SATURATING)
+def test_what_overflows_and_saturates_does_so_as_in_torch(label: str) -> None:
+    """Beyond the last column of W, where it is 0, 0 · ∞ must not become a NaN that others read."""
+    rule = ruledsl.compile_rule(ruledsl.rule(f"term t = {SATURATING[label]}\n{F0} + t", allow=Locality.layer))
+    settings = variants_of(SETTINGS.put(dtype="float32", sizes=SIZES, shots=2))[0]
+    batch = batch_of(settings, range(2), rule)
+    positive = replace(batch, W=[2 * w.abs() + 0.1 for w in batch.W])
+    programs = programs_of(rule.program, settings)
+    build_step(programs, SIZES, batch.W[0].dtype)
+    theta = 1e-3 * theta_of(rule, settings, 2).float()
+    eager, compiled = (
+        meta_gradient(rule, theta, positive, programs.network, engine="none", backend=backend)
+        for backend in ("eager", "compiled")
+    )
+    assert bool(eager.loss.isfinite().all())
+    torch.testing.assert_close(compiled.loss, eager.loss, rtol=1e-4, atol=0)
 
 
 class LargestTensor(TorchDispatchMode):

@@ -111,7 +111,7 @@ def test_of_several_new_terms_each_has_a_part_of_what_one_would_have() -> None:
 
 def test_a_term_that_lost_a_stream_takes_smaller_steps_too() -> None:
     room = Room.of_size(torch.tensor([1.0, 1.0], dtype=torch.float64))
-    room.confine(1, -0.01, 0.5, 50)
+    room.confine(1, -0.01, 0.5)
     assert room.below.tolist() == [1.0, 0.005]
     assert room.above.tolist() == [1.0, 1.0]
     assert room.reach.tolist() == [1.0, 0.005]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ruledsl import TrainSettings, compile_rule, load
-from ruledsl.meta import Again, Asking, Coefficients, MetaTrainer, Room, concluded
+from ruledsl.meta import Again, Asking, Coefficients, Guilt, MetaTrainer, Room, concluded, guilt_of
 from ruledsl.registry import find
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
@@ -134,8 +134,8 @@ def test_of_several_tasks_each_is_a_stream() -> None:
 
 def test_what_a_term_lost_before_any_sat_out_is_not_made_up_for() -> None:
     room = Room.of_size(torch.tensor([1.0], dtype=torch.float64))
-    room.blamed[0] = 10.0
-    room.confine(0, 0.01, 0.5, lived=100)
+    room.lost[0] = 10.0
+    room.send_out(0, lived=100)
     assert room.owed.tolist() == [50.0]
 
 
@@ -153,6 +153,51 @@ def test_terms_that_lose_it_each_alone_are_found_together_and_no_other_with_them
     live(found, lambda theta: float(theta[2]) > 0.004 or float(theta[3]) > 0.004, 60)
     assert bool((found.room.blamed[[2, 3]] > 0).all())
     assert found.room.blamed[1] == 0.0
+
+
+def any_two(theta: Tensor) -> bool:
+    """No term loses it alone, and it takes two of three to leave out."""
+    return int((theta[1:] > 0.004).sum()) >= 2
+
+
+def test_terms_that_lose_it_only_together_are_left_half_and_do_not_sit_out() -> None:
+    """Were they to, and again with each further stream, a rule of many terms would end as its first."""
+    found = recipe()
+    assert live(found, any_two, 60) > 0
+    assert float(found.room.blamed.sum()) >= 2
+    assert found.room.owed.tolist() == [0.0] * COUNT
+    assert found.room.lost.tolist() == [0.0] * COUNT
+
+
+def asked_of(losing: Losing, by_gradient: bool) -> Guilt:
+    def are_saved(tried: Tensor) -> Asking[Tensor]:
+        return torch.tensor([not losing(theta) for theta in tried])
+        yield
+
+    theta, matter = torch.full((COUNT,), 0.01), torch.arange(COUNT)
+    asking = guilt_of(theta, [1, 2, 3], matter, are_saved, by_gradient)
+    with pytest.raises(StopIteration) as end:
+        next(asking)  # nobody is asked here: the answer is known
+    return end.value.value
+
+
+@pytest.mark.parametrize(
+    ("losing", "by_gradient", "terms", "alone"),
+    [
+        (lambda theta: theta[2] > 0, False, [2], [2]),
+        (lambda theta: theta[2] > 0, True, [2], [2]),
+        (lambda theta: theta[1] + theta[2] > 0, False, [1, 2], [1, 2]),
+        (lambda theta: theta[1] > 0 or bool((theta[2:] > 0).all()), False, [1, 3], [1]),
+        (any_two, False, [3, 2], []),
+        (any_two, True, [], []),
+        (lambda theta: True, False, [], []),
+    ],
+)
+def test_who_is_guilty_and_who_by_itself(
+    losing: Losing, by_gradient: bool, terms: list[int], alone: list[int]
+) -> None:
+    """A chaotic gradient that only several end is nobody's: Θ goes back, and nothing is halved."""
+    assert asked_of(losing, by_gradient) == Guilt(terms, alone)
 
 
 def test_one_sign_is_confined_and_the_other_is_free() -> None:
