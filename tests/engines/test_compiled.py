@@ -130,9 +130,15 @@ SATURATING = {
 }
 
 
+@pytest.mark.parametrize("library", [16, 1])
 @pytest.mark.parametrize("label", SATURATING)
-def test_what_overflows_and_saturates_does_so_as_in_torch(label: str) -> None:
-    """Beyond the last column of W, where it is 0, 0 · ∞ must not become a NaN that others read."""
+def test_what_overflows_and_saturates_does_so_as_in_torch(
+    label: str, library: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the last column of W, where it is 0, 0 · ∞ must not become a NaN that others read; nor in a
+    library's code, which is written from so many coefficients on."""
+    forget_kernels()
+    monkeypatch.setattr("ruledsl.backend.cpp.LIBRARY", library)
     rule = ruledsl.compile_rule(ruledsl.rule(f"term t = {SATURATING[label]}\n{F0} + t", allow=Locality.layer))
     settings = variants_of(SETTINGS.put(dtype="float32", sizes=SIZES, shots=2))[0]
     batch = batch_of(settings, range(2), rule)
@@ -146,6 +152,7 @@ def test_what_overflows_and_saturates_does_so_as_in_torch(label: str) -> None:
     )
     assert bool(eager.loss.isfinite().all())
     torch.testing.assert_close(compiled.loss, eager.loss, rtol=1e-4, atol=0)
+    forget_kernels()
 
 
 class LargestTensor(TorchDispatchMode):
