@@ -68,10 +68,12 @@ _CODE = """
 template <int B, int K, bool UNDO> struct Change {
   template <class T> static inline void one(real* const* p, int i, real kappa, const real* whole,
                                             const real* u, const real* const* v) {
+    T met[K + 1]; // before anything is stored, which may lie in the way for all that a compiler knows
+    ALL(k, K) met[k] = get<T>(v[k] + i);
     ALL(b, B) {
       const T m = get<T>(p[b] + i);
       T sum = UNDO ? T() : kappa * m + whole[b];
-      ALL(k, K) sum += u[k * B + b] * get<T>(v[k] + i);
+      ALL(k, K) sum += u[k * B + b] * met[k];
       const T before = m - sum;
       put<T>(p[b] + i, UNDO ? before + kappa * before : m + sum);
     }
@@ -98,9 +100,11 @@ template <int B, int K> struct Matvec {
 };
 template <int B, int K> struct Rmatvec {
   template <class T> static inline void one(real* const* p, int i, const real* y, real* const* o) {
+    T m[B];
+    ALL(b, B) m[b] = get<T>(p[b] + i);
     ALL(k, K) {
       T sum = get<T>(o[k] + i);
-      ALL(b, B) sum += y[k * B + b] * get<T>(p[b] + i);
+      ALL(b, B) sum += y[k * B + b] * m[b];
       put<T>(o[k] + i, sum);
     }
   }
