@@ -193,8 +193,9 @@ class Direction:
         parts.append(f"p->trace = traces + (size_t)(t % held) * {trace_length};")
         if self.backwards:
             # Samples are gone through against the direction in which processors look ahead.
-            behind = f"if (t > 0) ahead({trace_length}, p->trace - {trace_length});"
-            parts.append(f"{behind} if (t > 0) ahead({lengths['x']}, p->x - {lengths['x']});")
+            fetched = {"trace": trace_length, "x": lengths["x"]}
+            before = " ".join(f"ahead({n}, p->{name} - {n});" for name, n in fetched.items())
+            parts.append(f"if (t > 0) {{ {before} }}")
         return " ".join(parts)
 
     def _kept(self) -> list[str]:
@@ -374,7 +375,7 @@ class Direction:
         return matrix, [n for n in ready if of[n] == matrix]
 
     def _alone(self, number: int, s: str) -> list[str]:
-        """What is in no loop with others: what is loaded, scalars, and a softmax."""
+        """What is in no loop with others: what is loaded, scalars, sums, and a softmax."""
         instruction = self.instructions[number]
         if self.structure.is_matrix(number) or (instruction.op in LOADS and not self._is_copied(number)):
             return []

@@ -1,4 +1,4 @@
-"""What every kernel begins with: headers, and elementwise functions that compilers can vectorise."""
+"""What every kernel begins with: headers, sums, and elementwise functions that compilers can vectorise."""
 
 from __future__ import annotations
 

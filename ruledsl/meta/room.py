@@ -78,8 +78,7 @@ class Room:
         """A term that lost a stream by itself sits out until it has lost no more than one in `ONE_IN` of
         them, of which each of the `lived` episodes has so many."""
         self.lost[term] += 1
-        # A training begun when nobody sat out may have lost it often: it does not make up for all of that.
-        self.owed[term] = (ONE_IN * self.lost[term] / streams - lived).clamp(0.0, ONE_IN / streams)
+        self.owed[term] = (ONE_IN * self.lost[term] / streams - lived).clamp_min(0.0)
 
     def state(self) -> dict[str, Any]:
         """As JSON, which has no infinity."""

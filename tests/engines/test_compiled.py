@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from ruledsl.contracts import SETTINGS, batch_of, theta_of
 from ruledsl.engines import build_step, forget_kernels, kernel_source, meta_gradient
 from ruledsl.ir import Builder, Slot, Update
 from ruledsl.network import StepPrograms, endings_of, programs_of, variants_of
+from tests.engines.test_prelude import NARROWER
 
 F0 = "term f = -e_post * y_pre^T [init = 0.02]\nrule r = f"
 FUNCTIONS_OF_W = """
@@ -100,15 +102,22 @@ def test_a_compiled_step_has_autograds_gradient(label: str, dtype: str) -> None:
             torch.testing.assert_close(found.carried[name], value, rtol=10 * tolerance, atol=10 * tolerance)
 
 
-@pytest.mark.parametrize("hidden", ["#undef __AVX512F__\n", "#undef __AVX512F__\n#undef __AVX__\n"])
+@pytest.fixture
+def fresh_kernels() -> Iterator[None]:
+    """Nothing that was written before the test is used in it, nor after it what was written there."""
+    forget_kernels()
+    yield
+    forget_kernels()
+
+
+@pytest.mark.usefixtures("fresh_kernels")
+@pytest.mark.parametrize("hidden", [NARROWER["AVX"], NARROWER["less"]])
 @pytest.mark.parametrize(("label", "dtype"), [(REBUILT, "float32"), (CHECKPOINTED, "float64")])
 def test_a_processor_with_narrower_registers_finds_the_same_gradient(
     label: str, dtype: str, hidden: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_kernels()
     monkeypatch.setattr("ruledsl.backend.cpp.PRELUDE", hidden + PRELUDE)
     test_a_compiled_step_has_autograds_gradient(label, dtype)
-    forget_kernels()
 
 
 def test_what_nobody_looks_back_at_is_not_rebuilt() -> None:
@@ -130,6 +139,7 @@ SATURATING = {
 }
 
 
+@pytest.mark.usefixtures("fresh_kernels")
 @pytest.mark.parametrize("library", [16, 1])
 @pytest.mark.parametrize("label", SATURATING)
 def test_what_overflows_and_saturates_does_so_as_in_torch(
@@ -137,7 +147,6 @@ def test_what_overflows_and_saturates_does_so_as_in_torch(
 ) -> None:
     """Beyond the last column of W, where it is 0, 0 · ∞ must not become a NaN that others read; nor in a
     library's code, which is written from so many coefficients on."""
-    forget_kernels()
     monkeypatch.setattr("ruledsl.backend.cpp.LIBRARY", library)
     rule = ruledsl.compile_rule(ruledsl.rule(f"term t = {SATURATING[label]}\n{F0} + t", allow=Locality.layer))
     settings = variants_of(SETTINGS.put(dtype="float32", sizes=SIZES, shots=2))[0]
@@ -152,7 +161,6 @@ def test_what_overflows_and_saturates_does_so_as_in_torch(
     )
     assert bool(eager.loss.isfinite().all())
     torch.testing.assert_close(compiled.loss, eager.loss, rtol=1e-4, atol=0)
-    forget_kernels()
 
 
 class LargestTensor(TorchDispatchMode):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ruledsl import TrainSettings, compile_rule, load
-from ruledsl.meta import Again, Asking, Coefficients, Guilt, MetaTrainer, Room, concluded, guilt_of
+from ruledsl.meta import Again, Asking, Coefficients, Guilt, MetaTrainer, concluded, guilt_of
 from ruledsl.registry import find
 from ruledsl.settings import RunSpec
 from ruledsl.tasks import open_dataset
@@ -130,13 +130,6 @@ def test_of_several_tasks_each_is_a_stream() -> None:
     for losses in (*torch.ones(4, 5), torch.tensor([1.0, 1.0, 99.0, 1.0, 1.0])):
         concluded(found.step(losses, gradients), answer)
     assert found.room.owed.tolist() == [0.0, 0.0, 50 / 5 - 5, 0.0]
-
-
-def test_what_a_term_lost_before_any_sat_out_is_not_made_up_for() -> None:
-    room = Room.of_size(torch.tensor([1.0], dtype=torch.float64))
-    room.lost[0] = 10.0
-    room.send_out(0, lived=100)
-    assert room.owed.tolist() == [50.0]
 
 
 def test_terms_that_lose_it_only_together_are_found_by_what_matters_most() -> None:
