@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ruledsl.backend.cpp_direction import Direction
 from ruledsl.backend.cpp_guards import Guards
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
-from ruledsl.backend.cpp_lists import lists
+from ruledsl.backend.cpp_lists import LISTS_OPTIMISED, declared_lists, printed_lists
 from ruledsl.backend.cpp_passes import LANES, Forms
 from ruledsl.backend.prelude import PRELUDE
 from ruledsl.compiler import Presence, StepAdjoint, forward_costs, presence
@@ -80,9 +80,11 @@ def print_kernel(
     parts = [forward.print(length), backward.print(length), forms.print()]
     prelude = PRELUDE.replace("REAL", real) + forms.declared()
     if library:
-        prelude += lists(max(forward.room, backward.room))
-    apart = sum(map(len, parts)) > WORTH_SPLITTING
+        prelude += declared_lists(max(forward.room, backward.room))
+    apart = library or sum(map(len, parts)) > WORTH_SPLITTING
     units = tuple(prelude + part for part in parts) if apart else (prelude + "".join(parts),)
+    if library:
+        units += (LISTS_OPTIMISED + prelude + printed_lists(),)
     return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])
 
 

@@ -10,14 +10,15 @@ from ruledsl.backend.cpp_guards import Guards, guarded
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import ListPass
 from ruledsl.backend.cpp_passes import Change, Consumer, Forms, MatrixShape, Pass, Rows
-from ruledsl.backend.cpp_structure import SUMS, Structure
+from ruledsl.backend.cpp_schedule import Schedule
+from ruledsl.backend.cpp_structure import SUMS, Pair, Structure
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.backend.cpp_values import Values
 from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
 
-ONES = "ones"
-"""A vector as long as any; a matrix is 0 beyond its last column, so that it may be longer."""
+ONES = "ones_"
+"""Before a dimension's name: a vector of ones, and of 0 up to a whole number of lanes."""
 
 
 @dataclass
@@ -175,10 +176,14 @@ class Direction:
         return lines
 
     def _ones(self) -> list[str]:
+        """Vectors of ones: sums over rows and columns are products with them, and send back such."""
         summed = [self.instructions[i.arguments[0]].shape for i in self.instructions if i.op in SUMS]
-        longest = max((stride_of(self.sizes[d]) for dims in summed for d in dims), default=0)
-        made = f"plain::owned<ones_of<{longest}>> all_ones; const real* {ONES} = all_ones.at->at;"
-        return [made] if longest else []
+        summed += [self.inputs.shapes[target.primal] for target, found in self.borders.items() if found]
+        dims = dict.fromkeys(dim for shape in summed for dim in shape)
+        return [
+            f"plain::owned<ones_of<{self.sizes[d]}>> all_{d}; const real* {ONES}{d} = all_{d}.at->at;"
+            for d in dims
+        ]
 
     def _setting(self, trace_length: int) -> str:
         """Where a sample's signals and saved values lie."""
@@ -278,20 +283,26 @@ class Direction:
         return lines
 
     def _change(self, update: Update, kind: str, s: str) -> Change | None:
-        pairs = tuple((self._ref(u, s), self._ref(v, s)) for u, v in update.pairs)
-        kappa = None if update.kappa is None else self._ref(update.kappa, s)
-        border = [self.instructions[n] for n in self.borders.get(update.target, ())]
-        sums = tuple(tuple(i.arguments[0] for i in border if i.op == op) for op in ("rows", "columns"))
-        sides = ((*(p[n] for p in (*update.pairs, *update.gains)), *sums[n]) for n in range(2))
-        padded = tuple(all(map(self._is_padded, side)) for side in sides)
-        rows, columns = (tuple(self._ref(n, s) for n in side) for side in sums)
-        whens = tuple(self.guards.both(pair) for pair in update.pairs)
-        gains = tuple((self._ref(p, s), self._ref(q, s)) for p, q in update.gains)
-        found = Change(kind, kappa, pairs, padded, rows, columns, whens, gains)  # type: ignore[arg-type]
-        return found if pairs or kappa or border or gains else None
+        rows, columns = self.inputs.shapes[update.target.primal]
+        sides: list[Pair] = [*update.pairs, *(self.borders.get(update.target) or ())]
+        met: list[Pair] = [*sides, *update.gains]
+        found = Change(
+            kind,  # type: ignore[arg-type]
+            None if update.kappa is None else self._ref(update.kappa, s),
+            tuple((self._side(u, rows, s), self._side(v, columns, s)) for u, v in sides),
+            tuple(all(self._is_padded(pair[n]) for pair in met) for n in range(2)),  # type: ignore[arg-type]
+            tuple(self.guards.both(n for n in pair if n is not None) for pair in sides),
+            tuple((self._ref(p, s), self._ref(q, s)) for p, q in update.gains),
+        )
+        return found if found.pairs or found.kappa or found.gains else None
 
-    def _is_padded(self, number: int) -> bool:
+    def _side(self, number: int | None, dim: str, s: str) -> str:
+        return ONES + dim if number is None else self._ref(number, s)
+
+    def _is_padded(self, number: int | None) -> bool:
         """Whether a vector is 0 up to a whole number of lanes: if computed here, not if it is given."""
+        if number is None:
+            return True
         return self.instructions[number].op != "input" or number in self.traced or self._is_copied(number)
 
     def _consumer(self, number: int, s: str) -> Consumer:
@@ -302,60 +313,40 @@ class Direction:
             return Consumer("dot", self._ref(number, s), other, when=self.guards.when(number))
         out, when = self._ref(number, s), self.guards.when(number)
         if instruction.op in SUMS:
-            return Consumer(SUMS[instruction.op], out, ONES, when=when)
+            rows, columns = self.instructions[instruction.arguments[0]].shape
+            dim = columns if instruction.op == "row_sum" else rows
+            return Consumer(SUMS[instruction.op], out, ONES + dim, when=when)
         operand = instruction.arguments[1]
         found = (out, self._ref(operand, s), self._is_padded(operand), when)
         return Consumer(instruction.op, *found)  # type: ignore[arg-type]
 
     def _main(self) -> list[str]:
         """Everything of a sample that is not early, matrix products grouped into passes."""
-        remaining = [n for n, flag in enumerate(self.early) if not flag]
-        done = list(self.early)
         fresh = set(self.undone)
         lines: list[str] = []
-        while remaining:
-            ready = [n for n in remaining if all(done[a] for a in self.instructions[n].arguments)]
-            printed, chosen = self._next(ready, remaining, fresh)
-            lines += printed
-            for number in chosen:
-                done[number] = True
-            remaining = [n for n in remaining if n not in chosen]
+        remaining = [n for n, flag in enumerate(self.early) if not flag]
+        for numbers in Schedule(self.structure, self.guards.when, self.users).steps(remaining):
+            lines += self._step(numbers, fresh)
         for matrix in sorted(fresh):
             lines += self._undo(matrix, [])
         return lines
 
-    def _next(self, ready: list[int], remaining: list[int], fresh: set[Slot]) -> tuple[list[str], list[int]]:
-        """What comes next of what is ready, and its lines: values of cells, sums over entries, or products of
-        one matrix. Weights in `fresh` are undone when they are first read."""
-        plain = self._plain(remaining)
-        if plain:
-            return self._values(plain, "c"), plain
-        entries = [n for n in ready if self.structure.by_entries(n)]
-        if entries:
-            dims = self.structure.dims(entries[0])
-            when = self.guards.when(entries[0])
-            chosen = [n for n in entries if self.structure.dims(n) == dims and self.guards.when(n) == when]
-            read = sorted(fresh & self.structure.sources(chosen))
-            fresh.difference_update(read)
-            undone = [line for matrix in read for line in self._undo(matrix, [])]
-            return [*undone, *guarded(when, self._entry_pass(dims, chosen))], chosen
-        matrix, chosen = self._next_pass(ready, remaining)
-        consumers = [self._consumer(n, "c") for n in chosen]
-        if matrix in fresh:
-            fresh.discard(matrix)
-            return self._undo(matrix, consumers), chosen
-        return self._pass(matrix, self._place(matrix), None, consumers, "c"), chosen
-
-    def _plain(self, remaining: Sequence[int]) -> list[int]:
-        """Values that need no matrix any more, and those that follow from them."""
-        waiting = set(remaining)
-        found: list[int] = []
-        for number in remaining:
-            known = waiting.isdisjoint(self.instructions[number].arguments)
-            if known and self.structure.matrix_of(number) is None and not self.structure.by_entries(number):
-                found.append(number)
-                waiting.discard(number)
-        return found
+    def _step(self, numbers: list[int], fresh: set[Slot]) -> list[str]:
+        """Lines of one step of a schedule. Weights in `fresh` are undone when they are first read."""
+        matrix = self.structure.matrix_of(numbers[0])
+        if matrix is not None:
+            consumers = [self._consumer(n, "c") for n in numbers]
+            if matrix in fresh:
+                fresh.discard(matrix)
+                return self._undo(matrix, consumers)
+            return self._pass(matrix, self._place(matrix), None, consumers, "c")
+        if not self.structure.by_entries(numbers[0]):
+            return self._values(numbers, "c")
+        read = sorted(fresh & self.structure.sources(numbers))
+        fresh.difference_update(read)
+        undone = [line for matrix in read for line in self._undo(matrix, [])]
+        entries = self._entry_pass(self.structure.dims(numbers[0]), numbers)
+        return [*undone, *guarded(self.guards.when(numbers[0]), entries)]
 
     def _undo(self, matrix: Slot, consumers: list[Consumer]) -> list[str]:
         """The first pass over a weight in a sample: undone on the way, unless it was kept."""
@@ -365,14 +356,6 @@ class Direction:
             return kept
         undone = self._pass(matrix, matrix, change, consumers, "c")
         return [f"if (kept_{matrix}) {{", *kept, "} else {", *undone, "}"]
-
-    def _next_pass(self, ready: list[int], remaining: list[int]) -> tuple[Slot, list[int]]:
-        """The matrix to read next: one whose products are all ready, if there is one."""
-        of = {n: self.structure.matrix_of(n) for n in remaining}
-        matrices = list(dict.fromkeys(m for n in ready if (m := of[n])))
-        waiting = {m: sum(of[n] == m for n in remaining) - sum(of[n] == m for n in ready) for m in matrices}
-        matrix = min(matrices, key=lambda m: waiting[m])
-        return matrix, [n for n in ready if of[n] == matrix]
 
     def _alone(self, number: int, s: str) -> list[str]:
         """What is in no loop with others: what is loaded, scalars, sums, and a softmax."""

@@ -16,6 +16,9 @@ ROW_BLOCK = 4
 """Rows that are read together: with six, as in `cpp_passes`, a library takes a little longer."""
 AT_ONCE = 6
 """Products of a list that meet a block of rows in one go."""
+LISTS_OPTIMISED = '#pragma GCC optimize("O2")\n'
+"""What the unit with `printed_lists` begins with: there -O2 saves an eighth of a library's time. In the rest
+of its code, which takes longest to compile, it saves none."""
 
 
 @dataclass
@@ -26,9 +29,7 @@ class ListPass(Pass):
     def room(self) -> int:
         """The longest that a list of it can be."""
         kinds = [c.kind for c in self.consumers]
-        changes = (
-            [len(self.change.pairs) + len(self.change.columns), len(self.change.rows)] if self.change else []
-        )
+        changes = [len(self.change.pairs)] if self.change else []
         return max([*map(kinds.count, kinds), *changes])
 
     def print(self, forms: Forms) -> list[str]:
@@ -50,52 +51,82 @@ def _listed(change: Change) -> list[str]:
     if change.factor:
         lines.append(f"all.kappa = {change.factor};")
     pairs = zip(change.pairs, change.whens or ("",) * len(change.pairs), strict=True)
-    lines += [_guarded(when, f"all.pair({u}, {v});") for (u, v), when in pairs]
-    lines += [f"all.whole({a});" for a in change.rows]
-    return [*lines, *(f"all.pair(nullptr, {b});" for b in change.columns)]
+    return [*lines, *(_guarded(when, f"all.pair({u}, {v});") for (u, v), when in pairs)]
 
 
 def _guarded(when: str, line: str) -> str:
     return f"if ({when}) {line}" if when else line
 
 
+_HEAD = """
+struct Lists {
+  real* const matrix; const int rows, reach, stride; const int* const numbers; const int count;
+  bool undo = false; real kappa = 0;
+  int pairs = 0, matvecs = 0, rmatvecs = 0, dots = 0;
+  const real *u[ROOM], *v[ROOM], *x[ROOM], *y[ROOM], *other[ROOM];
+  real *z[ROOM], *o[ROOM], *sums[ROOM];
+  Lists(real* matrix, int rows, int reach, int stride, const int* numbers, int count)
+    : matrix(matrix), rows(rows), reach(reach), stride(stride), numbers(numbers), count(count) {}
+  void pair(const real* left, const real* right) { u[pairs] = left; v[pairs++] = right; }
+  void matvec(const real* operand, real* out) {
+    x[matvecs] = operand; z[matvecs++] = out;
+    if (numbers) std::memset(out, 0, rows * sizeof(real));
+  }
+  void rmatvec(const real* operand, real* out) {
+    y[rmatvecs] = operand; o[rmatvecs++] = out;
+    std::memset(out, 0, reach * sizeof(real));
+  }
+  void dot(const real* operand, real* out) { other[dots] = operand; sums[dots++] = out; *out = 0; }
+  template <int B> void block(int j);
+  template <int B> void change(const int* r, real* const* p);
+  __attribute__((visibility("hidden"))) void pass();
+};
+"""
 _CODE = """
 #define ALL(i, N) _Pragma("GCC unroll 16") for (int i = 0; i < N; ++i)
 // What stores to a matrix cannot change, and registers can hold.
 #define KEPT(T, own, given, N) T own[N + 1]; ALL(i, N) own[i] = given[i];
+// Of K vectors, the entries that B rows r meet.
+#define MET(own, given) real own[K * B + 1]; ALL(k, K) { ALL(b, B) own[k * B + b] = given[k][r[b]]; }
 
-// B rows p of n numbers, met by K products. Loops are over whole lanes first, then over what is left.
-template <int B, int K, bool UNDO> struct Change {
-  template <class T> static inline void one(real* const* p, int i, real kappa, const real* whole,
-                                            const real* u, const real* const* v) {
+template <int B> static inline void totals_of(const wide* a, real* out) {
+  if constexpr (B == 4) totals(a[0], a[1], a[2], a[3], out);
+  else ALL(b, B) out[b] = total(a[b]);
+}
+
+// B rows p, of n numbers each, are met by K products. Loops are over whole lanes, then over what is left.
+template <int B, int K, bool UNDO, bool SCALED> struct Change {
+  template <class T> static inline void one(real* const* p, int i, real kappa, const real* u,
+                                            const real* const* v) {
     T met[K + 1]; // before anything is stored, which may lie in the way for all that a compiler knows
     ALL(k, K) met[k] = get<T>(v[k] + i);
     ALL(b, B) {
       const T m = get<T>(p[b] + i);
-      T sum = UNDO ? T() : kappa * m + whole[b];
+      T sum = SCALED && !UNDO ? kappa * m : T();
       ALL(k, K) sum += u[k * B + b] * met[k];
       const T before = m - sum;
-      put<T>(p[b] + i, UNDO ? before + kappa * before : m + sum);
+      put<T>(p[b] + i, !UNDO ? m + sum : SCALED ? before + kappa * before : before);
     }
   }
-  static void of(real* const* rows, int n, real kappa, const real* added, const real* left,
+  static void of(real* const* rows, int n, const int* r, real kappa, const real* const* left,
                  const real* const* right) {
-    KEPT(real*, p, rows, B) KEPT(real, whole, added, B)
-    KEPT(real, u, left, K * B) KEPT(const real*, v, right, K)
+    KEPT(real*, p, rows, B) MET(u, left) KEPT(const real*, v, right, K)
     int i = 0;
-    for (; i + WIDE <= n; i += WIDE) one<wide>(p, i, kappa, whole, u, v);
-    for (; i < n; ++i) one<real>(p, i, kappa, whole, u, v);
+    for (; i + WIDE <= n; i += WIDE) one<wide>(p, i, kappa, u, v);
+    for (; i < n; ++i) one<real>(p, i, kappa, u, v);
   }
 };
 template <int B, int K> struct Matvec {
-  static void of(real* const* rows, int n, const real* const* right, real* z) {
+  static void of(real* const* rows, int n, const int* r, const real* const* right, real* const* out) {
     KEPT(real*, p, rows, B) KEPT(const real*, x, right, K)
     wide a[K * B] = {};
+    real z[K * B];
     int i = 0;
     for (; i + WIDE <= n; i += WIDE)
       ALL(k, K) { ALL(b, B) a[k * B + b] += get<wide>(p[b] + i) * get<wide>(x[k] + i); }
-    ALL(m, K * B) z[m] = total(a[m]);
+    ALL(k, K) totals_of<B>(a + k * B, z + k * B);
     for (; i < n; ++i) ALL(k, K) { ALL(b, B) z[k * B + b] += p[b][i] * x[k][i]; }
+    ALL(k, K) { ALL(b, B) out[k][r[b]] = z[k * B + b]; }
   }
 };
 template <int B, int K> struct Rmatvec {
@@ -108,8 +139,8 @@ template <int B, int K> struct Rmatvec {
       put<T>(o[k] + i, sum);
     }
   }
-  static void of(real* const* rows, int n, const real* left, real* const* out) {
-    KEPT(real*, p, rows, B) KEPT(real, y, left, K * B) KEPT(real*, o, out, K)
+  static void of(real* const* rows, int n, const int* r, const real* const* left, real* const* out) {
+    KEPT(real*, p, rows, B) MET(y, left) KEPT(real*, o, out, K)
     int i = 0;
     for (; i + WIDE <= n; i += WIDE) one<wide>(p, i, y, o);
     for (; i < n; ++i) one<real>(p, i, y, o);
@@ -126,88 +157,64 @@ template <int B> static real product(real* const* rows, const real* const* other
   return sum;
 }
 
-struct Lists {
-  real* const matrix; const int rows, reach, stride; const int* const numbers; const int count;
-  bool undo = false; real kappa = 0;
-  int pairs = 0, wholes = 0, matvecs = 0, rmatvecs = 0, dots = 0;
-  const real *u[ROOM], *v[ROOM], *a[ROOM], *x[ROOM], *y[ROOM], *other[ROOM];
-  real *z[ROOM], *o[ROOM], *sums[ROOM];
-  Lists(real* matrix, int rows, int reach, int stride, const int* numbers, int count)
-    : matrix(matrix), rows(rows), reach(reach), stride(stride), numbers(numbers), count(count) {}
-  void pair(const real* left, const real* right) { u[pairs] = left; v[pairs++] = right; }
-  void whole(const real* one) { a[wholes++] = one; }
-  void matvec(const real* operand, real* out) {
-    x[matvecs] = operand; z[matvecs++] = out;
-    if (numbers) std::memset(out, 0, rows * sizeof(real));
+template <int B> void Lists::block(int j) {
+  int r[B]; real* p[B];
+  ALL(b, B) {
+    r[b] = numbers ? numbers[j + b] : j + b;
+    p[b] = matrix + (size_t)r[b] * stride;
   }
-  void rmatvec(const real* operand, real* out) {
-    y[rmatvecs] = operand; o[rmatvecs++] = out;
-    std::memset(out, 0, reach * sizeof(real));
+  if (pairs || kappa != 0) change<B>(r, p);
+  for (int k = 0; k < matvecs; k += AT_ONCE) SOME(matvecs, Matvec)::of(p, reach, r, x + k, z + k);
+  for (int k = 0; k < rmatvecs; k += AT_ONCE) SOME(rmatvecs, Rmatvec)::of(p, reach, r, y + k, o + k);
+  for (int k = 0; k < dots; ++k) {
+    const real* q[B];
+    ALL(b, B) q[b] = other[k] + (size_t)r[b] * stride;
+    *sums[k] += product<B>(p, q, reach);
   }
-  void dot(const real* operand, real* out) { other[dots] = operand; sums[dots++] = out; *out = 0; }
-
-  template <int B> void block(int j) {
-    int r[B]; real* p[B]; real near[B * AT_ONCE], whole[B];
-    ALL(b, B) {
-      r[b] = numbers ? numbers[j + b] : j + b;
-      p[b] = matrix + (size_t)r[b] * stride;
-      whole[b] = 0;
-      for (int k = 0; k < wholes; ++k) whole[b] += a[k][r[b]];
-    }
-    if (pairs || wholes || kappa != 0) change<B>(r, p, whole, near);
-    for (int k = 0; k < matvecs; k += AT_ONCE) {
-      const int some = matvecs - k < AT_ONCE ? matvecs - k : AT_ONCE;
-      SOME(Matvec, B)::of(p, reach, x + k, near);
-      for (int m = 0; m < some; ++m) ALL(b, B) z[k + m][r[b]] = near[m * B + b];
-    }
-    for (int k = 0; k < rmatvecs; k += AT_ONCE) {
-      const int some = rmatvecs - k < AT_ONCE ? rmatvecs - k : AT_ONCE;
-      for (int m = 0; m < some; ++m) ALL(b, B) near[m * B + b] = y[k + m][r[b]];
-      SOME(Rmatvec, B)::of(p, reach, near, o + k);
-    }
-    for (int k = 0; k < dots; ++k) {
-      const real* q[B];
-      ALL(b, B) q[b] = other[k] + (size_t)r[b] * stride;
-      *sums[k] += product<B>(p, q, reach);
-    }
+}
+template <int B> void Lists::change(const int* r, real* const* p) {
+  const int scaling = undo && pairs ? (pairs - 1) / AT_ONCE * AT_ONCE : 0;
+  for (int k = 0; k == 0 || k < pairs; k += AT_ONCE) {
+    const bool scaled = kappa != 0 && k == scaling;
+    if (undo && scaled) SOME(pairs, UndoScaled)::of(p, reach, r, kappa, u + k, v + k);
+    else if (undo) SOME(pairs, Undo)::of(p, reach, r, kappa, u + k, v + k);
+    else if (scaled) SOME(pairs, ApplyScaled)::of(p, reach, r, kappa, u + k, v + k);
+    else SOME(pairs, Apply)::of(p, reach, r, kappa, u + k, v + k);
   }
-  template <int B> void change(const int* r, real* const* p, real* whole, real* near) {
-    for (int k = 0; k == 0 || k < pairs; k += AT_ONCE) {
-      const int some = pairs - k < AT_ONCE ? pairs - k : AT_ONCE;
-      for (int m = 0; m < some; ++m) ALL(b, B) near[m * B + b] = u[k + m] ? u[k + m][r[b]] : 1;
-      const real now = k == (undo ? (pairs - 1) / AT_ONCE * AT_ONCE : 0) ? kappa : 0;
-      if (undo) SOME(Undo, B)::of(p, reach, now, whole, near, v + k);
-      else SOME(Apply, B)::of(p, reach, now, whole, near, v + k);
-      ALL(b, B) whole[b] = 0;
-    }
-  }
-  __attribute__((noinline)) void pass() {
-    if (pairs + wholes + matvecs + rmatvecs + dots == 0 && kappa == 0) return;
-    int j = 0;
-    for (; j + ROW_BLOCK <= count; j += ROW_BLOCK) block<ROW_BLOCK>(j);
-    for (; j < count; ++j) block<1>(j);
-  }
-};
+}
+void Lists::pass() {
+  if (pairs + matvecs + rmatvecs + dots == 0 && kappa == 0) return;
+  int j = 0;
+  for (; j + ROW_BLOCK <= count; j += ROW_BLOCK) block<ROW_BLOCK>(j);
+  for (; j < count; ++j) block<1>(j);
+}
 """
 
 
 def _of_some(code: str) -> str:
-    """`SOME(Name, B)::of(…)` as a choice by how many there are."""
-    names = {"Apply": "Change<B, {}, false>", "Undo": "Change<B, {}, true>"}
+    """`SOME(count, Name)::of(…)` as a choice by how many of `count` there are from k on."""
+    forms = {
+        "Apply": "Change<B, {}, false, false>", "ApplyScaled": "Change<B, {}, false, true>",
+        "Undo": "Change<B, {}, true, false>", "UndoScaled": "Change<B, {}, true, true>",
+    }  # fmt: skip
 
     def chosen(match: re.Match[str]) -> str:
-        name, call = match[1], match[2]
-        form = names.get(name, name + "<B, {}>")
-        lowest = 0 if name in names else 1
-        cases = (f"case {n}: {form.format(n)}::of{call}; break;" for n in range(lowest, AT_ONCE + 1))
-        return f"switch (some) {{ {' '.join(cases)} }}"
+        count, name, call = match.groups()
+        lowest = 0 if name.endswith("Scaled") else 1
+        form = forms.get(name, name + "<B, {}>")
+        cases = [f"case {n}: {form.format(n)}::of{call}; break;" for n in range(lowest, AT_ONCE)]
+        cases.append(f"default: {form.format(AT_ONCE)}::of{call};")
+        return f"switch ({count} - k) {{ {' '.join(cases)} }}"
 
-    return re.sub(r"SOME\((\w+), B\)::of(\(.*\));", chosen, code)
+    return re.sub(r"SOME\((\w+), (\w+)\)::of(\(.*\));", chosen, code)
 
 
-def lists(room: int) -> str:
-    """What a library's code begins with, after the prelude. `room`: the longest list of all its passes."""
-    code = _of_some(_CODE)
-    for name, value in (("ROW_BLOCK", ROW_BLOCK), ("AT_ONCE", AT_ONCE), ("ROOM", room)):
-        code = code.replace(name, str(value))
-    return code
+def declared_lists(room: int) -> str:
+    """What every unit of a library's code begins with, after the prelude. `room`: the longest list of all its
+    passes."""
+    return _HEAD.replace("ROOM", str(room))
+
+
+def printed_lists() -> str:
+    """The code of passes, for one unit."""
+    return _of_some(_CODE).replace("ROW_BLOCK", str(ROW_BLOCK)).replace("AT_ONCE", str(AT_ONCE))

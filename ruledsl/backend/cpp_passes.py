@@ -24,7 +24,7 @@ LANES = 16
 class Change:
     """What happens to a matrix first. κ is a C expression; pairs are C pointers (u, v).
 
-    `apply`: m ← m + ((κ + Σ p qᵀ) ∘ m + Σ u vᵀ + Σ a 1ᵀ + Σ 1 bᵀ).  `undo`: m ← (m − Σ …) / (1 + κ + Σ p qᵀ).
+    `apply`: m ← m + ((κ + Σ p qᵀ) ∘ m + Σ u vᵀ).  `undo`: m ← (m − Σ u vᵀ) / (1 + κ + Σ p qᵀ).
     What is small is summed before it meets m, which rounds once a step then: 1 + κ would keep little of κ.
     """
 
@@ -33,10 +33,6 @@ class Change:
     pairs: tuple[tuple[str, str], ...]
     padded: tuple[bool, bool]
     """Whether every u, and every v, is 0 up to a whole number of lanes."""
-    rows: tuple[str, ...] = ()
-    """C pointers a: what sums over rows send back, one number for a whole row."""
-    columns: tuple[str, ...] = ()
-    """C pointers b, likewise for columns."""
     whens: tuple[str, ...] = ()
     """Of each pair, the C expression that says whether it is there; empty for always."""
     gains: tuple[tuple[str, str], ...] = ()
@@ -45,8 +41,7 @@ class Change:
     @property
     def vectors(self) -> tuple[str, ...]:
         """C pointers, in the order in which a `Form` takes them."""
-        pairs = (*self.pairs, *self.gains)
-        return (*(vector for pair in pairs for vector in pair), *self.rows, *self.columns)
+        return tuple(vector for pair in (*self.pairs, *self.gains) for vector in pair)
 
     @property
     def factor(self) -> str | None:
@@ -59,7 +54,7 @@ class Change:
         """The same of the transposed matrix."""
         return replace(
             self, pairs=tuple((v, u) for u, v in self.pairs), padded=self.padded[::-1],
-            rows=self.columns, columns=self.rows, gains=tuple((q, p) for p, q in self.gains),
+            gains=tuple((q, p) for p, q in self.gains),
         )  # fmt: skip
 
 
@@ -118,8 +113,6 @@ class Form:
     scaled: bool = False
     pairs: int = 0
     gains: int = 0
-    rows: int = 0
-    columns: int = 0
     matvecs: int = 0
     rmatvecs: int = 0
     dots: int = 0
@@ -161,7 +154,6 @@ class Form:
         given += ["real kappa"] if self.scaled else []
         read = [f"{side}{k}" for k in range(self.pairs) for side in "uv"]
         read += [f"{side}{k}" for k in range(self.gains) for side in "fg"]
-        read += [f"a_{k}" for k in range(self.rows)] + [f"b_{k}" for k in range(self.columns)]
         given += [f"const real* __restrict {name}" for name in read]
         for count, operand, out in (
             (self.matvecs, "x", "z"),
@@ -185,36 +177,35 @@ class Form:
             lines += [f"  const real y{k}_{b} = y{k}[r{b}];" for k in range(self.rmatvecs)]
             lines += [f"  const real u{k}_{b} = u{k}[r{b}];" for k in range(self.pairs)]
             lines += [f"  const real f{k}_{b} = f{k}[r{b}];" for k in range(self.gains)]
-            if self.rows:
-                whole = " + ".join(f"a_{k}[r{b}]" for k in range(self.rows))
-                lines.append(f"  const real whole{b} = {whole};")
         lines += [f"  wide s{name} = {{}};" for name in sums]
         lines.append("  int i = 0;")
         lines.append("  for (; i + WIDE <= reach; i += WIDE) {")
         lines += self._met("wide", "s", rows)
         lines.append("  }")
         if self.whole:
-            return [
-                *lines,
-                *(f"  z{k}[r{b}] = total(s{k}_{b});" for k in range(self.matvecs) for b in range(rows)),
-            ]
+            return [*lines, *self._summed(rows)]
         lines += [f"  real e{name} = 0;" for name in sums]
         lines.append("  for (; i < reach; ++i) {")
         lines += self._met("real", "e", rows)
-        lines.append("  }")
-        return [
-            *lines,
-            *(
-                f"  z{k}[r{b}] = total(s{k}_{b}) + e{k}_{b};"
-                for k in range(self.matvecs)
-                for b in range(rows)
-            ),
-        ]
+        return [*lines, "  }", *self._summed(rows)]
+
+    def _summed(self, rows: int) -> list[str]:
+        """Products M x of a block of rows: what the lanes of registers hold, and what was left over."""
+        sums = [(k, b) for k in range(self.matvecs) for b in range(rows)]
+        lines: list[str] = []
+        for n in range(0, len(sums) - 3, 4):
+            lanes = ", ".join(f"s{k}_{b}" for k, b in sums[n : n + 4])
+            lines.append(f"  real sums{n}[4]; totals({lanes}, sums{n});")
+        for n, (k, b) in enumerate(sums):
+            together = n < len(sums) // 4 * 4
+            found = f"sums{n // 4 * 4}[{n % 4}]" if together else f"total(s{k}_{b})"
+            lines.append(f"  z{k}[r{b}] = {found}{'' if self.whole else f' + e{k}_{b}'};")
+        return lines
 
     def _met(self, some: str, sums: str, rows: int) -> list[str]:
         """What happens to the entries from i on, one or a register full, of a block of rows."""
         met = [f"v{k}" for k in range(self.pairs)] + [f"g{k}" for k in range(self.gains)]
-        met += [f"b_{k}" for k in range(self.columns)] + [f"x{k}" for k in range(self.matvecs)]
+        met += [f"x{k}" for k in range(self.matvecs)]
         lines = [f"    const {some} {name}_i = get<{some}>({name} + i);" for name in met]
         for b in range(rows):
             lines.append(f"    {some} m{b} = get<{some}>(p{b} + i);")
@@ -232,8 +223,6 @@ class Form:
         grown += [f"f{k}_{b} * g{k}_i" for k in range(self.gains)]
         parts = [f"({' + '.join(grown)}) * m{b}"] if grown and self.kind == "apply" else []
         parts += [f"u{k}_{b} * v{k}_i" for k in range(self.pairs)]
-        parts += [f"whole{b}"] if self.rows else []
-        parts += [f"b_{k}_i" for k in range(self.columns)]
         sign = "+" if self.kind == "apply" else "-"
         lines = [f"    m{b} {sign}= {' + '.join(parts)};"] if parts else []
         if self.kind == "undo" and grown:
@@ -301,7 +290,7 @@ class Pass:
             return found
         return replace(
             found, kind=change.kind, scaled=change.kappa is not None, pairs=len(change.pairs),
-            gains=len(change.gains), rows=len(change.rows), columns=len(change.columns),
+            gains=len(change.gains),
         )  # fmt: skip
 
     def _arguments(self) -> list[str]:
@@ -334,8 +323,7 @@ class Pass:
         """Whether rows are read to their end in whole lanes, as all that they meet is 0 beyond the last
         column; a loop of other length has a remainder that takes as long as all the rest."""
         met = [c.padded for c in self.consumers if c.kind == "matvec"]
-        # Beyond the last column stays 0 what is added to a whole row.
-        met += [self.change.padded[1], not self.change.rows] if self.change else []
+        met += [self.change.padded[1]] if self.change else []
         # What is undone is divided by 1 + κ there, which may be 0 where entries with gains are alive.
         met += [not (self.change.gains and self.change.kind == "undo")] if self.change else []
         return self.shape.columns == self.shape.stride or all(met)

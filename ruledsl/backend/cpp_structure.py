@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ruledsl.ir import Instruction, Slot
 
@@ -12,6 +12,9 @@ SUMS: Mapping[str, Literal["matvec", "rmatvec"]] = {"row_sum": "matvec", "column
 """Sums over a matrix's rows or columns, and which product with a vector of ones each is."""
 MATRIX_OPS = ("matvec", "rmatvec", *SUMS)
 REDUCTIONS = (*MATRIX_OPS, "sum", "dot")
+
+Pair: TypeAlias = tuple[int | None, int | None]
+"""An outer product of two values, by number; None is a vector of ones."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,18 @@ class Structure:
                 found |= self.sources(a for a in instruction.arguments if self.is_matrix(a))
         return found
 
-    def borders(self, dense: int | None) -> list[int] | None:
-        """The `rows` and `columns` that a dense rest is the sum of, which need no pass of their own; None for
-        any other rest."""
+    def borders(self, dense: int | None) -> list[Pair] | None:
+        """A dense rest that needs no pass of its own: a sum of `rows` and `columns`, as outer products with
+        vectors of ones. None for any other."""
         if dense is None:
             return []
         instruction = self.instructions[dense]
-        if instruction.op in ("rows", "columns"):
-            return [dense]
-        if instruction.op != "add":
-            return None
-        parts = [self.borders(a) for a in instruction.arguments]
-        return None if None in parts else [n for part in parts for n in part or ()]
+        match instruction.op:
+            case "rows":
+                return [(instruction.arguments[0], None)]
+            case "columns":
+                return [(None, instruction.arguments[0])]
+            case "add":
+                parts = [self.borders(a) for a in instruction.arguments]
+                return None if None in parts else [pair for part in parts for pair in part or ()]
+        return None
