@@ -10,10 +10,11 @@ from ruledsl.backend.cpp_guards import Guards, guarded
 from ruledsl.backend.cpp_inputs import Inputs, stride_of
 from ruledsl.backend.cpp_lists import ListPass
 from ruledsl.backend.cpp_passes import Change, Consumer, Forms, MatrixShape, Pass, Rows
+from ruledsl.backend.cpp_places import Places
 from ruledsl.backend.cpp_schedule import Schedule
 from ruledsl.backend.cpp_structure import SUMS, Pair, Structure
 from ruledsl.backend.cpp_text import scalar_text
-from ruledsl.backend.cpp_values import Values
+from ruledsl.backend.cpp_values import ZEROS, Values
 from ruledsl.backend.silence import INPUT
 from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
 
@@ -52,6 +53,8 @@ class Direction:
             for argument in instruction.arguments:
                 self.users[argument].append(number)
         self.kept = frozenset([*self.program.roots(), *self.traced])
+        self.summed: set[int] = set()
+        """Vectors that some entries are summed up from, whether these are there or not."""
         self.room = 0
         """The longest list of a pass that was printed, see `ListPass`."""
 
@@ -59,7 +62,7 @@ class Direction:
         """Values of cells, those that are needed."""
         return Values(
             self.instructions, lambda n: self._ref(n, s), self._entries, self.guards.when,
-            lambda n: self._alone(n, s), guarded, self.users, self.kept,
+            self.guards.within, lambda n: self._alone(n, s), guarded, self.users, self.kept,
         ).print(numbers)  # fmt: skip
 
     def _entries(self, number: int) -> int:
@@ -128,62 +131,71 @@ class Direction:
     # printing ----------------------------------------------------------------
 
     def print(self, trace_length: int) -> str:
-        fields = ["  const real* x; const real* target; real* trace;"]
-        fields += [f"  const real* {signal};" for signal in self.inputs.signals]
-        if self.inputs.silent:
-            fields.append(f"  int active[{self.sizes[INPUT] + 1}]; int actives;")
-        for number, instruction in enumerate(self.instructions):
-            loads = instruction.op in LOADS and not self._is_copied(number)
-            if number in self.traced or loads or self.structure.is_matrix(number):
-                continue
-            length = f"[{stride_of(self._length(instruction))}]" if instruction.shape else ""
-            aligned = "alignas(64) " if instruction.shape else ""
-            fields.append(f"  {aligned}real v{number}{length};")
-        struct = f"struct {self.name}_values {{\n" + "\n".join(fields) + "\n};"
         given = ["const real* theta", "const bool* present", "int samples"]
         given += ["const real* xs", "const real* targets", "real* traces", "int held"]
         given += [f"real* {name}" for name in self.inputs.arguments()]
         if self.backwards:
             given += [f"real* {slot.cotangent}" for slot in self.inputs.carried] + ["double* gradient"]
-        body = self._body(trace_length)
+        begun = [*self._early_values("c"), *self._joint_passes(None, "c")]
+        main = [*self._kept(), *self._main(), *self._ends()]
+        ended = self._joint_passes("c", None)
+        vectors = [n for n in range(len(self.instructions)) if self._entries(n)]
+        kinds = {n: (self._entries(n), self.guards.when(n) if self._outlives(n) else "") for n in vectors}
+        places = Places.shared([*begun, *main, *ended], kinds)
+        body = self._body(trace_length, begun, main, ended)
         return (
-            f'{struct}\n\nextern "C" void {self.name}({", ".join(given)}) {{\n'
-            + "\n".join("  " + line for line in (*self.guards.declared(), *body))
+            f"struct {self.name}_values {{\n"
+            + "\n".join("  " + line for line in self._fields(places))
+            + f'\n}};\n\nextern "C" void {self.name}({", ".join(given)}) {{\n'
+            + "\n".join("  " + places.placed(line) for line in (*self.guards.declared(), *body))
             + "\n}\n"
         )
 
-    def _body(self, trace_length: int) -> list[str]:
+    def _outlives(self, number: int) -> bool:
+        """Whether a vector is read, as 0, where the terms that need it are absent."""
+        lone = [u for u in self.users[number] if len(self.instructions[u].shape) != 1]
+        return number in self.summed or not all(self.guards.within(user, number) for user in lone)
+
+    def _fields(self, places: Places) -> list[str]:
+        """What a sample's values are."""
+        fields = ["const real* x; const real* target; real* trace;"]
+        fields += [f"const real* {signal};" for signal in self.inputs.signals]
+        if self.inputs.silent:
+            fields.append(f"int active[{self.sizes[INPUT] + 1}]; int actives;")
+        scalars = [n for n, i in enumerate(self.instructions) if not i.shape and i.op not in LOADS]
+        fields += [f"real v{n};" for n in scalars if n not in self.traced]
+        lengths = enumerate(places.lengths)
+        return fields + [f"alignas(64) real place{k}[{stride_of(length)}];" for k, length in lengths]
+
+    def _body(
+        self, trace_length: int, begun: Sequence[str], main: Sequence[str], ended: Sequence[str]
+    ) -> list[str]:
         s = f"{self.name}_values"
         first, following, more = (
             ("samples - 1", "t - 1", "t > 0") if self.backwards else ("0", "t + 1", "t + 1 < samples")
         )
-        lines = ["if (samples <= 0) return;", *self._ones(), f"plain::owned<{s}> one, two;"]
+        lines = ["if (samples <= 0) return;", *self._constants(), f"plain::owned<{s}> one, two;"]
         lines += [f"{s}* c = one.at; {s}* n = two.at;"]
         lines += [f"auto at = [&]({s}* p, int t) {{ {self._setting(trace_length)} }};"]
-        lines += [f"at(c, {first});"]
-        lines += self._early_values("c")
-        lines += self._joint_passes(None, "c")
+        lines += [f"at(c, {first});", *begun]
         loop = f"for (int t = {first}; {'t >= 0; --t' if self.backwards else 't < samples; ++t'}) {{"
-        lines.append(loop)
-        lines += ["  " + line for line in [*self._kept(), *self._main(), *self._ends()]]
-        lines.append(f"  if ({more}) {{")
-        lines.append(f"    at(n, {following});")
+        lines += [loop, *("  " + line for line in main)]
+        lines += [f"  if ({more}) {{", f"    at(n, {following});"]
         lines += ["    " + line for line in self._early_values("n")]
         lines += ["    " + line for line in self._joint_passes("c", "n")]
-        lines.append("  } else {")
-        lines += ["    " + line for line in self._joint_passes("c", None)]
+        lines += ["  } else {", *("    " + line for line in ended)]
         lines += ["  }", f"  {s}* done = c; c = n; n = done;", "}"]
         return lines
 
-    def _ones(self) -> list[str]:
-        """Vectors of ones: sums over rows and columns are products with them, and send back such."""
+    def _constants(self) -> list[str]:
+        """Vectors of ones, since sums over rows and columns are products with them and send back such, and
+        one of zeros."""
         summed = [self.instructions[i.arguments[0]].shape for i in self.instructions if i.op in SUMS]
         summed += [self.inputs.shapes[target.primal] for target, found in self.borders.items() if found]
         dims = dict.fromkeys(dim for shape in summed for dim in shape)
-        return [
-            f"plain::owned<ones_of<{self.sizes[d]}>> all_{d}; const real* {ONES}{d} = all_{d}.at->at;"
-            for d in dims
-        ]
+        made = [(f"ones_of<{self.sizes[d]}>", f"{ONES}{d}") for d in dims]
+        made.append((f"zeros_of<{stride_of(max(self.sizes.values()))}>", ZEROS))
+        return [f"plain::owned<{t}> all_{name}; const real* {name} = all_{name}.at->at;" for t, name in made]
 
     def _setting(self, trace_length: int) -> str:
         """Where a sample's signals and saved values lie."""
@@ -253,8 +265,12 @@ class Direction:
     def _entry_pass(
         self, dims: tuple[str, ...], reductions: Sequence[int], updates: Sequence[tuple[str, Update]] = ()
     ) -> list[str]:
+        def ref(number: int) -> str:
+            self.summed.add(number)
+            return self._ref(number, "c")
+
         return EntryPass(
-            self.instructions, self._sized(dims), lambda n: self._ref(n, "c"),
+            self.instructions, self._sized(dims), ref,
             lambda n: self._place(self.instructions[n].slot), lambda n: self._consumer(n, "c"),
             reductions, updates,
         ).print(self.forms)  # fmt: skip
@@ -286,6 +302,8 @@ class Direction:
         rows, columns = self.inputs.shapes[update.target.primal]
         sides: list[Pair] = [*update.pairs, *(self.borders.get(update.target) or ())]
         met: list[Pair] = [*sides, *update.gains]
+        if update.gains:
+            self.summed.update(n for pair in met for n in pair if n is not None)
         found = Change(
             kind,  # type: ignore[arg-type]
             None if update.kappa is None else self._ref(update.kappa, s),

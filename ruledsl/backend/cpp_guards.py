@@ -21,6 +21,13 @@ class Guards:
         condition = self.conditions[number] if self.conditions else None
         return "" if condition is None else self.flags.setdefault(condition, f"on{len(self.flags)}")
 
+    def within(self, user: int, number: int) -> bool:
+        """Whether a value is needed wherever another one is."""
+        if not self.conditions or self.conditions[number] is None:
+            return True
+        inner, outer = self.conditions[user], self.conditions[number]
+        return inner is not None and outer is not None and inner <= outer
+
     def both(self, numbers: Iterable[int]) -> str:
         """Whether all of some values are needed."""
         return " && ".join(dict.fromkeys(when for n in numbers if (when := self.when(n))))

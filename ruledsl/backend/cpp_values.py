@@ -14,6 +14,8 @@ from ruledsl.ir import LOADS, Instruction
 
 LONGEST = 32
 """Values of one loop: compilers take more than their time for longer ones."""
+ZEROS = "zeros"
+"""A vector as long as any."""
 Key = tuple[int, str]
 """How many entries, and when they are needed."""
 
@@ -23,14 +25,16 @@ class Values:
     """Prints values in loops.
 
     `ref` is the C expression of a value or vector, `length` the entries of a vector (0 for a scalar), `when`
-    the condition under which a value is needed, `alone` the lines of what takes part in no loop; `kept` are
-    values that somebody reads who is no instruction.
+    the condition under which a value is needed, `within` whether that of a user implies that of an argument,
+    which counts as 0 where it is absent, `alone` the lines of what takes part in no loop; `kept` are values
+    that somebody reads who is no instruction.
     """
 
     instructions: Sequence[Instruction]
     ref: Callable[[int], str]
     length: Callable[[int], int]
     when: Callable[[int], str]
+    within: Callable[[int, int], bool]
     alone: Callable[[int], list[str]]
     guarded: Callable[[str, Sequence[str]], list[str]]
     users: Sequence[Sequence[int]]
@@ -60,25 +64,34 @@ class Values:
         return (length, self.when(number)) if length else None
 
     def _loop(self, group: Sequence[int]) -> list[str]:
-        inside, body = set(group), []
+        inside, body = set(group), list[str]()
+        absent: dict[str, str] = {}
         for number in group:
             instruction = self.instructions[number]
-            operands = [self._operand(a, inside) for a in instruction.arguments]
+            operands = [self._operand(number, a, inside, absent) for a in instruction.arguments]
             body.append(f"const real t{number} = {scalar_text(instruction, operands)};")
             if number in self.kept or not inside.issuperset(self.users[number]):
                 body.append(f"{self.ref(number)}[i] = t{number};")
         length = self._key(group[0])[0]  # type: ignore[index]
-        return [
+        lines = [
             "#pragma omp simd",
             f"for (int i = 0; i < {length}; ++i) {{",
             *(f"  {line}" for line in body),
             "}",
         ]
+        chosen = [f"const real* const {name} = {vector};" for vector, name in absent.items()]
+        return ["{", *chosen, *lines, "}"] if absent else lines
 
-    def _operand(self, number: int, inside: set[int]) -> str:
+    def _operand(self, user: int, number: int, inside: set[int], absent: dict[str, str]) -> str:
+        """An entry of an argument. Where that may be absent, a vector is chosen before the loop."""
         if number in inside:
             return f"t{number}"
-        return f"{self.ref(number)}[i]" if self.instructions[number].shape else self.ref(number)
+        vector = self.ref(number)
+        if not self.instructions[number].shape:
+            return vector
+        if not self.within(user, number):
+            vector = absent.setdefault(f"{self.when(number)} ? {vector} : {ZEROS}", f"some{len(absent)}")
+        return f"{vector}[i]"
 
 
 class _Plan:

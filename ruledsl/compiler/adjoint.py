@@ -13,13 +13,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ruledsl.ir import ELEMENTWISE, OPS, Builder, Kind, Program, Slot, Update, is_of_cells, verify
+from ruledsl.ir import (
+    ELEMENTWISE,
+    OPS,
+    Builder,
+    Instruction,
+    Kind,
+    Program,
+    Slot,
+    Update,
+    is_of_cells,
+    verify,
+)
 
 SAVED_OPS = frozenset({"matvec", "rmatvec", "matmul", "row_sum", "column_sum", "softmax", "pow"}) | {
     f.name for f in ELEMENTWISE.values() if f.is_op and f.kept
 }
 """Results that are kept from the forward pass: products with weights, which backward no longer has in
 time, and functions that cost more to compute than to read."""
+CHEAP_POWERS = (2.0, 3.0)
+"""Exponents that are a multiplication or two: quicker than reading what was kept."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +82,18 @@ def _reload(forward: Program, builder: Builder) -> list[int]:
     carried = {update.target for update in forward.updates if update.rank == 1}
     values: list[int] = []
     for number, instruction in enumerate(forward.instructions):
-        if (instruction.op in SAVED_OPS and is_of_cells(instruction.shape)) or (
-            instruction.op == "input" and instruction.parameter in carried
-        ):
+        if _is_kept(instruction) or (instruction.op == "input" and instruction.parameter in carried):
             values.append(builder.input(Slot(Kind.saved, number), instruction.shape))
         else:
             arguments = [values[a] for a in instruction.arguments]
             values.append(builder.emit(instruction.op, arguments, instruction.shape, instruction.parameter))
     return values
+
+
+def _is_kept(instruction: Instruction) -> bool:
+    if instruction.op not in SAVED_OPS or not is_of_cells(instruction.shape):
+        return False
+    return instruction.op != "pow" or bool(instruction.shape and instruction.parameter not in CHEAP_POWERS)
 
 
 def _seed_update(

@@ -47,6 +47,13 @@ extern "C" void summed(int n, const real* x, const real* y, real* found) {
   found[0] = sum(n, x);
   found[1] = inner(n, x, y);
 }
+extern "C" int together(const real* x, real* found) {
+  wide lanes[4];
+  for (int k = 0; k < 4; ++k) lanes[k] = get<wide>(x + k * WIDE);
+  totals(lanes[0], lanes[1], lanes[2], lanes[3], found);
+  for (int k = 0; k < 4; ++k) found[4 + k] = total(lanes[k]);
+  return WIDE;
+}
 """
 ACTIVE = """
 extern "C" int active(int n, const real* x, int* numbers) { return find_active(n, x, numbers); }
@@ -67,6 +74,17 @@ def test_a_sum_has_every_number_once_however_wide_registers_are(
         found = np.empty(2, dtype=kind)
         library.summed(ctypes.c_int(n), *(ctypes.c_void_p(a.ctypes.data) for a in (x, y, found)))
         assert list(found) == [x.sum(), (x * y).sum()]
+
+
+@pytest.mark.parametrize(("real", "kind"), [("float", np.float32), ("double", np.float64)])
+@pytest.mark.parametrize("registers", NARROWER)
+def test_totals_of_four_are_the_totals_of_each_to_the_bit(registers: str, real: str, kind: type) -> None:
+    library = load_library(NARROWER[registers] + PRELUDE.replace("REAL", real) + SUMMED)
+    x = np.random.default_rng(0).standard_normal(64).astype(kind)
+    found = np.empty(8, dtype=kind)
+    lanes = library.together(*(ctypes.c_void_p(a.ctypes.data) for a in (x, found)))
+    assert list(found[:4]) == list(found[4:])
+    np.testing.assert_allclose(found[:4], x[: 4 * lanes].reshape(4, lanes).sum(1), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("real", "kind"), [("float", np.float32), ("double", np.float64)])
