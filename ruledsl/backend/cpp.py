@@ -55,6 +55,8 @@ class KernelSource:
     """What `forward` and `backward` take, in order."""
     costs: list[int]
     """Where in the trace a sample's cost lies, if there is one."""
+    reads_absent: bool
+    """Whether values of terms that a run lacks are read, as 0, though nobody wrote them."""
 
 
 def print_kernel(
@@ -85,7 +87,7 @@ def print_kernel(
     units = tuple(prelude + part for part in parts) if apart else (prelude + "".join(parts),)
     if library:
         units += (LISTS_OPTIMISED + prelude + printed_lists(),)
-    return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)])
+    return KernelSource(units, length, inputs, [offsets[n] for n in forward_costs(pair.forward)], library)
 
 
 def _require_printable(program: Program) -> None:

@@ -17,6 +17,7 @@ from ruledsl.engines.base import Backend, Case, EngineResult, Learning
 from ruledsl.engines.ending import Ending
 from ruledsl.engines.kernels import Buffers, Kernel, copy_run, is_possible, is_ready, loaded
 from ruledsl.engines.rebuild import lost_runs, rebuild_tolerance
+from ruledsl.engines.traces import leave_trace
 from ruledsl.network import State, Stream
 
 Segments = list[tuple[int, int]]
@@ -238,3 +239,4 @@ def _episode(case: Case, alone: bool = False) -> Iterator[_Episode]:
         present = case.theta != 0 if alone else case.present
         buffers = Buffers.of(kernel.source, case.stream, case.theta, present, forgets=alone)
         yield _Episode(case, kernel, buffers, pool)
+        leave_trace(kernel.source, buffers.trace)

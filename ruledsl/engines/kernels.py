@@ -20,6 +20,7 @@ from ruledsl.backend import (
     print_kernel,
     stride_of,
 )
+from ruledsl.engines.traces import forget_traces, take_trace
 from ruledsl.ir import InternalError, Slot
 from ruledsl.network import State, StepPrograms, Stream
 
@@ -67,6 +68,7 @@ def forget_kernels() -> None:
     """Build from the programs anew: what a plugin does may have been replaced."""
     kernel_source.cache_clear()
     _kernel.cache_clear()
+    forget_traces()
 
 
 def _key(stream: Stream) -> Sizes:
@@ -151,8 +153,7 @@ class Buffers:
         given, named = source.inputs, stream.state | stream.constants
         forgets = forgets and not source.costs
         held = min(stream.length, IN_HAND) if forgets else stream.length
-        # Gaps between values are read as 0.
-        trace = torch.zeros(stream.count, held, source.trace_length, dtype=theta.dtype)
+        trace = take_trace(source, stream.count, held, theta.dtype)
         there = torch.ones(theta.shape, dtype=torch.bool) if present is None else present | (theta != 0)
         return cls(
             given, theta.detach().contiguous(), there.contiguous(), stream.signals["x"].contiguous(),

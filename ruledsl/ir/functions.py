@@ -77,7 +77,7 @@ _ROWS = (
         "exp", "exponential", r"\exp", lambda sp, v: sp.exp(v),
         lambda np, x, _: np.exp(x), lambda torch, x, _: x.exp(),
         "np.exp({0})", "torch.exp({0})", "fast_exp({0})",
-        slope=lambda b, x, y, _: y, kept=True,
+        slope=lambda b, x, y, _: y,
     ),
     Function(
         "log", "natural logarithm", r"\log", lambda sp, v: sp.log(v),
