@@ -16,7 +16,7 @@ from ruledsl.backend.cpp_structure import SUMS, Pair, Structure
 from ruledsl.backend.cpp_text import scalar_text
 from ruledsl.backend.cpp_values import ZEROS, Values
 from ruledsl.backend.silence import INPUT
-from ruledsl.ir import LOADS, Instruction, Program, Slot, Update
+from ruledsl.ir import ENTRYWISE, LOADS, Instruction, Program, Slot, Update
 
 ONES = "ones_"
 """Before a dimension's name: a vector of ones, and of 0 up to a whole number of lanes."""
@@ -152,8 +152,9 @@ class Direction:
         )
 
     def _outlives(self, number: int) -> bool:
-        """Whether a vector is read, as 0, where the terms that need it are absent."""
-        lone = [u for u in self.users[number] if len(self.instructions[u].shape) != 1]
+        """Whether a vector is read, as 0, where the terms that need it are absent. Loops of `Values` choose
+        what they read; nobody else does."""
+        lone = [u for u in self.users[number] if self.instructions[u].op not in ENTRYWISE]
         return number in self.summed or not all(self.guards.within(user, number) for user in lone)
 
     def _fields(self, places: Places) -> list[str]:

@@ -14,7 +14,7 @@ from ruledsl import Alphabet, Episode, Locality, TrainSettings
 from ruledsl.backend import CompiledRule
 from ruledsl.contracts import SETTINGS
 from ruledsl.discovery import library_of
-from ruledsl.engines import build_step, kernel_source, meta_gradient
+from ruledsl.engines import build_step, forget_kernels, kernel_source, meta_gradient
 from ruledsl.network import StepPrograms, programs_of
 from ruledsl.tasks import draw_episodes, open_dataset
 
@@ -44,13 +44,13 @@ TERMS = {
         -e_post * y_pre^T | -e_post * e_pre^T | W .* (y_post * y_pre^T) | diag(y_post.^2) * W | W
         W * diag(y_pre) | y_post * y_pre^T | 1_post * e_pre^T | e_post * e_pre^T | (W * y_pre) * e_pre^T
         (W * 1_pre) * y_pre^T | W .* (e_post * 1_pre^T) | y_post * (W^T * y_post)^T
-        y_post * e_pre^T | e_post * 1_pre^T | 1_post * y_pre^T
+        y_post * e_pre^T | e_post * 1_pre^T | W .* (y_post * (W^T * y_post)^T) | 1_post * y_pre^T
     """,
     "kept, entry by entry": """
         -e_post * y_pre^T | abs(W) .* (y_post * y_pre^T) | W .* W | diag(y_post.^2) * W | sign(W)
         y_post * (y_post^T * abs(W)) | y_post * y_pre^T | 1_post * e_pre^T | W | e_post * e_pre^T
         (W * 1_pre) * e_pre^T | sum(abs(W)) * y_post * e_pre^T | y_post * e_pre^T | e_post * 1_pre^T
-        1_post * y_pre^T | e_post.^2 * y_pre^T
+        1_post * y_pre^T | abs(W) .* (y_post * (W^T * y_post)^T) | e_post.^2 * y_pre^T
     """,
 }
 
@@ -116,6 +116,23 @@ def test_what_is_absent_is_not_computed() -> None:
     alone = found.grad[0]
     assert alone.nonzero().flatten().tolist() == [0]
     assert everything.grad[0].count_nonzero() == len(rule.names)
+
+
+@pytest.mark.parametrize("label", TERMS)
+def test_what_is_absent_counts_as_nothing_after_episodes_that_had_it(label: str) -> None:
+    rule, programs, batch, theta = drawn(label, "float64")
+    present = subsets(rule)
+
+    def found() -> Tensor:
+        held = theta * present
+        return meta_gradient(
+            rule, held, batch, network=programs.network, backend="compiled", present=present
+        ).grad
+
+    forget_kernels()
+    alone = found()
+    meta_gradient(rule, theta + 100, batch, network=programs.network, backend="compiled")
+    assert torch.equal(found(), alone)
 
 
 def test_a_run_that_is_lost_keeps_its_own_terms_when_it_is_computed_again() -> None:
