@@ -54,7 +54,7 @@ class Direction:
                 self.users[argument].append(number)
         self.kept = frozenset([*self.program.roots(), *self.traced])
         self.summed: set[int] = set()
-        """Vectors that some entries are summed up from, whether these are there or not."""
+        """Vectors that entries are summed up from, there or not."""
         self.room = 0
         """The longest list of a pass that was printed, see `ListPass`."""
 
@@ -152,10 +152,9 @@ class Direction:
         )
 
     def _outlives(self, number: int) -> bool:
-        """Whether a vector is read, as 0, where the terms that need it are absent. Loops of `Values` choose
-        what they read; nobody else does."""
-        lone = [u for u in self.users[number] if self.instructions[u].op not in ENTRYWISE]
-        return number in self.summed or not all(self.guards.within(user, number) for user in lone)
+        """Whether a vector is read, as 0, where what needs it is absent; loops of `Values` look before."""
+        lone = (u for u in self.users[number] if self.instructions[u].op not in ENTRYWISE)
+        return number in self.summed or not all(self.guards.within(u, number) for u in lone)
 
     def _fields(self, places: Places) -> list[str]:
         """What a sample's values are."""
@@ -258,6 +257,7 @@ class Direction:
         """A vector's own update; what is small is summed before it meets an entry, see `Change`."""
         parts = [] if update.kappa is None else [f"{self._ref(update.kappa, 'c')} * {target}[i]"]
         if update.dense is not None:
+            self.summed.add(update.dense)
             parts.append(self._operand(update.dense, "c"))
         length = self.sizes[self.inputs.vectors[target.primal][0]]
         added = " + ".join(parts) or "0"

@@ -12,6 +12,8 @@ from ruledsl.compiler.lowering import Lowering
 from ruledsl.ir import Builder, Kind, Program, Slot, Update, verify
 
 LayerRange = tuple[int, int]
+_OF_CELLS = ("y", "z", "e", "exc", "inh")
+"""Quantities of cells, which both ends of a synapse have."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,8 @@ class RuleProgram:
         """B's update. Its synapse runs from cell j of this layer to cell i of the layer below: pre and post
         change places, and it is W's update from there on."""
         dims = {"post": f"n{layer - 1}", "pre": f"n{layer}"}
-        back = {f"{q}_post": inputs[f"{q}_pre"] for q in "yze"} | {
-            f"{q}_pre": inputs[f"{q}_post"] for q in "yze"
-        }
+        ends = [(f"{q}_{a}", f"{q}_{b}") for q in _OF_CELLS for a, b in (("post", "pre"), ("pre", "post"))]
+        back = {own: inputs[other] for own, other in ends if other in inputs}
         back |= {"third": inputs["third"]} if "third" in inputs else {}
         back["W"] = b.input(Slot(Kind.feedback, layer - 1), (f"n{layer - 1}", f"n{layer}"))
         if any(o.form.reads & {"noise_post", "response_pre"} for o in self.others_of("B")):

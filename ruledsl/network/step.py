@@ -192,8 +192,10 @@ class SampleView:
     loss: Value
     """Cross-entropy of the sample (squared error for a linear output), before its update."""
     changes: list[list[tuple[Value, Value]]]
-    """For each synapse layer the pairs (u, v) of ΔW = Σ u vᵀ; without κ W and what is not of that form. Those
-    of a convolution are grids, summed over positions."""
+    """For each synapse layer the pairs (u, v) of ΔW = κ W + Σ u vᵀ + rest. Those of a convolution are grids,
+    summed over positions."""
+    rests: list[Value | None]
+    """For each synapse layer the rest, a matrix, if there is one; under Dale's law it is all of ΔW."""
     weights: list[Value]
 
 
@@ -317,16 +319,19 @@ def _cost(
     """The objectives that are paid at every sample, weighted and added up."""
     if not network.costs:
         return {}
-    by_target = {u.target: [(Value(b, p), Value(b, q)) for p, q in u.pairs] for u in updates}
     layers = range(1, depth + 1)
+    moved = {u.target: u for u in updates}
+    own = [moved.get(Slot(Kind.weights, n - 1)) for n in layers]
+    weights = [weights_into(b, n, network) for n in layers]
     view = SampleView(
         depth,
         activity.z,
         activity.y,
         [errors[n] for n in range(depth + 1)],
         loss,
-        [by_target.get(Slot(Kind.weights, n - 1), []) for n in layers],
-        [weights_into(b, n, network) for n in layers],
+        [[(Value(b, p), Value(b, q)) for p, q in u.pairs] if u else [] for u in own],
+        [u and _rest(b, u, w) for u, w in zip(own, weights, strict=True)],
+        weights,
     )
     total = Value(b, b.const(0.0))
     for name, weight in network.costs:
@@ -335,6 +340,13 @@ def _cost(
             raise PluginError(f"objective `{name}` must give a scalar of the step")
         total = total + weight * cost
     return {Kind.cost: total.number}
+
+
+def _rest(b: Builder, update: Update, weights: Value) -> Value | None:
+    """What an update adds to a matrix beside κ W and outer products."""
+    parts = [Value(b, p).outer(Value(b, q)) * weights for p, q in update.gains]
+    parts += [] if update.dense is None else [Value(b, update.dense)]
+    return sum(parts[1:], start=parts[0]) if parts else None
 
 
 def prediction_program(depth: int, network: Network) -> Program:

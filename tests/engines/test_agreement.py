@@ -3,6 +3,8 @@ the released code's gradient."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,11 +12,15 @@ import torch
 from torch import Tensor
 
 import ruledsl
+from ruledsl import CompiledRule, Episode
 from ruledsl.contracts import SETTINGS, toy_source
 from ruledsl.engines import Backend, Learner
 from ruledsl.meta import MetaTrainer
+from ruledsl.network import programs_of
 from ruledsl.registry import find
+from ruledsl.rules import apart
 from ruledsl.settings import EpisodeRecord, Network, RunSpec
+from ruledsl.tasks import draw_episodes
 from tests import literal_network as literal
 from tests.calls import adapt, meta_gradient
 from tests.drawing import draw_episode
@@ -111,6 +117,48 @@ def test_costs_are_means_over_samples_of_what_their_formula_says() -> None:
     for name, values in (("activity", activity), ("change", change), ("online", online)):
         found = meta_gradient(rule, THETA, *drawn.arguments(), network=Network(costs=((name, 1.0),))).loss
         torch.testing.assert_close(found - plain, torch.stack(values).mean(), rtol=1e-9, atol=1e-12)
+
+
+def drawn_for(rule: CompiledRule, **changes: Any) -> tuple[Episode, Network]:
+    settings = SETTINGS.having(shots=2, **changes)
+    programs = programs_of(rule.program, settings)
+    needs = programs.needs(settings.sizes)
+    return draw_episodes(needs, settings, toy_source(), [(0, 0, 0)]), programs.network
+
+
+@pytest.mark.parametrize(("name", "changes"), [("bio", {"inhibitory": 0.4}), ("soft_bound", {})])
+def test_every_change_of_a_weight_is_paid_for(name: str, changes: dict[str, Any]) -> None:
+    """What Dale's law cuts off, and what grows in proportion to W, are no sums of outer products."""
+    rule = ruledsl.compile_rule(ruledsl.load(name))
+    work, network = drawn_for(rule, **changes)
+    theta = THETA.expand(1, -1)
+    parts = (replace(work, x=work.x[:, :t], y=work.y[:, :t]) for t in range(1, work.x.shape[1] + 1))
+    path = [work.W, *(ruledsl.adapt(rule, theta, part, network) for part in parts)]
+    moved = [float((a - b).abs().sum()) for w, v in pairwise(path) for a, b in zip(w, v, strict=True)]
+    plain = ruledsl.meta_gradient(rule, theta, work, network)
+    dear = replace(network, costs=(("change", 1.0),))
+    found = [ruledsl.meta_gradient(rule, theta, work, dear, engine=engine) for engine in ("auto", "autograd")]
+    for one in found:
+        assert float(one.loss - plain.loss) == pytest.approx(sum(moved) / (len(path) - 1), rel=1e-9)
+    torch.testing.assert_close(found[0].grad, found[1].grad, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("inhibitory", [0.0, 0.4])
+def test_a_theta_per_population_of_feedback_weights_is_the_shared_one_when_all_are_equal(
+    inhibitory: float,
+) -> None:
+    text = "term t0 = -e_post * y_pre^T\nterm t1 for B = -y_pre * e_post^T\nrule two = t0 + t1"
+    shared, split = (apart(ruledsl.rule(text), per, 3) for per in ("network", "population"))
+    found = []
+    for rule in map(ruledsl.compile_rule, (shared, split, split)):
+        work, network = drawn_for(rule, inhibitory=inhibitory)
+        theta = torch.full((1, len(rule.names)), 0.01, dtype=torch.float64)
+        engine = "auto" if len(found) < 2 else "autograd"
+        found.append(ruledsl.meta_gradient(rule, theta, work, network, engine=engine))
+    whole, parts, literally = found
+    torch.testing.assert_close(parts.grad, literally.grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(parts.grad.reshape(2, 4).sum(1), whole.grad[0], rtol=1e-9, atol=1e-12)
+    assert (parts.grad.count_nonzero() > 2) == (inhibitory > 0)
 
 
 def test_noise_on_the_feedback_is_an_objective_that_can_be_added_to_others() -> None:

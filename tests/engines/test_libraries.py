@@ -52,6 +52,12 @@ TERMS = {
         (W * 1_pre) * e_pre^T | sum(abs(W)) * y_post * e_pre^T | y_post * e_pre^T | e_post * 1_pre^T
         1_post * y_pre^T | abs(W) .* (y_post * (W^T * y_post)^T) | e_post.^2 * y_pre^T
     """,
+    "rebuilt, with biases": """
+        -e_post * y_pre^T | for bias = -e_post | y_post * y_pre^T | for bias = bias | 1_post * e_pre^T
+        for bias = tanh(y_post) | W | for bias = y_post .* e_post | y_post * e_pre^T | y_post * 1_pre^T
+        (W * y_pre) * y_pre^T | y_post * (W^T * y_post)^T | (W * 1_pre) * y_pre^T | e_post * e_pre^T
+        1_post * y_pre^T | e_post.^2 * y_pre^T | e_post * 1_pre^T
+    """,
 }
 
 SILENT = "rebuilt, silent inputs left alone"
@@ -59,7 +65,7 @@ SILENT = "rebuilt, silent inputs left alone"
 
 def library(label: str) -> CompiledRule:
     texts = [text.strip() for line in TERMS[label].strip().splitlines() for text in line.split("|")]
-    terms = [f"term t{n} = {text}" for n, text in enumerate(texts)]
+    terms = [f"term t{n} {'' if text.startswith('for') else '= '}{text}" for n, text in enumerate(texts)]
     rule = " + ".join(f"t{n}" for n in range(len(texts)))
     return ruledsl.compile_rule(
         ruledsl.rule("\n".join([*terms, f"rule many = {rule}"]), allow=max(ruledsl.Locality))
@@ -68,7 +74,7 @@ def library(label: str) -> CompiledRule:
 
 def drawn(label: str, dtype: str) -> tuple[CompiledRule, StepPrograms, Episode, Tensor]:
     rule = library(label)
-    settings = SETTINGS.put(dtype=dtype, sizes=SIZES, shots=3)
+    settings = SETTINGS.put(dtype=dtype, sizes=SIZES, shots=3, bias="biases" in label)
     programs = programs_of(rule.program, settings)
     keys = [(seed, 0, 0) for seed in range(4)]
     batch = draw_episodes(programs.needs(SIZES), settings, open_dataset("glyphs", Path()), keys)
