@@ -122,7 +122,7 @@ class Direction:
             return Pass(*given).print(self.forms)
         lists = ListPass(*given)
         self.room = max(self.room, lists.room)
-        return lists.print(self.forms)
+        return lists.print_either(self.forms)
 
     def _sized(self, dims: tuple[str, ...]) -> MatrixShape:
         rows, columns = (self.sizes[d] for d in dims)

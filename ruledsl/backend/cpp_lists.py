@@ -16,6 +16,9 @@ ROW_BLOCK = 4
 """Rows that are read together: with six, as in `cpp_passes`, a library takes a little longer."""
 AT_ONCE = 6
 """Products of a list that meet a block of rows in one go."""
+IN_ONE_GO = 12
+"""Products of a pass up to which it is quicker without lists, where a run has them all: for sixteen there are
+too few registers, and it is not."""
 LISTS_OPTIMISED = '#pragma GCC optimize("O2")\n'
 """What the unit with `printed_lists` begins with: there -O2 saves an eighth of a library's time. In the rest
 of its code, which takes longest to compile, it saves none."""
@@ -31,6 +34,17 @@ class ListPass(Pass):
         kinds = [c.kind for c in self.consumers]
         changes = [len(self.change.pairs)] if self.change else []
         return max([*map(kinds.count, kinds), *changes])
+
+    def print_either(self, forms: Forms) -> list[str]:
+        """C++ lines: in one go where a run has all products, if these are few, else by lists."""
+        whens = dict.fromkeys(
+            (*(self.change.whens if self.change else ()), *(c.when for c in self.consumers))
+        )
+        products = len(self.consumers) + (len(self.change.pairs) if self.change else 0)
+        if products > IN_ONE_GO:
+            return self.print(forms)
+        every = " && ".join(when for when in whens if when) or "true"
+        return [f"if ({every}) {{", *super().print(forms), "} else {", *self.print(forms), "}"]
 
     def print(self, forms: Forms) -> list[str]:
         """C++ lines, in a block of their own."""

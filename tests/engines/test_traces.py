@@ -79,4 +79,6 @@ def test_vectors_of_a_sample_share_places() -> None:
 def test_a_matrix_is_read_twice_a_sample_by_a_library_that_learns() -> None:
     """Once for the errors, and once for the update, whose read serves the next sample's activities. Before
     the first sample and after the last it is read for itself."""
-    assert len(re.findall(r"Lists all\(W0,", units("library")[0])) == 4
+    by_lists = re.findall(r"Lists all\(W0,", units("library")[0])
+    in_one_go = re.findall(r"\bpass\d+\(W0,", units("library")[0])
+    assert len(by_lists) == len(in_one_go) == 4
