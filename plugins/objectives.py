@@ -49,14 +49,14 @@ def mean_squared_activity(view: SampleView) -> Value | float:
 @objective("change", when="sample")
 def total_weight_change(view: SampleView) -> Value:
     """Energy of plasticity: Σ |ΔW| over all synapses and samples, without passive decay κW."""
-    total = 0.0 * view.loss
+    costs = []
     for pairs, rest in zip(view.changes, view.rests, strict=True):
         if rest is None and len(pairs) == 1 and not pairs[0][0].is_grid:  # Σ |u_j v_i| needs no matrix
-            total = total + absolute(pairs[0][0]).sum() * absolute(pairs[0][1]).sum()
+            costs.append(absolute(pairs[0][0]).sum() * absolute(pairs[0][1]).sum())
         elif pairs or rest is not None:
             parts = [u.outer(v) for u, v in pairs] + ([] if rest is None else [rest])
-            total = total + absolute(sum(parts[1:], start=parts[0])).sum()
-    return total
+            costs.append(absolute(sum(parts[1:], start=parts[0])).sum())
+    return sum(costs[1:], start=costs[0]) if costs else 0.0 * view.loss
 
 
 @objective("online", when="sample")

@@ -43,7 +43,9 @@ class ListPass(Pass):
         products = len(self.consumers) + (len(self.change.pairs) if self.change else 0)
         if products > IN_ONE_GO:
             return self.print(forms)
-        every = " && ".join(when for when in whens if when) or "true"
+        every = " && ".join(when for when in whens if when)
+        if not every:
+            return super().print(forms)
         return [f"if ({every}) {{", *super().print(forms), "} else {", *self.print(forms), "}"]
 
     def print(self, forms: Forms) -> list[str]:

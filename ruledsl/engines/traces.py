@@ -26,7 +26,7 @@ def take_trace(source: KernelSource, runs: int, samples: int, dtype: torch.dtype
         del numbers  # before there is a second one
         numbers = torch.zeros(count, dtype=dtype)
     elif source.reads_absent:
-        numbers.zero_()
+        numbers[:count].zero_()
     return numbers[:count].view(runs, samples, source.trace_length)
 
 

@@ -143,6 +143,14 @@ def test_every_change_of_a_weight_is_paid_for(name: str, changes: dict[str, Any]
     torch.testing.assert_close(found[0].grad, found[1].grad, rtol=1e-8, atol=1e-10)
 
 
+def test_passive_decay_costs_nothing() -> None:
+    rule = ruledsl.compile_rule(ruledsl.rule("term decay = -W\nrule forgetting = decay"))
+    work, network = drawn_for(rule)
+    dear = replace(network, costs=(("change", 1.0),))
+    plain, paid = (ruledsl.meta_gradient(rule, THETA[:1, None], work, net) for net in (network, dear))
+    assert torch.equal(plain.loss, paid.loss)
+
+
 @pytest.mark.parametrize("inhibitory", [0.0, 0.4])
 def test_a_theta_per_population_of_feedback_weights_is_the_shared_one_when_all_are_equal(
     inhibitory: float,
